@@ -1,0 +1,50 @@
+// What the commands share: options that every one of them takes, output on the right stream, and the
+// bar. A cmd_<name>.cpp parses, calls the library, prints; it computes nothing.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <cstdint>
+#include <string>
+
+#include "core/json_io.h"
+#include "core/progress.h"
+
+namespace sparsescope {
+
+struct CommonOptions {
+  std::string device = "auto";
+  int threads = 0;  // 0: all cores
+  uint64_t seed = 0;
+  std::string dtype;  // empty: the command's default
+  std::string progress = "auto";
+  bool json = false;
+  std::string log_level = "info";
+};
+
+class CommandContext {
+ public:
+  CommonOptions common;
+  int exit_code = 0;  // 6 where a result misses what was asked of it; errors are exceptions
+
+  int threads() const;
+  RunMonitor monitor();                      // bar or plain lines on standard error; Ctrl-C
+  void print(const std::string& text) const;  // standard output, silent with --json
+  void print_json(const Json& json) const;    // standard output, only with --json
+  void warn(const std::string& text) const;   // standard error, by --log-level
+};
+
+// Adds a subcommand with the common options; the example ends its --help.
+CLI::App* add_command(CLI::App& root, CommandContext& context, const std::string& name,
+                      const std::string& description, const std::string& example);
+
+// "8,16,16" -> three positive numbers, else Error(kUsage) that names the option.
+std::vector<int64_t> parse_triple(const std::string& text, const std::string& option);
+
+void add_inspect_command(CLI::App& root, CommandContext& context);
+void add_check_command(CLI::App& root, CommandContext& context);
+void add_forward_command(CLI::App& root, CommandContext& context);
+void add_profile_command(CLI::App& root, CommandContext& context);
+void add_derive_command(CLI::App& root, CommandContext& context);
+void add_validate_command(CLI::App& root, CommandContext& context);
+
+}  // namespace sparsescope
