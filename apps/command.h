@@ -1,15 +1,19 @@
-// What the commands share: options that every one of them takes, output on the right stream, and the
-// bar. A cmd_<name>.cpp parses, calls the library, prints; it computes nothing.
+// What the commands share: options that every one of them takes, output on the right stream, and
+// the bar. A cmd_<name>.cpp parses, calls the library, prints; it computes nothing.
 #pragma once
 
 #include <CLI/CLI.hpp>
 #include <cstdint>
+#include <memory>
 #include <string>
+#include <vector>
 
 #include "core/json_io.h"
 #include "core/progress.h"
 
 namespace sparsescope {
+
+class Console;
 
 struct CommonOptions {
   std::string device = "auto";
@@ -25,9 +29,10 @@ class CommandContext {
  public:
   CommonOptions common;
   int exit_code = 0;  // 6 where a result misses what was asked of it; errors are exceptions
+  std::shared_ptr<Console> console;
 
   int threads() const;
-  RunMonitor monitor();                      // bar or plain lines on standard error; Ctrl-C
+  RunMonitor monitor();                       // bar or plain lines on standard error; Ctrl-C
   void print(const std::string& text) const;  // standard output, silent with --json
   void print_json(const Json& json) const;    // standard output, only with --json
   void warn(const std::string& text) const;   // standard error, by --log-level

@@ -1,0 +1,172 @@
+// sparsescope COMMAND [options]: parses, runs one command, and turns every outcome into an exit
+// code. Results go to standard output, messages to standard error; with --json standard output
+// holds exactly one object, also for an error: {"error": {"kind", "exit_code", "message"}}.
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <filesystem>
+#include <map>
+#include <new>
+
+#include "apps/command.h"
+#include "apps/commands.h"
+#include "apps/console.h"
+#include "core/error.h"
+
+namespace sparsescope {
+namespace {
+
+struct Failure {
+  std::string kind;
+  int exit_code = 1;
+  std::string message;
+};
+
+Failure failure_of(const Error& error) {
+  switch (error.kind()) {
+    case ErrorKind::kUsage:
+      return {"usage", 2, error.what()};
+    case ErrorKind::kData:
+      return {"data", 3, error.what()};
+    case ErrorKind::kUnsupported:
+      return {"unsupported", 4, error.what()};
+    case ErrorKind::kNotCompiled:
+      return {"not compiled", 4, error.what()};
+    case ErrorKind::kResource:
+      return {"resource", 5, error.what()};
+    case ErrorKind::kInterrupted:
+      return {"interrupted", 130, error.what()};
+    case ErrorKind::kDevice:
+      return {"device", 1, error.what()};
+    case ErrorKind::kInternal:
+      break;
+  }
+  return {"internal", 1, error.what()};
+}
+
+Failure failure_of(const std::filesystem::filesystem_error& error) {
+  const int code = error.code().value();
+  if (code == ENOSPC || code == EDQUOT || code == ENOMEM) return {"resource", 5, error.what()};
+  return {"data", 3, error.what()};
+}
+
+// The options of the command that was given, for the message of a wrong one.
+std::string allowed_options(const CLI::App& root) {
+  const auto given = root.get_subcommands();
+  const CLI::App& app = given.empty() ? root : *given.front();
+  std::string names;
+  for (const CLI::Option* option : app.get_options()) {
+    names += (names.empty() ? "" : ", ") + option->get_name(option->get_positional());
+  }
+  return fmt::format("allowed: {}; see sparsescope {}--help", names,
+                     given.empty() ? "" : app.get_name() + " ");
+}
+
+std::string allowed_commands(const CLI::App& root) {
+  std::string names;
+  for (const CLI::App* command : root.get_subcommands({})) {
+    names += (names.empty() ? "" : ", ") + command->get_name();
+  }
+  return names;
+}
+
+Failure usage_failure(const CLI::App& root, const CLI::ParseError& error, int argc, char** argv) {
+  if (root.get_subcommands().empty()) {
+    const bool named = argc > 1 && argv[1][0] != '-';
+    return {"usage", 2,
+            fmt::format("{}; commands: {}; see sparsescope --help",
+                        named ? fmt::format("unknown command '{}'", argv[1])
+                              : std::string("expected a command"),
+                        allowed_commands(root))};
+  }
+  std::string message = error.what();
+  if (dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr) {
+    message += "; " + allowed_options(root);
+  } else {
+    message +=
+        fmt::format("; see sparsescope {} --help", root.get_subcommands().front()->get_name());
+  }
+  return {"usage", 2, message};
+}
+
+int report(const CommandContext& context, const Failure& failure) {
+  context.console->end_progress();
+  context.console->message(LogLevel::kError, failure.message);
+  if (failure.exit_code == 1) {
+    context.console->message(
+        LogLevel::kError,
+        "this is a defect of sparsescope: please report it with the command line");
+  }
+  if (context.common.json) {
+    const Json error = {
+        {"kind", failure.kind}, {"exit_code", failure.exit_code}, {"message", failure.message}};
+    context.print_json({{"error", error}});
+  }
+  return failure.exit_code;
+}
+
+// Common options that take effect before the command runs.
+void apply_common_options(CommandContext& context) {
+  const CommonOptions& common = context.common;
+  const std::map<std::string, LogLevel> levels = {{"debug", LogLevel::kDebug},
+                                                  {"info", LogLevel::kInfo},
+                                                  {"warn", LogLevel::kWarn},
+                                                  {"error", LogLevel::kError},
+                                                  {"off", LogLevel::kOff}};
+  context.console->set_level(levels.at(common.log_level));
+  context.console->set_progress_enabled(common.progress != "never");
+  SPARSESCOPE_CHECK(ErrorKind::kNotCompiled, !common.device.starts_with("cuda"),
+                    "--device {}: this build computes on the CPU alone; use --device cpu or auto",
+                    common.device);
+}
+
+int run_command(CLI::App& root, CommandContext& context, int argc, char** argv) {
+  try {
+    root.parse(argc, argv);
+    context.console->end_progress();
+    return context.exit_code;
+  } catch (const CLI::Success& request) {  // --help, --version: CLI11 prints on standard output
+    return root.exit(request);
+  } catch (const CLI::ParseError& error) {
+    return report(context, usage_failure(root, error, argc, argv));
+  } catch (const Error& error) {
+    return report(context, failure_of(error));
+  } catch (const std::bad_alloc&) {
+    return report(context,
+                  {"resource", 5, "out of memory; a smaller grid or --max-memory may help"});
+  } catch (const std::filesystem::filesystem_error& error) {
+    return report(context, failure_of(error));
+  } catch (const std::exception& error) {
+    return report(context, {"internal", 1, error.what()});
+  }
+}
+
+// A parse error may come before --json is reached; the form of the answer must not depend on that.
+bool asks_for_json(int argc, char** argv) {
+  return std::any_of(argv + 1, argv + argc,
+                     [](const char* argument) { return std::strcmp(argument, "--json") == 0; });
+}
+
+}  // namespace
+}  // namespace sparsescope
+
+int main(int argc, char** argv) {
+  using namespace sparsescope;
+  CommandContext context;
+  context.console = std::make_shared<Console>();
+  context.common.json = argc > 1 && asks_for_json(argc, argv);
+
+  CLI::App root(
+      "Profiles the attention of video diffusion transformers and derives sparse-attention plans.",
+      "sparsescope");
+  root.set_version_flag("--version", "sparsescope " SPARSESCOPE_VERSION);
+  root.require_subcommand(1);
+  root.footer(
+      "Example:\n  sparsescope profile data/tiny-wan --prompts "
+      "data/tiny-wan/prompts/calibration.txt "
+      "--grid 8,16,16 --steps 8 --out run.h5");
+  root.parse_complete_callback([&] { apply_common_options(context); });
+  add_all_commands(root, context);
+  return run_command(root, context, argc, argv);
+}
