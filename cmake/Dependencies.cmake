@@ -6,14 +6,14 @@ find_package(nlohmann_json REQUIRED)
 find_package(OpenSSL REQUIRED COMPONENTS Crypto)
 find_package(Eigen3 REQUIRED NO_MODULE)
 find_package(CLI11 REQUIRED)
-find_package(HDF5 REQUIRED COMPONENTS C)
+find_package(HDF5 REQUIRED COMPONENTS C HL)
 if(SPARSESCOPE_TESTS)
   find_package(GTest REQUIRED)
 endif()
 
 add_library(sparsescope_hdf5 INTERFACE)
 target_include_directories(sparsescope_hdf5 SYSTEM INTERFACE ${HDF5_C_INCLUDE_DIRS})
-target_link_libraries(sparsescope_hdf5 INTERFACE ${HDF5_C_LIBRARIES})
+target_link_libraries(sparsescope_hdf5 INTERFACE ${HDF5_HL_LIBRARIES} ${HDF5_C_LIBRARIES})
 
 # find_package(Torch) of a CUDA-built wheel stops where no CUDA toolkit lies; the CPU part needs
 # only torch_cpu and c10, which find their own CUDA runtime stubs through their run path.
