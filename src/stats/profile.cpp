@@ -1,0 +1,68 @@
+#include "stats/profile.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "core/error.h"
+
+namespace sparsescope {
+namespace {
+
+constexpr size_t kNumLeading = 5;  // prompt, branch, step, layer, head
+
+const ProfileArray& array_of(const Profile& profile, const std::string& name) {
+  const auto found = profile.arrays.find(name);
+  SPARSESCOPE_CHECK(ErrorKind::kData, found != profile.arrays.end(),
+                    "the profile holds no statistic '{}'", name);
+  return found->second;
+}
+
+int64_t values_behind_leading_axes(const ProfileArray& array) {
+  SPARSESCOPE_ASSERT(array.shape.size() >= kNumLeading);
+  return std::accumulate(array.shape.begin() + kNumLeading, array.shape.end(), int64_t{1},
+                         std::multiplies<int64_t>());
+}
+
+}  // namespace
+
+const float* Profile::at(const std::string& name, int64_t prompt, int64_t branch, int64_t step,
+                         int64_t layer, int64_t head) const {
+  const ProfileArray& array = array_of(*this, name);
+  SPARSESCOPE_ASSERT(prompt >= 0 && prompt < prompts && branch >= 0 && branch < branches);
+  SPARSESCOPE_ASSERT(step >= 0 && step < steps && layer >= 0 && layer < layers);
+  SPARSESCOPE_ASSERT(head >= 0 && head < heads);
+  const int64_t site =
+      (((prompt * branches + branch) * steps + step) * layers + layer) * heads + head;
+  return array.values.data() + site * values_behind_leading_axes(array);
+}
+
+int64_t Profile::trailing(const std::string& name) const {
+  return values_behind_leading_axes(array_of(*this, name));
+}
+
+const std::vector<double>& fraction_grid() {
+  static const std::vector<double> grid = {1.0 / 64, 1.0 / 32, 3.0 / 64, 1.0 / 16,
+                                           3.0 / 32, 1.0 / 8,  3.0 / 16, 1.0 / 4,
+                                           3.0 / 8,  1.0 / 2,  3.0 / 4,  1.0};
+  return grid;
+}
+
+const std::vector<double>& tau_grid() {
+  // Twentieths, each the double nearest to its decimal.
+  static const std::vector<double> grid = [] {
+    std::vector<double> taus;
+    for (int i = 1; i <= 19; ++i) taus.push_back(i / 20.0);
+    return taus;
+  }();
+  return grid;
+}
+
+int64_t kept_count(double fraction, int64_t num_tiles) {
+  SPARSESCOPE_CHECK(ErrorKind::kUsage, fraction >= 0 && fraction <= 1,
+                    "a kept fraction: expected a number from 0 to 1, found {}", fraction);
+  const double kept = std::ceil(fraction * static_cast<double>(num_tiles));
+  return std::clamp<int64_t>(static_cast<int64_t>(kept), 1, num_tiles);
+}
+
+}  // namespace sparsescope
