@@ -1,5 +1,6 @@
-// What a selector decides, apart from how it is executed: per (batch, head) the kept queries and the
-// key tiles or blocks of each row group, in a form that can be counted and handed to the kernel.
+// What a selector decides, apart from how it is executed: per (batch, head) the kept queries and
+// the key tiles or blocks of each row group, in a form that can be counted and handed to the
+// kernel.
 #pragma once
 
 #include <cstdint>
@@ -11,8 +12,8 @@ namespace sparsescope {
 
 // Owns what SparseSelection points to.
 struct BlockLists {
-  std::vector<int32_t> key_order;   // [num_keys] position -> token index
-  std::vector<KeyRange> ranges;     // tiles or blocks, then the text range where there is text
+  std::vector<int32_t> key_order;  // [num_keys] position -> token index
+  std::vector<KeyRange> ranges;    // tiles or blocks, then the text range where there is text
   std::vector<int32_t> rows;
   std::vector<int32_t> range_ids;
   std::vector<SparseItem> items;

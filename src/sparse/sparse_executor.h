@@ -1,5 +1,5 @@
-// Sparse attention of one call: select per head by the plan's rules, run the block-sparse kernel that
-// truly skips, restore pruned queries. Heads without a rule run dense.
+// Sparse attention of one call: select per head by the plan's rules, run the block-sparse kernel
+// that truly skips, restore pruned queries. Heads without a rule run dense.
 #pragma once
 
 #include <memory>
@@ -14,7 +14,8 @@
 namespace sparsescope {
 
 struct SparseRun {
-  std::vector<double> density;   // [H] computed pairs over all pairs (real tokens); 1 for dense heads
+  std::vector<double>
+      density;  // [H] computed pairs over all pairs (real tokens); 1 for dense heads
   double selection_seconds = 0;  // pooling, scores, thresholds, lists; restore included
   double attention_seconds = 0;  // the kernels
 };
@@ -23,10 +24,11 @@ class SparseExecutor {
  public:
   SparseExecutor(const TileShape& tile, Impl impl, ThreadPool& pool);
   ~SparseExecutor();
-  // rule_of_head: [H], nullptr for dense heads. lse [B, H, S] may be null; the lse of a row runs over
-  // its selected keys only, so that exp(lse_sparse - lse_dense) is the captured mass; rows that BSA
-  // pruned hold NaN.
-  SparseRun run(const AttentionCall& call, std::span<const PlanRule* const> rule_of_head, float* lse);
+  // rule_of_head: [H], nullptr for dense heads. lse [B, H, S] may be null; the lse of a row runs
+  // over its selected keys only, so that exp(lse_sparse - lse_dense) is the captured mass; rows
+  // that BSA pruned hold NaN.
+  SparseRun run(const AttentionCall& call, std::span<const PlanRule* const> rule_of_head,
+                float* lse);
 
  private:
   struct State;

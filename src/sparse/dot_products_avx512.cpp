@@ -1,0 +1,9 @@
+#include "sparse/dot_products_body-inl.h"
+
+namespace sparsescope::detail {
+
+void dot_products_avx512(const DotProductsParams& params, float* panel) {
+  dot_products_body<16>(params, panel);
+}
+
+}  // namespace sparsescope::detail

@@ -1,0 +1,56 @@
+// Body of dot_products, compiled once for each instruction set: lanes are rows of b, a panel of b
+// is transposed once and then shared by all rows of a. Only plain types here: an inline function
+// shared with other files could be linked from the AVX-512 object and crash older machines.
+#pragma once
+
+#include <cstdint>
+
+#include "sparse/dot_products.h"
+
+namespace sparsescope::detail {
+namespace {
+
+template <int kLanes>
+struct VectorOf {
+  using Type __attribute__((vector_size(kLanes * sizeof(float)))) = float;
+};
+
+// Four rows of a against a panel of two vectors: eight accumulators hide the latency of the FMA.
+template <int kLanes, int kRows>
+void multiply_rows(const DotProductsParams& p, const float* panel, int64_t row, int64_t column,
+                   int64_t columns) {
+  using Vector = typename VectorOf<kLanes>::Type;
+  Vector sums[kRows][2] = {};
+  for (int64_t d = 0; d < p.head_dim; ++d) {
+    Vector b[2];
+    __builtin_memcpy(b, panel + d * 2 * kLanes, sizeof(b));
+    for (int r = 0; r < kRows; ++r) {
+      const float a = p.a[(row + r) * p.head_dim + d];
+      sums[r][0] += a * b[0];
+      sums[r][1] += a * b[1];
+    }
+  }
+  for (int r = 0; r < kRows; ++r) {
+    float* out = p.out + (row + r) * p.stride_out + column;
+    __builtin_memcpy(out, sums[r], static_cast<size_t>(columns) * sizeof(float));
+  }
+}
+
+template <int kLanes>
+void dot_products_body(const DotProductsParams& p, float* panel) {
+  constexpr int64_t kColumns = 2 * kLanes;
+  static_assert(kColumns <= kMaxPanelColumns);
+  for (int64_t column = 0; column < p.num_b; column += kColumns) {
+    const int64_t columns = p.num_b - column < kColumns ? p.num_b - column : kColumns;
+    for (int64_t c = 0; c < kColumns; ++c) {
+      const float* b = p.b + (column + (c < columns ? c : 0)) * p.head_dim;
+      for (int64_t d = 0; d < p.head_dim; ++d) panel[d * kColumns + c] = c < columns ? b[d] : 0.0f;
+    }
+    int64_t row = 0;
+    for (; row + 4 <= p.num_a; row += 4) multiply_rows<kLanes, 4>(p, panel, row, column, columns);
+    for (; row < p.num_a; ++row) multiply_rows<kLanes, 1>(p, panel, row, column, columns);
+  }
+}
+
+}  // namespace
+}  // namespace sparsescope::detail

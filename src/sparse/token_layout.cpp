@@ -1,0 +1,27 @@
+#include "sparse/token_layout.h"
+
+namespace sparsescope {
+
+TokenLayout make_token_layout(const TileGrid& tiles, int64_t prefix, int64_t suffix) {
+  TokenLayout layout{.tiles = tiles, .prefix = prefix, .suffix = suffix};
+  layout.order.reserve(layout.tokens());
+  const auto end = [&] { return static_cast<int32_t>(layout.order.size()); };
+  for (int64_t tile = 0; tile < layout.num_tiles(); ++tile) {
+    const int32_t first = end();
+    for (const int32_t raster : tiles.tokens_of(tile)) {
+      layout.order.push_back(static_cast<int32_t>(prefix) + raster);
+    }
+    layout.ranges.push_back({first, end() - first});
+  }
+  if (layout.text_tokens() > 0) {
+    const int32_t first = end();
+    for (int64_t i = 0; i < prefix; ++i) layout.order.push_back(static_cast<int32_t>(i));
+    for (int64_t i = 0; i < suffix; ++i) {
+      layout.order.push_back(static_cast<int32_t>(prefix + layout.video_tokens() + i));
+    }
+    layout.ranges.push_back({first, end() - first});
+  }
+  return layout;
+}
+
+}  // namespace sparsescope

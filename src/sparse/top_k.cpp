@@ -1,0 +1,44 @@
+#include "sparse/top_k.h"
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <limits>
+
+namespace sparsescope {
+namespace {
+
+float rankable(float score) {
+  return std::isnan(score) ? -std::numeric_limits<float>::infinity() : score;
+}
+
+}  // namespace
+
+void append_top_k(std::span<const float> scores, int64_t k, std::vector<float>& scratch,
+                  std::vector<int32_t>& out) {
+  const auto n = static_cast<int64_t>(scores.size());
+  k = std::min(k, n);
+  if (k <= 0) return;
+  scratch.resize(scores.size());
+  std::transform(scores.begin(), scores.end(), scratch.begin(), rankable);
+  // Everything above the k-th value is in; its ties fill the rest in ascending order.
+  const auto kth = scratch.begin() + (k - 1);
+  std::nth_element(scratch.begin(), kth, scratch.end(), std::greater<>());
+  const float cut = *kth;
+  int64_t ties = std::count(scratch.begin(), kth + 1, cut);
+  for (int64_t j = 0; j < n; ++j) {
+    const float score = rankable(scores[j]);
+    if (score > cut || (score == cut && ties-- > 0)) out.push_back(static_cast<int32_t>(j));
+  }
+}
+
+int64_t top_k_from_fraction(double fraction, int64_t num_tiles) {
+  const double kept = std::ceil(fraction * static_cast<double>(num_tiles));
+  return std::clamp<int64_t>(static_cast<int64_t>(kept), 1, num_tiles);
+}
+
+int64_t top_k_from_sparsity(double sparsity, int64_t num_tiles) {
+  return top_k_from_fraction(1.0 - sparsity, num_tiles);
+}
+
+}  // namespace sparsescope
