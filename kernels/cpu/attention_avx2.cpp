@@ -1,0 +1,8 @@
+#include "kernels/cpu/block_body-inl.h"
+#include "kernels/cpu/simd_avx2.h"
+
+namespace sparsescope::cpu {
+
+const BlockKernels& avx2_block_kernels() { return kBlockKernels<SimdAvx2>; }
+
+}  // namespace sparsescope::cpu

@@ -1,0 +1,83 @@
+// One row block against a list of key blocks, and the table of everything that an ISA's object file
+// exports. Every function is a template on the ISA's Simd type, so that no two object files share
+// one.
+#pragma once
+
+#include "kernels/cpu/layout_body-inl.h"
+#include "kernels/cpu/masses_body-inl.h"
+
+namespace sparsescope::cpu {
+
+template <class Simd>
+void fill(float* values, int64_t count, float value) {
+  for (int64_t i = 0; i < count; ++i) values[i] = value;
+}
+
+template <class Simd>
+void reset(const RowTile& rows, int32_t head_dim) {
+  fill<Simd>(rows.out_t, static_cast<int64_t>(head_dim) * rows.lanes, 0.0f);
+  fill<Simd>(rows.row_max, rows.lanes, kNoMaximum);
+  fill<Simd>(rows.row_sum, rows.lanes, 0.0f);
+}
+
+template <class Simd, int kWidth>
+void reset_masses(MassTile& masses) {
+  fill<Simd>(masses.entropy_sum, kWidth, 0.0f);
+  fill<Simd>(masses.bins, static_cast<int64_t>(masses.num_bins) * kWidth, 0.0f);
+  fill<Simd>(masses.epoch_max, kWidth, kNoMaximum);
+  masses.num_epochs = 1;
+}
+
+// masses is null, and pieces with it, in the plain form.
+template <class Simd, int kWidth, bool kWithMasses>
+void attend_rows(const HeadKeys& keys, const KeyBlock* blocks, int32_t num_blocks,
+                 const KeyPiece* pieces, const RowTile& rows, MassTile* masses) {
+  alignas(64) float block_max[kWidth];
+  for (int32_t j = 0; j < num_blocks; ++j) {
+    const KeyBlock& block = blocks[j];
+    score_block<Simd, kWidth>(keys, block, rows, block_max);
+    if (exceeds_threshold<Simd, kWidth>(block_max, rows.row_max)) {
+      raise_maximum<Simd, kWidth>(block_max, keys.head_dim, rows, masses);
+    }
+    if constexpr (kWithMasses) {
+      masses->epoch_of_block[j] = masses->num_epochs - 1;
+      exponentiate_pieces<Simd, kWidth>(block, pieces, rows, *masses);
+    } else {
+      exponentiate<Simd, kWidth>(block.count, rows);
+    }
+    accumulate_output<Simd, kWidth>(keys, block, rows);
+  }
+}
+
+template <class Simd>
+void attend(const HeadKeys& keys, const KeyBlock* blocks, int32_t num_blocks, const RowTile& rows) {
+  switch (rows.lanes) {
+    case 16:
+      return attend_rows<Simd, 16, false>(keys, blocks, num_blocks, nullptr, rows, nullptr);
+    case 32:
+      return attend_rows<Simd, 32, false>(keys, blocks, num_blocks, nullptr, rows, nullptr);
+    default:
+      return attend_rows<Simd, 64, false>(keys, blocks, num_blocks, nullptr, rows, nullptr);
+  }
+}
+
+template <class Simd>
+void attend_with_masses(const HeadKeys& keys, const KeyBlock* blocks, int32_t num_blocks,
+                        const KeyPiece* pieces, const RowTile& rows, MassTile& masses) {
+  attend_rows<Simd, 64, true>(keys, blocks, num_blocks, pieces, rows, &masses);
+}
+
+template <class Simd>
+inline constexpr BlockKernels kBlockKernels{
+    .isa = Simd::kName,
+    .pack_rows = pack_rows<Simd>,
+    .transpose_queries = transpose_queries<Simd>,
+    .reset = reset<Simd>,
+    .reset_masses = reset_masses<Simd, 64>,
+    .attend = attend<Simd>,
+    .attend_with_masses = attend_with_masses<Simd>,
+    .write_rows = write_rows<Simd>,
+    .finish_masses = finish_masses<Simd, 64>,
+};
+
+}  // namespace sparsescope::cpu

@@ -1,0 +1,109 @@
+// What one ISA's object file offers to the drivers: operations on one block of query rows. Plain
+// structs and function pointers only, because this header is compiled with every ISA's flags: an
+// inline function here could be linked from the AVX-512 object and stop an older CPU.
+//
+// Lanes are queries. Everything a row block needs lies transposed, [.., lanes], so that maximum,
+// sum, masses and rescaling are vertical and nothing is ever reduced across a vector.
+#pragma once
+
+#include <cstdint>
+
+namespace sparsescope::cpu {
+
+inline constexpr int kKeyBlock = 64;  // keys of one softmax step, at most
+
+// The row maximum of a row that has seen no key. Finite, so that s - max is -inf, never NaN, where
+// s = -inf; no finite logit of an attention layer comes near it.
+inline constexpr float kNoMaximum = -1e30f;
+
+enum class Element { kF32, kBF16, kF16 };
+
+// The token rows of one head, as the caller stores them.
+struct TokenRows {
+  const void* data = nullptr;
+  Element element = Element::kF32;
+  int64_t stride = 0;  // elements from token to token
+};
+
+// K and V of one head, fp32, gathered into the key order.
+struct HeadKeys {
+  const float* k = nullptr;  // [positions, stride]
+  const float* v = nullptr;  // [positions, stride]
+  int64_t stride = 0;        // >= head_dim
+  int32_t head_dim = 0;      // D
+};
+
+// A run of keys that one softmax step handles.
+struct KeyBlock {
+  int32_t first = 0;  // position in the key order
+  int32_t count = 0;  // 1 .. kKeyBlock
+  int32_t first_piece = 0;
+  int32_t num_pieces = 0;
+};
+
+// The part of one cell in one key block, cut so that it is a box again.
+struct KeyPiece {
+  int32_t cell = 0;
+  int32_t first = 0;               // key of the block
+  int32_t t0 = 0, h0 = 0, w0 = 0;  // absolute coordinates of its first key
+  int32_t t = 1, h = 1, w = 0;     // extents; keys lie in (t, h, w) order
+  bool has_coordinates = true;     // false for text
+};
+
+// Running softmax of one row block, in log2 units. Lanes behind the rows repeat the last row.
+struct RowTile {
+  int32_t lanes = 0;         // 16, 32 or 64
+  float* q_t = nullptr;      // [D, lanes] scaled by scale * log2(e)
+  float* out_t = nullptr;    // [D, lanes] sum of 2^(s - row_max) * v
+  float* scores = nullptr;   // [kKeyBlock, lanes] s, then 2^(s - row_max)
+  float* row_max = nullptr;  // [lanes] stale: true maximum <= row_max + threshold
+  float* row_sum = nullptr;  // [lanes] sum of 2^(s - row_max)
+};
+
+// Sums kept beside a RowTile of 64 lanes. A piece's sum is relative to the row_max in use when it
+// was taken; an epoch is a stretch of key blocks between two changes of row_max.
+struct MassTile {
+  float* piece_sums = nullptr;        // [num_pieces, 64]
+  int32_t* epoch_of_block = nullptr;  // [num_blocks]
+  float* epoch_max = nullptr;         // [num_blocks + 1, 64]
+  int32_t num_epochs = 0;
+  float* entropy_sum = nullptr;  // [64] sum of p * (s - row_max), p = 2^(s - row_max)
+  float* bins = nullptr;         // [T + Hg + Wg, 64] sums by absolute key coordinate
+  int32_t num_bins = 0;
+  int32_t first_h_bin = 0;  // T
+  int32_t first_w_bin = 0;  // T + Hg
+};
+
+struct BlockKernels {
+  const char* isa;  // "base", "avx2" or "avx512", from the flags that the object was compiled with
+
+  // packed[i, 0 .. D) = row tokens[i], widened to fp32
+  void (*pack_rows)(const TokenRows& rows, const int32_t* tokens, int64_t count, int32_t head_dim,
+                    float* packed, int64_t packed_stride);
+  // q_t[d, r] = scale * packed[r, d]; head_dim is the stride of packed
+  void (*transpose_queries)(const float* packed, int32_t head_dim, int32_t lanes, float scale,
+                            float* q_t);
+  // Sets the state of a row block before its first key.
+  void (*reset)(const RowTile& rows, int32_t head_dim);
+  void (*reset_masses)(MassTile& masses);
+  // Adds key blocks to the running softmax.
+  void (*attend)(const HeadKeys& keys, const KeyBlock* blocks, int32_t num_blocks,
+                 const RowTile& rows);
+  // The same, and the masses of the blocks' pieces; 64 lanes.
+  void (*attend_with_masses)(const HeadKeys& keys, const KeyBlock* blocks, int32_t num_blocks,
+                             const KeyPiece* pieces, const RowTile& rows, MassTile& masses);
+  // out[tokens[r], d] = lane_scale[r] * out_t[d, r] + (old_scale ? old_scale[r] * out[..] : 0)
+  void (*write_rows)(const RowTile& rows, int32_t head_dim, const float* lane_scale,
+                     const float* old_scale, float* out, int64_t out_stride, const int32_t* tokens,
+                     int32_t num_rows);
+  // Turns piece sums into cell masses, in place at the head of piece_sums, and scales the bins.
+  // inverse_sum[64] is 1 / row_sum, 0 in lanes without a row.
+  void (*finish_masses)(const KeyBlock* blocks, int32_t num_blocks, const KeyPiece* pieces,
+                        const RowTile& rows, const float* inverse_sum, MassTile& masses);
+};
+
+const BlockKernels& base_block_kernels();
+const BlockKernels& avx2_block_kernels();
+const BlockKernels& avx512_block_kernels();
+
+}  // namespace sparsescope::cpu

@@ -1,0 +1,15 @@
+// The drivers of the cpu back end: they share the work out, own the memory, and leave the
+// arithmetic to one ISA's block kernels.
+#pragma once
+
+#include "kernels/attention.h"
+#include "kernels/cpu/block_kernels.h"
+
+namespace sparsescope::cpu {
+
+void dense_attention(const DenseAttentionParams& params, ThreadPool& pool,
+                     const BlockKernels& kernels);
+void sparse_attention(const SparseAttentionParams& params, ThreadPool& pool,
+                      const BlockKernels& kernels);
+
+}  // namespace sparsescope::cpu

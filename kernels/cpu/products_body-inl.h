@@ -1,0 +1,125 @@
+// The two matrix products of a row block: S^T = K Q^T and O^T += V^T P^T. Each step holds a
+// register tile of kRun keys (or columns) x kVecs vectors of lanes; the scalars of K and V are
+// broadcast.
+#pragma once
+
+#include "kernels/cpu/block_kernels.h"
+
+namespace sparsescope::cpu {
+
+// How the lanes of a row block map to registers.
+template <class Simd, int kWidth>
+struct Tiling {
+  static constexpr int kVectors = kWidth / Simd::kLanes;
+  static constexpr int kVecs = kVectors < Simd::kMaxVecs ? kVectors : Simd::kMaxVecs;  // at a time
+  static constexpr int kStep = kVecs * Simd::kLanes;                                   // lanes
+  static constexpr int kFit = Simd::kAccumulators / kVecs;
+  static constexpr int kRun = kFit < 12 ? kFit : 12;  // keys or columns at a time
+};
+
+// Calls step<n>(start) over [0, count) in runs of kRun, then of fewer. Eight are taken as 4 + 4:
+// two accumulator rows alone would not hide the latency of the multiply-adds.
+template <int kRun, class Step>
+[[gnu::always_inline]] inline void for_runs(int32_t start, int32_t count, const Step& step) {
+  for (; count - start >= kRun && !(kRun == 6 && count - start == 8); start += kRun) {
+    step.template operator()<kRun>(start);
+  }
+  if constexpr (kRun > 1) {
+    if (start < count) {
+      constexpr int kNext = kRun > 6 ? 6 : kRun > 4 ? 4 : kRun / 2;
+      for_runs<kNext>(start, count, step);
+    }
+  }
+}
+
+// scores[i, lane] = sum over d of k[i, d] * q_t[d, lane]; block_max takes the maximum.
+template <class Simd, int kWidth, int kKeys>
+[[gnu::always_inline]] inline void score_run(const float* q_t, const float* k, int64_t stride,
+                                             int32_t head_dim, float* scores,
+                                             typename Simd::V* block_max) {
+  using V = typename Simd::V;
+  constexpr int kVecs = Tiling<Simd, kWidth>::kVecs;
+  V acc[kKeys][kVecs] = {};
+  for (int32_t d = 0; d < head_dim; ++d) {
+    V q[kVecs];
+#pragma GCC unroll 4
+    for (int v = 0; v < kVecs; ++v) q[v] = Simd::load(q_t + d * kWidth + v * Simd::kLanes);
+#pragma GCC unroll 12
+    for (int i = 0; i < kKeys; ++i) {
+      const V key = Simd::broadcast(k + i * stride + d);
+#pragma GCC unroll 4
+      for (int v = 0; v < kVecs; ++v) acc[i][v] += key * q[v];
+    }
+  }
+#pragma GCC unroll 12
+  for (int i = 0; i < kKeys; ++i) {
+#pragma GCC unroll 4
+    for (int v = 0; v < kVecs; ++v) {
+      Simd::store(scores + i * kWidth + v * Simd::kLanes, acc[i][v]);
+      block_max[v] = Simd::max(block_max[v], acc[i][v]);
+    }
+  }
+}
+
+// The scores of one key block, [count, kWidth], and each lane's maximum of them, [kWidth].
+template <class Simd, int kWidth>
+void score_block(const HeadKeys& keys, const KeyBlock& block, const RowTile& rows,
+                 float* block_max) {
+  using T = Tiling<Simd, kWidth>;
+  const float* k = keys.k + block.first * keys.stride;
+  for (int lane = 0; lane < kWidth; lane += T::kStep) {
+    typename Simd::V highest[T::kVecs];
+    for (auto& vector : highest) vector = Simd::set(-__builtin_inff());
+    for_runs<T::kRun>(0, block.count, [&]<int kKeys>(int32_t key) {
+      score_run<Simd, kWidth, kKeys>(rows.q_t + lane, k + key * keys.stride, keys.stride,
+                                     keys.head_dim, rows.scores + key * kWidth + lane, highest);
+    });
+    for (int v = 0; v < T::kVecs; ++v) {
+      Simd::store(block_max + lane + v * Simd::kLanes, highest[v]);
+    }
+  }
+}
+
+// out_t[c, lane] += sum over keys of v[key, c] * p[key, lane]
+template <class Simd, int kWidth, int kColumns>
+[[gnu::always_inline]] inline void output_run(const float* p, const float* v_rows, int64_t stride,
+                                              int32_t count, float* out_t) {
+  using V = typename Simd::V;
+  constexpr int kVecs = Tiling<Simd, kWidth>::kVecs;
+  V acc[kColumns][kVecs];
+#pragma GCC unroll 12
+  for (int c = 0; c < kColumns; ++c) {
+#pragma GCC unroll 4
+    for (int v = 0; v < kVecs; ++v) acc[c][v] = Simd::load(out_t + c * kWidth + v * Simd::kLanes);
+  }
+  for (int32_t key = 0; key < count; ++key) {
+    V weight[kVecs];
+#pragma GCC unroll 4
+    for (int v = 0; v < kVecs; ++v) weight[v] = Simd::load(p + key * kWidth + v * Simd::kLanes);
+#pragma GCC unroll 12
+    for (int c = 0; c < kColumns; ++c) {
+      const V value = Simd::broadcast(v_rows + key * stride + c);
+#pragma GCC unroll 4
+      for (int v = 0; v < kVecs; ++v) acc[c][v] += value * weight[v];
+    }
+  }
+#pragma GCC unroll 12
+  for (int c = 0; c < kColumns; ++c) {
+#pragma GCC unroll 4
+    for (int v = 0; v < kVecs; ++v) Simd::store(out_t + c * kWidth + v * Simd::kLanes, acc[c][v]);
+  }
+}
+
+template <class Simd, int kWidth>
+void accumulate_output(const HeadKeys& keys, const KeyBlock& block, const RowTile& rows) {
+  using T = Tiling<Simd, kWidth>;
+  const float* v = keys.v + block.first * keys.stride;
+  for (int lane = 0; lane < kWidth; lane += T::kStep) {
+    for_runs<T::kRun>(0, keys.head_dim, [&]<int kColumns>(int32_t column) {
+      output_run<Simd, kWidth, kColumns>(rows.scores + lane, v + column, keys.stride, block.count,
+                                         rows.out_t + column * kWidth + lane);
+    });
+  }
+}
+
+}  // namespace sparsescope::cpu

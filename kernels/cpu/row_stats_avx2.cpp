@@ -1,0 +1,8 @@
+#include "kernels/cpu/row_stats_table-inl.h"
+#include "kernels/cpu/row_stats_tables.h"
+
+namespace sparsescope::cpu_avx2 {
+
+const RowStatsKernels& row_stats() { return kRowStats; }
+
+}  // namespace sparsescope::cpu_avx2

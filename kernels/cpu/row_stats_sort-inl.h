@@ -1,0 +1,162 @@
+// Bitonic sort of all columns of a block at once. A pass over memory holds 2^kLevels rows in
+// registers and runs kLevels levels of the network on them: one level a pass would be bound by
+// loads and stores.
+#pragma once
+
+#include "kernels/cpu/row_stats_vector-inl.h"
+
+namespace sparsescope {
+namespace {
+
+// Columns of keys alone: 16 rows fit the registers.
+struct KeyColumns {
+  static constexpr int kMaxLevels = 4;
+  struct Item {
+    Vec key;
+  };
+  float* key;
+
+  Item get(int64_t row) const { return {load(key + row * kLanes)}; }
+  void put(int64_t row, const Item& item) const { store(key + row * kLanes, item.key); }
+  static void order(Item& high, Item& low) {
+    const Vec a = high.key, b = low.key;
+    high.key = a > b ? a : b;
+    low.key = a > b ? b : a;
+  }
+};
+
+// Keys that carry an index; equal keys are ordered by it, so that the result is unique.
+struct IndexedColumns {
+  static constexpr int kMaxLevels = 3;
+  struct Item {
+    Vec key;
+    IntVec index;
+  };
+  float* key;
+  int32_t* index;
+
+  Item get(int64_t row) const { return {load(key + row * kLanes), load(index + row * kLanes)}; }
+  void put(int64_t row, const Item& item) const {
+    store(key + row * kLanes, item.key);
+    store(index + row * kLanes, item.index);
+  }
+  static void order(Item& high, Item& low) {
+    const Item a = high, b = low;
+    const IntVec swap = (b.key > a.key) | ((b.key == a.key) & (b.index < a.index));
+    high.key = swap ? b.key : a.key;
+    low.key = swap ? a.key : b.key;
+    high.index = swap ? b.index : a.index;
+    low.index = swap ? a.index : b.index;
+  }
+};
+
+template <bool kDescending, typename Columns>
+inline void order_rows(typename Columns::Item& first, typename Columns::Item& second) {
+  if constexpr (kDescending) {
+    Columns::order(first, second);
+  } else {
+    Columns::order(second, first);
+  }
+}
+
+// The half-cleaners of a bitonic sequence of 2^kLevels items: distances 2^(kLevels-1) .. 1.
+template <int kLevels, bool kDescending, typename Columns>
+inline void merge_registers(typename Columns::Item* item) {
+  constexpr int kItems = 1 << kLevels;
+#pragma GCC unroll 16
+  for (int level = kLevels - 1; level >= 0; --level) {
+#pragma GCC unroll 16
+    for (int i = 0; i < kItems; ++i) {
+      if (((i >> level) & 1) == 0) {
+        order_rows<kDescending, Columns>(item[i], item[i + (1 << level)]);
+      }
+    }
+  }
+}
+
+// Sorts 2^kLevels items from nothing.
+template <int kLevels, bool kDescending, typename Columns>
+inline void sort_registers(typename Columns::Item* item) {
+  if constexpr (kLevels > 0) {
+    sort_registers<kLevels - 1, true, Columns>(item);
+    sort_registers<kLevels - 1, false, Columns>(item + (1 << (kLevels - 1)));
+    merge_registers<kLevels, kDescending, Columns>(item);
+  }
+}
+
+template <int kLevels, typename Columns>
+void sort_runs(const Columns& columns, int64_t rows) {
+  constexpr int kItems = 1 << kLevels;
+  typename Columns::Item item[kItems];
+  for (int64_t base = 0; base < rows; base += kItems) {
+    for (int i = 0; i < kItems; ++i) item[i] = columns.get(base + i);
+    if ((base & kItems) == 0) {
+      sort_registers<kLevels, true, Columns>(item);
+    } else {
+      sort_registers<kLevels, false, Columns>(item);
+    }
+    for (int i = 0; i < kItems; ++i) columns.put(base + i, item[i]);
+  }
+}
+
+// kLevels levels of the merge of runs of run rows, on rows that lie stride apart.
+template <int kLevels, typename Columns>
+void merge_pass(const Columns& columns, int64_t rows, int64_t run, int64_t stride) {
+  constexpr int kItems = 1 << kLevels;
+  typename Columns::Item item[kItems];
+  for (int64_t base = 0; base < rows; base += kItems * stride) {
+    const bool descending = (base & run) == 0;
+    for (int64_t at = base; at < base + stride; ++at) {
+      for (int i = 0; i < kItems; ++i) item[i] = columns.get(at + i * stride);
+      if (descending) {
+        merge_registers<kLevels, true, Columns>(item);
+      } else {
+        merge_registers<kLevels, false, Columns>(item);
+      }
+      for (int i = 0; i < kItems; ++i) columns.put(at + i * stride, item[i]);
+    }
+  }
+}
+
+template <typename Columns>
+void merge_levels(const Columns& columns, int64_t rows, int64_t run, int levels, int64_t stride) {
+  switch (levels) {
+    case 1:
+      return merge_pass<1>(columns, rows, run, stride);
+    case 2:
+      return merge_pass<2>(columns, rows, run, stride);
+    case 3:
+      return merge_pass<3>(columns, rows, run, stride);
+    default:
+      return merge_pass<Columns::kMaxLevels>(columns, rows, run, stride);
+  }
+}
+
+template <typename Columns>
+void sort_vector_columns(const Columns& columns, int64_t rows) {
+  constexpr int kMax = Columns::kMaxLevels;
+  sort_runs<kMax>(columns, rows);
+  int levels = kMax + 1;
+  for (int64_t run = int64_t{2} << kMax; run <= rows; run *= 2, ++levels) {
+    // The short pass comes first, so that the last one always has full registers.
+    int left = levels;
+    while (left > 0) {
+      const int now = left % kMax == 0 ? kMax : left % kMax;
+      left -= now;
+      merge_levels(columns, rows, run, now, int64_t{1} << left);
+    }
+  }
+}
+
+void sort_columns(float* data, int64_t rows) {
+  for (int v = 0; v < kVectors; ++v) sort_vector_columns(KeyColumns{data + v * kWidth}, rows);
+}
+
+void sort_columns_indexed(float* key, int32_t* index, int64_t rows) {
+  for (int v = 0; v < kVectors; ++v) {
+    sort_vector_columns(IndexedColumns{key + v * kWidth, index + v * kWidth}, rows);
+  }
+}
+
+}  // namespace
+}  // namespace sparsescope

@@ -1,0 +1,101 @@
+// Sums along rows and over lanes of a block.
+#pragma once
+
+#include "kernels/cpu/row_stats_vector-inl.h"
+
+namespace sparsescope {
+namespace {
+
+void combine(const float* mass, const int32_t* target, int64_t num_cells, int64_t num_targets,
+             float* out) {
+  for (int64_t i = 0; i < num_targets * kLanes; i += kWidth) store(out + i, Vec{});
+  for (int64_t cell = 0; cell < num_cells; ++cell) {
+    float* to = out + int64_t{target[cell]} * kLanes;
+    const float* from = mass + cell * kLanes;
+    for (int i = 0; i < kLanes; i += kWidth) store(to + i, load(to + i) + load(from + i));
+  }
+}
+
+void weighted_sums(const float* data, int64_t rows, const float* weight, double* out) {
+  Vec w[kVectors];
+  for (int v = 0; v < kVectors; ++v) w[v] = load(weight + v * kWidth);
+  for (int64_t r = 0; r < rows; ++r) {
+    const float* row = data + r * kLanes;
+    Vec sum{};
+    for (int v = 0; v < kVectors; ++v) sum += load(row + v * kWidth) * w[v];
+    out[r] = sum_of_lanes(sum);
+  }
+}
+
+void prefix_sums(const float* data, const int32_t* counts, int64_t num_counts, float* out) {
+  for (int v = 0; v < kVectors; ++v) {
+    Vec sum{};
+    int64_t row = 0;
+    for (int64_t i = 0; i < num_counts; ++i) {
+      for (; row < counts[i]; ++row) sum += load(data + row * kLanes + v * kWidth);
+      store(out + i * kLanes + v * kWidth, sum);
+    }
+  }
+}
+
+void gather(const float* data, const int32_t* index, int64_t rows, float* out) {
+  for (int64_t r = 0; r < rows; ++r) {
+    const int32_t* from = index + r * kLanes;
+    float* to = out + r * kLanes;
+    for (int lane = 0; lane < kLanes; ++lane) to[lane] = data[int64_t{from[lane]} * kLanes + lane];
+  }
+}
+
+void absolute_difference(const float* data, int64_t rows, const float* mean, int64_t first_lane,
+                         int64_t num_lanes, float* out) {
+  const int64_t end = first_lane + num_lanes;
+  for (int64_t at = first_lane / kWidth * kWidth; at < end; at += kWidth) {
+    Vec sum{};
+    for (int64_t r = 0; r < rows; ++r) {
+      const Vec difference = load(data + r * kLanes + at) - mean[r];
+      sum += difference > 0.0f ? difference : -difference;
+    }
+    store(out + at, sum);
+  }
+}
+
+// Register blocks: kRows broadcasts against kColumns vectors of the channel.
+constexpr int kColumns = kWidth == 16 ? 4 : 2;
+
+template <int kRows>
+void product_rows(const float* rows_by_d, int64_t depth, const float* columns, float* out) {
+  Vec sum[kRows][kColumns] = {};
+  for (int64_t d = 0; d < depth; ++d) {
+    Vec column[kColumns];
+#pragma GCC unroll 4
+    for (int v = 0; v < kColumns; ++v) column[v] = load(columns + d * kLanes + v * kWidth);
+#pragma GCC unroll 6
+    for (int r = 0; r < kRows; ++r) {
+      const float factor = rows_by_d[r * depth + d];
+#pragma GCC unroll 4
+      for (int v = 0; v < kColumns; ++v) sum[r][v] += column[v] * factor;
+    }
+  }
+#pragma GCC unroll 6
+  for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 4
+    for (int v = 0; v < kColumns; ++v) store(out + r * kLanes + v * kWidth, sum[r][v]);
+  }
+}
+
+void products(const float* rows_by_d, int64_t rows, int64_t depth, const float* columns,
+              float* out) {
+  constexpr int kRows = 6;
+  for (int v = 0; v < kLanes; v += kColumns * kWidth) {
+    int64_t r = 0;
+    for (; r + kRows <= rows; r += kRows) {
+      product_rows<kRows>(rows_by_d + r * depth, depth, columns + v, out + r * kLanes + v);
+    }
+    for (; r < rows; ++r) {
+      product_rows<1>(rows_by_d + r * depth, depth, columns + v, out + r * kLanes + v);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace sparsescope

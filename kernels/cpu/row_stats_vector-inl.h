@@ -1,0 +1,57 @@
+// Vectors of the instruction set that this file is compiled for. Included by one source per
+// instruction set: everything has internal linkage, so that no object hands code to another.
+#pragma once
+
+#include <cstdint>
+
+namespace sparsescope {
+namespace {
+
+#if defined(__AVX512F__)
+constexpr int kVectorBytes = 64;
+#elif defined(__AVX2__)
+constexpr int kVectorBytes = 32;
+#else
+constexpr int kVectorBytes = 16;
+#endif
+
+constexpr int kLanes = 64;                      // columns of a block
+constexpr int kWidth = kVectorBytes / 4;        // fp32 lanes of a vector
+constexpr int kVectors = kLanes / kWidth;       // vectors of a block's row
+constexpr int kDoubleWidth = kVectorBytes / 8;  // fp64 lanes of a vector
+
+typedef float Vec __attribute__((vector_size(kVectorBytes)));
+typedef int32_t IntVec __attribute__((vector_size(kVectorBytes)));
+typedef double DoubleVec __attribute__((vector_size(kVectorBytes)));
+typedef float HalfVecAt __attribute__((vector_size(kVectorBytes / 2), aligned(4), may_alias));
+// The same in memory, without alignment.
+typedef float VecAt __attribute__((vector_size(kVectorBytes), aligned(4), may_alias));
+typedef int32_t IntVecAt __attribute__((vector_size(kVectorBytes), aligned(4), may_alias));
+typedef double DoubleVecAt __attribute__((vector_size(kVectorBytes), aligned(8), may_alias));
+
+inline Vec load(const float* at) { return *reinterpret_cast<const VecAt*>(at); }
+inline void store(float* at, Vec value) { *reinterpret_cast<VecAt*>(at) = value; }
+inline IntVec load(const int32_t* at) { return *reinterpret_cast<const IntVecAt*>(at); }
+inline void store(int32_t* at, IntVec value) { *reinterpret_cast<IntVecAt*>(at) = value; }
+inline DoubleVec load(const double* at) { return *reinterpret_cast<const DoubleVecAt*>(at); }
+inline void store(double* at, DoubleVec value) { *reinterpret_cast<DoubleVecAt*>(at) = value; }
+
+inline DoubleVec load_as_double(const float* at) {
+  return __builtin_convertvector(*reinterpret_cast<const HalfVecAt*>(at), DoubleVec);
+}
+
+inline Vec broadcast(float value) { return Vec{} + value; }
+
+// A pairwise tree of four partial sums: its error does not grow with the width.
+inline float sum_of_lanes(Vec value) {
+  float lanes[kWidth];
+  store(lanes, value);
+  float part[4] = {0.0f, 0.0f, 0.0f, 0.0f};
+  for (int i = 0; i < kWidth; i += 4) {
+    for (int j = 0; j < 4; ++j) part[j] += lanes[i + j];
+  }
+  return (part[0] + part[1]) + (part[2] + part[3]);
+}
+
+}  // namespace
+}  // namespace sparsescope
