@@ -1,0 +1,96 @@
+#include "report/artifact_check.h"
+
+#include <array>
+#include <fstream>
+
+#include "core/error.h"
+#include "core/json_io.h"
+#include "core/sha256.h"
+#include "derive/plan.h"
+#include "report/checkpoint_check.h"
+#include "stats/profile_store.h"
+
+namespace sparsescope {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::array<unsigned char, 8> kHdf5Signature{0x89, 'H', 'D', 'F', '\r', '\n', 0x1a, '\n'};
+
+std::string first_bytes(const fs::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::string bytes(kHdf5Signature.size(), '\0');
+  file.read(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+  SPARSESCOPE_CHECK(ErrorKind::kData, file.good() || file.eof(), "{}: cannot be read",
+                    path.string());
+  bytes.resize(static_cast<size_t>(file.gcount()));
+  return bytes;
+}
+
+bool is_profile(const fs::path& path) {
+  const std::string extension = path.extension().string();
+  return extension == ".h5" || extension == ".hdf5" ||
+         first_bytes(path) == std::string(kHdf5Signature.begin(), kHdf5Signature.end());
+}
+
+std::string hash_line(const fs::path& path) { return "sha-256 " + sha256_file(path); }
+
+ArtifactCheck check_profile_file(const fs::path& path) {
+  const std::vector<std::string> findings = check_profile(path);
+  if (!findings.empty()) {
+    std::string text;
+    for (const std::string& finding : findings) text += "\n  " + finding;
+    fail(ErrorKind::kData, "{}: {} finding{}:{}", path.string(), findings.size(),
+         findings.size() == 1 ? "" : "s", text);
+  }
+  const Profile profile = read_profile(path);
+  return {
+      .kind = "profile",
+      .verified = {fmt::format(
+                       "{} prompts, {} branches, {} steps, {} layers, {} heads on grid {}, tile {}",
+                       profile.prompts, profile.branches, profile.steps, profile.layers,
+                       profile.heads, to_string(profile.grid), to_string(profile.tile)),
+                   fmt::format("{} statistics and {} maps: names, axes, shapes, ranges, sums",
+                               profile.arrays.size(), profile.maps.size()),
+                   hash_line(path)},
+      .warnings = {}};
+}
+
+ArtifactCheck check_plan_file(const fs::path& path) {
+  const Plan plan = read_plan(path);
+  return {.kind = "plan",
+          .verified = {fmt::format("{} for {}: {} steps, {} layers, {} heads on grid {}, tile {}",
+                                   to_string(plan.method), plan.model.family, plan.num_steps,
+                                   plan.model.layers, plan.model.heads, to_string(plan.grid),
+                                   to_string(plan.tile)),
+                       fmt::format("{} rules: every key known, every range within the model",
+                                   plan.rules.size()),
+                       hash_line(path)},
+          .warnings = {}};
+}
+
+ArtifactCheck check_json_file(const fs::path& path, const RunMonitor& monitor) {
+  const Json json = read_json_file(path);
+  if (json.is_object() && json.contains("weight_map")) return check_checkpoint(path, monitor);
+  const std::string format =
+      json.is_object() && json.contains("format") && json["format"].is_string()
+          ? json["format"].get<std::string>()
+          : "";
+  if (format == "sparsescope-plan") return check_plan_file(path);
+  fail(ErrorKind::kData,
+       "{}: /format: expected \"sparsescope-plan\" or \"sparsescope-report\", found {}",
+       path.string(), format.empty() ? "none" : "\"" + format + "\"");
+}
+
+}  // namespace
+
+ArtifactCheck check_artifact(const fs::path& path, const RunMonitor& monitor) {
+  SPARSESCOPE_CHECK(ErrorKind::kData, fs::exists(path), "{}: there is no such file or folder",
+                    path.string());
+  if (fs::is_directory(path)) return check_checkpoint(path, monitor);
+  if (path.extension() == ".json") return check_json_file(path, monitor);
+  if (is_profile(path)) return check_profile_file(path);
+  return check_checkpoint(path, monitor);
+}
+
+}  // namespace sparsescope
