@@ -1,4 +1,5 @@
-// Where the parts of a checkpoint lie: a diffusers pipeline folder, a transformer folder, or a file.
+// Where the parts of a checkpoint lie: a diffusers pipeline folder, a transformer folder, or a
+// file.
 #pragma once
 
 #include <filesystem>
@@ -9,11 +10,11 @@
 namespace sparsescope {
 
 struct CheckpointFolder {
-  std::filesystem::path root;         // as given by the user
-  std::filesystem::path transformer;  // what StateDict::open takes
+  std::filesystem::path root;                          // as given by the user
+  std::filesystem::path transformer;                   // what StateDict::open takes
   std::optional<std::filesystem::path> transformer_2;  // Wan 2.2 A14B: the low-noise expert
   std::optional<Json> model_index;
-  std::optional<Json> config;    // the transformer's config.json
+  std::optional<Json> config;  // the transformer's config.json
   std::optional<Json> scheduler_config;
   std::optional<std::filesystem::path> text_encoder;  // folder, of a class we can run
   std::optional<std::filesystem::path> codec;         // folder, of a class we can run

@@ -20,6 +20,7 @@ struct TensorInfo {
   std::string name;
   std::string dtype_text;      // as written in the file
   std::optional<Dtype> dtype;  // empty for a type this program does not know
+  // An extent of 2^63 or more (legal in an empty tensor alone) stands as 2^63 - 1.
   std::vector<int64_t> shape;
   uint64_t begin = 0, end = 0;  // bytes, relative to the buffer
 
@@ -27,8 +28,8 @@ struct TensorInfo {
   uint64_t bytes() const { return end - begin; }
 };
 
-// A stored tensor. data may be misaligned for its type: copy, do not cast. The owner keeps the mapping
-// alive.
+// A stored tensor. data may be misaligned for its type: copy, do not cast. The owner keeps the
+// mapping alive.
 struct StoredTensor {
   const std::byte* data = nullptr;
   uint64_t bytes = 0;

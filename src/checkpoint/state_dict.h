@@ -17,7 +17,7 @@ namespace sparsescope {
 class StateDict {
  public:
   // A .safetensors file, an index .json, or a folder (index, single file, or shards; the order of
-  // loading and what is refused: see load_order in state_dict.cpp). Error(kData) or
+  // loading and what is refused: see weight_files.h). Error(kData) or
   // Error(kUnsupported) for pickles.
   static StateDict open(const std::filesystem::path& path);
 
@@ -31,8 +31,8 @@ class StateDict {
   void mark_used(const std::string& name) const;
   std::vector<std::string> unused() const;
 
-  // Replaces every name by rename(name); an empty result drops the tensor (and counts it as skipped).
-  // Two names that become one are Error(kData).
+  // Replaces every name by rename(name); an empty result drops the tensor (and counts it as
+  // skipped). Two names that become one are Error(kData).
   void rename(const std::function<std::string(const std::string&)>& rename);
 
   const std::filesystem::path& path() const { return path_; }
@@ -47,6 +47,11 @@ class StateDict {
     size_t file = 0;
     std::string stored_name;
   };
+  size_t open_file(const std::filesystem::path& path);  // its index in files_
+  void add_whole_file(const std::filesystem::path& path);
+  void add_indexed(const std::filesystem::path& index);
+  const Entry& entry(const std::string& name) const;
+
   std::filesystem::path path_;
   std::vector<std::filesystem::path> files_;
   std::vector<SafetensorsFile> opened_;
