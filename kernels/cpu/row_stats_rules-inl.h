@@ -41,32 +41,28 @@ void moments(const float* data, int64_t rows, double* mean, double* m2, double* 
   }
 }
 
-void lane_threshold_sums(const float* key, const float* value, const float* size, int64_t rows,
-                         const float* threshold, float* value_sum, float* size_sum) {
-  for (int v = 0; v < kLanes; v += kWidth) {
-    const Vec limit = load(threshold + v);
-    Vec values{}, sizes{};
+// Several vectors at once: one alone would wait for its own additions.
+template <bool kByLane>
+void threshold_sums(const float* key, const float* value, const float* size, int64_t rows,
+                    const float* threshold, float* value_sum, float* size_sum) {
+  constexpr int kAtOnce = kVectors < 4 ? kVectors : 4;
+  for (int lane = 0; lane < kLanes; lane += kAtOnce * kWidth) {
+    Vec values[kAtOnce] = {}, sizes[kAtOnce] = {};
     for (int64_t r = 0; r < rows; ++r) {
-      const auto kept = load(key + r * kLanes + v) >= limit;
-      values += kept ? load(value + r * kLanes + v) : Vec{};
-      sizes += kept ? broadcast(size[r]) : Vec{};
+      const Vec row_size = broadcast(size[r]);
+#pragma GCC unroll 4
+      for (int v = 0; v < kAtOnce; ++v) {
+        const int64_t at = r * kLanes + lane + v * kWidth;
+        const Vec limit = kByLane ? load(threshold + lane + v * kWidth) : broadcast(threshold[r]);
+        const auto kept = load(key + at) >= limit;
+        values[v] += kept ? load(value + at) : Vec{};
+        sizes[v] += kept ? row_size : Vec{};
+      }
     }
-    store(value_sum + v, values);
-    store(size_sum + v, sizes);
-  }
-}
-
-void row_threshold_sums(const float* key, const float* value, const float* size, int64_t rows,
-                        const float* threshold, float* value_sum, float* size_sum) {
-  for (int v = 0; v < kLanes; v += kWidth) {
-    Vec values{}, sizes{};
-    for (int64_t r = 0; r < rows; ++r) {
-      const auto kept = load(key + r * kLanes + v) >= broadcast(threshold[r]);
-      values += kept ? load(value + r * kLanes + v) : Vec{};
-      sizes += kept ? broadcast(size[r]) : Vec{};
+    for (int v = 0; v < kAtOnce; ++v) {
+      store(value_sum + lane + v * kWidth, values[v]);
+      store(size_sum + lane + v * kWidth, sizes[v]);
     }
-    store(value_sum + v, values);
-    store(size_sum + v, sizes);
   }
 }
 

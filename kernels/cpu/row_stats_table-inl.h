@@ -19,8 +19,8 @@ constexpr RowStatsKernels kRowStats{.combine = combine,
                                     .products = products,
                                     .min_max = min_max,
                                     .moments = moments,
-                                    .lane_threshold_sums = lane_threshold_sums,
-                                    .row_threshold_sums = row_threshold_sums,
+                                    .lane_threshold_sums = threshold_sums<true>,
+                                    .row_threshold_sums = threshold_sums<false>,
                                     .pool_sums = pool_sums};
 
 }  // namespace
