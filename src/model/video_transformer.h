@@ -28,7 +28,7 @@ struct ModelInfo {
   int64_t ffn_dim = 0;
   int64_t parameters = 0;
   bool has_gate_compress = false;  // VSA's coarse gate weights
-  std::string checkpoint_hash;
+  std::string checkpoint_hash;  // of load_transformer; empty from describe_checkpoint
   std::vector<std::string> layer_names;  // [L] "blocks.0.attn1", ...
   std::vector<std::string> warnings;
 };

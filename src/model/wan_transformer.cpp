@@ -1,0 +1,120 @@
+#include "model/wan_transformer.h"
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <c10/core/InferenceMode.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "core/error.h"
+#include "model/rope.h"
+#include "model/torch_util.h"
+#include "model/wan_block.h"
+#include "model/wan_embeddings.h"
+#include "model/wan_inputs.h"
+#include "model/wan_schema.h"
+#include "model/weight_map.h"
+
+namespace sparsescope {
+namespace {
+
+// How many blocks stay in memory beside the outer weights and one streamed block.
+int64_t count_resident_blocks(const WanConfig& config, const LoadOptions& options,
+                              at::ScalarType compute) {
+  const int64_t outer = weight_bytes(wan_outer_specs(config), compute);
+  const int64_t block = weight_bytes(wan_block_specs(config), compute);
+  if (options.max_memory == 0 || outer + config.layers * block <= options.max_memory) {
+    return config.layers;
+  }
+  SPARSESCOPE_CHECK(
+      ErrorKind::kResource, options.max_memory >= outer + block,
+      "weights: expected a memory bound of at least {} bytes ({} outside the blocks and "
+      "one block of {}), found {}",
+      outer + block, outer, block, options.max_memory);
+  return (options.max_memory - outer - block) / block;
+}
+
+class WanTransformer : public VideoTransformer {
+ public:
+  WanTransformer(DetectedModel model, const LoadOptions& options)
+      : weights_(std::move(model.weights)),
+        config_(model.config),
+        info_(std::move(model.info)),
+        compute_(compute_type(options.compute)),
+        threads_(options.threads) {
+    at::set_num_threads(threads_);
+    const c10::InferenceMode guard;
+    outer_ = WeightMap::load(weights_, wan_outer_specs(config_), "", compute_);
+    const int64_t resident = count_resident_blocks(config_, options, compute_);
+    for (int64_t layer = 0; layer < resident; ++layer) blocks_.push_back(load_block(layer));
+  }
+
+  const ModelInfo& info() const override { return info_; }
+
+  TokenGrid token_grid(const std::vector<int64_t>& latent_shape) const override {
+    return wan_token_grid(latent_shape, config_, ErrorKind::kUsage);
+  }
+
+  HostTensor forward(const ModelInputs& inputs, const SiteKey& site, AttentionHook& hook) override {
+    const WanInputs checked = check_wan_inputs(inputs, config_);
+    return with_torch_errors([&] {
+      at::set_num_threads(threads_);
+      const c10::InferenceMode guard;
+      return to_host(run(checked, site, hook));
+    });
+  }
+
+ private:
+  WeightMap load_block(int64_t layer) const {
+    return WeightMap::load(weights_, wan_block_specs(config_), wan_block_prefix(layer), compute_);
+  }
+
+  at::Tensor run(const WanInputs& inputs, SiteKey site, AttentionHook& hook) {
+    const WanPass pass = prepare(inputs, hook);
+    at::Tensor x =
+        embed_patches(view_of(*inputs.hidden_states), inputs.grid, config_, outer_);  // [B, S, C]
+    for (site.layer = 0; site.layer < config_.layers; ++site.layer) {
+      const bool resident = site.layer < static_cast<int64_t>(blocks_.size());
+      x = resident ? run_wan_block(x, blocks_[static_cast<size_t>(site.layer)], pass, site)
+                   : run_wan_block(x, load_block(site.layer), pass, site);  // [B, S, C]
+    }
+    return project_out(x, inputs.grid, pass.time, config_, outer_);  // [B, Cout, F, Hl, Wl]
+  }
+
+  WanPass prepare(const WanInputs& inputs, AttentionHook& hook) {
+    if (!(inputs.grid == rope_grid_)) {
+      rope_ = rope_table(inputs.grid, config_.head_dim);  // [S, 1, D/2]
+      rope_grid_ = inputs.grid;
+    }
+    WanPass pass{.config = &config_, .grid = inputs.grid, .rope = rope_, .hook = &hook};
+    pass.time = embed_time(view_of(*inputs.timestep), config_, outer_);
+    pass.text = embed_text(view_of(*inputs.encoder_hidden_states), outer_);  // [B, L, C]
+    if (inputs.encoder_hidden_states_image != nullptr) {
+      pass.image =
+          embed_image(view_of(*inputs.encoder_hidden_states_image), config_, outer_);  // [B, R, C]
+    }
+    return pass;
+  }
+
+  StateDict weights_;
+  WanConfig config_;
+  ModelInfo info_;
+  at::ScalarType compute_;
+  int threads_;
+  WeightMap outer_;
+  std::vector<WeightMap> blocks_;  // the first ones; the others are streamed
+  TokenGrid rope_grid_;
+  at::Tensor rope_;  // of rope_grid_
+};
+
+}  // namespace
+
+std::unique_ptr<VideoTransformer> make_wan_transformer(DetectedModel model,
+                                                       const LoadOptions& options) {
+  return with_torch_errors([&]() -> std::unique_ptr<VideoTransformer> {
+    return std::make_unique<WanTransformer>(std::move(model), options);
+  });
+}
+
+}  // namespace sparsescope
