@@ -1,0 +1,43 @@
+#!/usr/bin/env bash
+# Set-up, then the main job on data/tiny-wan: profile real denoising trajectories, derive one plan a
+# method at one density, run each plan with real sparse attention on prompts that the profile has not
+# seen, and print the comparison. Results: out/demo/. About 5 minutes on 2 cores after the build.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+readonly kProgram=build/release/bin/sparsescope
+readonly kModel=data/tiny-wan
+readonly kOut=out/demo
+readonly kTarget=density=0.25
+readonly kMethods="vsa bsa vmoba"
+
+say() { printf '\n== %s\n' "$*"; }
+
+# prompts COUNT FILE: the first COUNT prompts
+prompts() { grep -v '^#' "$2" | head -n "$1"; }
+
+# compare NAME GRID STEPS GUIDANCE CALIBRATION HELDOUT: profile, then derive and validate each method
+compare() {
+  local name=$1 grid=$2 steps=$3 guidance=$4 calibration=$5 heldout=$6 method
+  prompts "$calibration" "$kModel/prompts/calibration.txt" >"$kOut/$name-calibration.txt"
+  prompts "$heldout" "$kModel/prompts/heldout.txt" >"$kOut/$name-heldout.txt"
+
+  say "$grid tokens: profile of $calibration prompt(s), $steps steps, guidance $guidance"
+  "$kProgram" profile "$kModel" --prompts "$kOut/$name-calibration.txt" --grid "$grid" --steps "$steps" \
+    --guidance "$guidance" --force --out "$kOut/$name.h5"
+  for method in $kMethods; do
+    say "$grid tokens: $method at $kTarget, judged on $heldout held-out prompt(s)"
+    "$kProgram" derive "$kOut/$name.h5" --method "$method" --target "$kTarget" --force \
+      --out "$kOut/$name-$method.json"
+    "$kProgram" validate "$kModel" --plan "$kOut/$name-$method.json" --prompts "$kOut/$name-heldout.txt" \
+      --steps "$steps" --guidance "$guidance" --force --out "$kOut/$name-$method-report.json"
+  done
+}
+
+scripts/setup.sh
+mkdir -p "$kOut"
+compare small 8,16,16 8 3.0 4 2
+compare large 8,32,32 2 1.0 1 1
+
+say "comparison"
+python3 scripts/demo_table.py "$kOut" | tee "$kOut/table.md"

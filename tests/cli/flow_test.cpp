@@ -1,0 +1,214 @@
+// From the checkpoint to the report on a small grid, as a user would type it: every command's
+// result, outputs that exist, outputs that fail, and a run that is killed and started again.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "cli/run_program.h"
+#include "stats/profile_store.h"
+#include "support/temp_dir.h"
+
+namespace sparsescope::testing {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using Arguments = std::vector<std::string>;
+
+const std::string kTinyWan = SPARSESCOPE_DATA "/tiny-wan";
+
+Arguments operator+(Arguments left, const Arguments& right) {
+  left.insert(left.end(), right.begin(), right.end());
+  return left;
+}
+
+// One line of the calibration prompts keeps the runs short.
+fs::path write_prompts(const TempDir& folder) {
+  return folder.write("prompts.txt", "a yellow diamond moving right on plain\n");
+}
+
+Arguments profile_arguments(const fs::path& prompts, const fs::path& out,
+                            const std::string& steps) {
+  return {"profile", kTinyWan,    "--prompts", prompts.string(), "--grid", "2,4,4",      "--tile",
+          "2,2,2",   "--steps",   steps,       "--threads",      "2",      "--progress", "never",
+          "--out",   out.string()};
+}
+
+// Runs with --json, expects success, and returns the one object.
+nlohmann::json run_json(const Arguments& arguments) {
+  const ProgramRun run = run_program(arguments + Arguments{"--json"});
+  EXPECT_EQ(run.exit_code, 0) << run.err;
+  EXPECT_TRUE(nlohmann::json::accept(run.out)) << run.out;
+  return nlohmann::json::parse(run.out, nullptr, false);
+}
+
+TEST(Flow, FromTheCheckpointToTheReport) {
+  const TempDir folder;
+  const fs::path prompts = write_prompts(folder);
+  const fs::path profile = folder / "run.h5", plan = folder / "plan.json",
+                 report = folder / "report.json";
+
+  EXPECT_TRUE(run_json(profile_arguments(prompts, profile, "2")).is_object());
+  EXPECT_FALSE(fs::exists(folder / "run.h5.parts"));
+  EXPECT_EQ(run_json({"check", profile.string()}).at("kind"), "profile");
+
+  const std::string heldout =
+      folder.write("heldout.txt", "a blue ring moving still on plain\n").string();
+  for (const std::string method : {"vsa", "bsa", "vmoba"}) {
+    run_json({"derive", profile.string(), "--method", method, "--target", "recall=0.8", "--force",
+              "--out", plan.string()});
+    EXPECT_EQ(run_json({"check", plan.string()}).at("kind"), "plan") << method;
+    run_json({"validate", kTinyWan, "--plan", plan.string(), "--prompts", heldout, "--force",
+              "--out", report.string()});
+    EXPECT_EQ(run_json({"check", report.string()}).at("kind"), "report") << method;
+
+    const auto written = nlohmann::json::parse(read_file(report));
+    const auto& summary = written.at("summary");
+    EXPECT_GT(summary.at("density").get<double>(), 0.0);
+    EXPECT_LE(summary.at("density").get<double>(), 1.0);
+    // tiny-wan: 1 prompt, 2 branches, 2 steps, 8 layers, 3 heads
+    EXPECT_EQ(written.at("sites").size(), 1u * 2 * 2 * 8 * 3);
+  }
+}
+
+TEST(Flow, AMissedRequirementIsExitSixAndTheReportIsWritten) {
+  const TempDir folder;
+  const fs::path prompts = write_prompts(folder);
+  const fs::path profile = folder / "run.h5", plan = folder / "plan.json",
+                 report = folder / "report.json";
+  run_json(profile_arguments(prompts, profile, "2"));
+  run_json({"derive", profile.string(), "--method", "vsa", "--target", "recall=0.8", "--out",
+            plan.string()});
+  const ProgramRun run =
+      run_program({"validate", kTinyWan, "--plan", plan.string(), "--prompts", prompts.string(),
+                   "--require", "density<=0.0001", "--out", report.string()});
+  EXPECT_EQ(run.exit_code, 6) << run.err;
+  const auto requirements =
+      nlohmann::json::parse(read_file(report)).at("summary").at("requirements");
+  ASSERT_EQ(requirements.size(), 1u);
+  EXPECT_EQ(requirements[0].at("holds"), false);
+}
+
+TEST(Outputs, AnExistingFileIsRefusedBeforeAnyWork) {
+  const TempDir folder;
+  const fs::path prompts = write_prompts(folder);
+  const fs::path out = folder.write("run.h5", "precious");
+  const Arguments arguments = profile_arguments(prompts, out, "2");
+  const ProgramRun run = run_program(arguments);
+  EXPECT_EQ(run.exit_code, 2);
+  EXPECT_THAT(run.err, HasSubstr("--force"));
+  EXPECT_EQ(read_file(out), "precious");
+  EXPECT_EQ(folder.num_entries(), 2u);
+}
+
+TEST(Outputs, AFailureLeavesNothingBehind) {
+  const TempDir folder;
+  const fs::path prompts = write_prompts(folder);
+  struct Case {
+    Arguments arguments;
+    int exit_code;
+  };
+  const Case cases[] = {
+      {{"profile", "/nowhere", "--prompts", prompts.string(), "--grid", "2,4,4", "--out",
+        (folder / "a.h5").string()},
+       3},
+      {{"profile", kTinyWan, "--prompts", "/nowhere.txt", "--grid", "2,4,4", "--out",
+        (folder / "b.h5").string()},
+       3},
+      {{"profile", kTinyWan, "--prompts", prompts.string(), "--grid", "2,4", "--out",
+        (folder / "c.h5").string()},
+       2},
+      {{"derive", "/nowhere.h5", "--method", "vsa", "--target", "recall=0.9", "--out",
+        (folder / "d.json").string()},
+       3},
+      {{"validate", kTinyWan, "--plan", "/nowhere.json", "--prompts", prompts.string(), "--out",
+        (folder / "e.json").string()},
+       3},
+      {{"forward", kTinyWan, "--inputs", "/nowhere.safetensors", "--out",
+        (folder / "f.safetensors").string()},
+       3},
+  };
+  for (const Case& one : cases) {
+    const ProgramRun run = run_program(one.arguments);
+    EXPECT_EQ(run.exit_code, one.exit_code) << one.arguments.front() << ": " << run.err;
+    EXPECT_THAT(run.out, IsEmpty());
+  }
+  EXPECT_EQ(folder.num_entries(), 1u);  // the prompts
+}
+
+TEST(Progress, ShowsPlainLinesOffATerminalAndNothingWhenToldSo) {
+  const TempDir folder;
+  const fs::path prompts = write_prompts(folder);
+  const ProgramRun silent = run_program(profile_arguments(prompts, folder / "a.h5", "1"));
+  EXPECT_EQ(silent.err.find("1/1"), std::string::npos) << silent.err;
+  Arguments arguments = profile_arguments(prompts, folder / "b.h5", "1");
+  std::replace(arguments.begin(), arguments.end(), std::string("never"), std::string("auto"));
+  const ProgramRun spoken = run_program(arguments);
+  EXPECT_THAT(spoken.err, HasSubstr("1/1"));
+  EXPECT_EQ(spoken.err.find('\r'), std::string::npos);
+}
+
+void expect_same_statistics(const Profile& left, const Profile& right) {
+  EXPECT_EQ(left.recorded, right.recorded);
+  ASSERT_EQ(left.arrays.size(), right.arrays.size());
+  for (const auto& [name, array] : left.arrays) {
+    const ProfileArray& other = right.arrays.at(name);
+    ASSERT_EQ(array.shape, other.shape) << name;
+    for (size_t i = 0; i < array.values.size(); ++i) {
+      if (std::isnan(array.values[i]) && std::isnan(other.values[i])) continue;
+      ASSERT_FLOAT_EQ(array.values[i], other.values[i]) << name << " at " << i;
+    }
+  }
+}
+
+// Waits until at least one part is finished; false where the run ended before that.
+bool wait_for_part(RunningProgram& program, const fs::path& parts) {
+  for (int i = 0; i < 6000; ++i) {
+    std::error_code ignored;
+    for (const auto& entry : fs::directory_iterator(parts, ignored)) {
+      if (entry.path().extension() == ".safetensors" &&
+          entry.path().filename().string()[0] != '.') {
+        return true;
+      }
+    }
+    if (program.ended()) return false;
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  return false;
+}
+
+class StoppedProfile : public ::testing::TestWithParam<int> {};
+
+TEST_P(StoppedProfile, GoesOnToTheSameStatistics) {
+  const TempDir folder;
+  const fs::path prompts = write_prompts(folder);
+  run_json(profile_arguments(prompts, folder / "whole.h5", "6"));
+
+  const fs::path out = folder / "stopped.h5", parts = folder / "stopped.h5.parts";
+  {
+    RunningProgram program(profile_arguments(prompts, out, "6"));
+    ASSERT_TRUE(wait_for_part(program, parts)) << "the run ended before it could be stopped";
+    program.send(GetParam());
+    const ProgramRun run = program.wait();
+    EXPECT_EQ(run.exit_code, GetParam() == SIGKILL ? 128 + SIGKILL : 130) << run.err;
+    ASSERT_FALSE(fs::exists(out));
+  }
+  run_json(profile_arguments(prompts, out, "6"));
+  EXPECT_FALSE(fs::exists(parts));
+  expect_same_statistics(read_profile(folder / "whole.h5"), read_profile(out));
+}
+
+INSTANTIATE_TEST_SUITE_P(Cli, StoppedProfile, ::testing::Values(SIGKILL, SIGINT),
+                         [](const auto& instance) {
+                           return instance.param == SIGKILL ? "Killed" : "Interrupted";
+                         });
+
+}  // namespace
+}  // namespace sparsescope::testing
