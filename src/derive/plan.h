@@ -26,13 +26,15 @@ struct IndexRange {
 
 struct VsaParams {
   int64_t top_k = 1;  // key tiles per query tile
+  bool operator==(const VsaParams&) const = default;
 };
 
 struct BsaParams {
-  double query_keep = 0.5;          // fraction of the queries of a window
-  TileShape window{2, 2, 2};        // all zero: no windows, the whole tile is one
-  double kv_keep = 0.1;             // kappa of the Gaussian cut-off on the logits
+  double query_keep = 0.5;    // fraction of the queries of a window
+  TileShape window{2, 2, 2};  // all zero: no windows, the whole tile is one
+  double kv_keep = 0.1;       // kappa of the Gaussian cut-off on the logits
   int64_t min_blocks = 4;
+  bool operator==(const BsaParams&) const = default;
 };
 
 enum class VmobaSelect { kTopK, kThreshold };
@@ -44,16 +46,20 @@ struct VmobaParams {
   int64_t top_k = 1;        // own block included
   double threshold = 0.25;  // tau
   VmobaPool pool = VmobaPool::kQueryHead;
+  bool operator==(const VmobaParams&) const = default;
 };
+
+using MethodParams = std::variant<VsaParams, BsaParams, VmobaParams>;
 
 struct PlanRule {
   IndexRange steps, layers, heads;
-  std::variant<VsaParams, BsaParams, VmobaParams> params;
+  MethodParams params;
 };
 
 // An expected value, with the interval that a new prompt falls into at the plan's confidence.
 struct Expected {
   double mean = 0, low = 0, high = 0;
+  double confidence = 0.95;
 };
 
 struct Plan {

@@ -1,0 +1,112 @@
+#include "derive/derive.h"
+
+#include "core/error.h"
+#include "derive/allocation.h"
+#include "derive/dense_choice.h"
+#include "derive/expectation.h"
+#include "derive/method_curves.h"
+#include "derive/rules.h"
+
+namespace sparsescope {
+namespace {
+
+std::string manifest_text(const Json& model, const char* key) {
+  const auto found = model.find(key);
+  return found != model.end() && found->is_string() ? found->get<std::string>() : std::string();
+}
+
+// Profiles of captured q, k, v name no model: family "captured".
+Plan::Model plan_model(const Profile& profile) {
+  const Json model = profile.manifest.value("model", Json::object());
+  Plan::Model result;
+  result.family = manifest_text(model, "family");
+  if (result.family.empty()) result.family = "captured";
+  result.checkpoint_hash = manifest_text(model, "checkpoint_hash");
+  result.layers = profile.layers;
+  result.heads = profile.heads;
+  result.head_dim = model.value("head_dim", int64_t{0});
+  SPARSESCOPE_CHECK(ErrorKind::kData, result.head_dim >= 1,
+                    "profile: manifest: /model/head_dim: expected a positive number, found {}",
+                    result.head_dim);
+  return result;
+}
+
+Allocation allocate(const DeriveOptions& options, const MethodCurves& curves, const UnitGrid& grid,
+                    const std::vector<UnitSample>& samples, const DenseSites& dense) {
+  return options.target.kind == TargetKind::kRecall
+             ? allocate_at_recall(curves, grid, samples, dense, options.target.value)
+             : allocate_to_density(curves, grid, samples, dense, options.target.value);
+}
+
+std::vector<int64_t> indices_of(const std::vector<bool>& flags) {
+  std::vector<int64_t> result;
+  for (size_t i = 0; i < flags.size(); ++i) {
+    if (flags[i]) result.push_back(static_cast<int64_t>(i));
+  }
+  return result;
+}
+
+Json make_evidence(const Profile& profile, const DeriveOptions& options, const MethodCurves& curves,
+                   const DenseChoice& dense, const Allocation& allocation,
+                   const Expectation& expected) {
+  int64_t recorded = 0;
+  for (const uint8_t flag : profile.recorded) recorded += flag;
+  Json evidence = options.source;
+  evidence["measured_on"] = {{"prompts", profile.prompts},
+                             {"branches", profile.branches},
+                             {"steps", profile.steps},
+                             {"recorded_calls", recorded},
+                             {"rows_per_tile", profile.rows_per_tile}};
+  Json remarks = Json::array();
+  for (const std::string& remark : curves.remarks()) remarks.push_back(remark);
+  for (const std::string& remark : dense.remarks) remarks.push_back(remark);
+  remarks.push_back(expected.remark);
+  remarks.push_back(
+      "density and recall average over all steps, layers and heads, dense ones as 1; "
+      "prompts weigh equally");
+  evidence["derivation"] = {{"target", to_string(options.target)},
+                            {"per", to_string(options.per)},
+                            {"recall_level", allocation.recall},
+                            {"dense_share", dense.sites.share()},
+                            {"density_of_prompt", expected.density_of_prompt},
+                            {"recall_of_prompt", expected.recall_of_prompt},
+                            {"remarks", remarks}};
+  return evidence;
+}
+
+}  // namespace
+
+Plan derive_plan(const Profile& profile, const DeriveOptions& options) {
+  SPARSESCOPE_CHECK(ErrorKind::kUsage, options.confidence > 0 && options.confidence < 1,
+                    "--confidence: expected a number between 0 and 1, found {}",
+                    options.confidence);
+  const bool all_heads = options.per == Granularity::kModel || options.per == Granularity::kLayer;
+  const auto curves = make_method_curves(profile, options.method, all_heads);
+  const UnitGrid grid(profile, options.per);
+  DenseChoice dense = named_dense_sites(profile, options);
+  std::vector<UnitSample> samples = sample_units(profile, *curves, grid, dense.sites);
+  Allocation allocation = allocate(options, *curves, grid, samples, dense.sites);
+  if (!options.dense_first_steps || !options.dense_layers) {
+    add_found_dense_sites(dense, profile, options, *curves, grid, allocation);
+    samples = sample_units(profile, *curves, grid, dense.sites);
+    allocation = allocate(options, *curves, grid, samples, dense.sites);
+  }
+
+  const Expectation expected =
+      expect(profile, *curves, grid, samples, allocation, dense.sites, options.confidence);
+  Plan plan;
+  plan.model = plan_model(profile);
+  plan.grid = profile.grid;
+  plan.tile = profile.tile;
+  plan.num_steps = profile.steps;
+  plan.method = options.method;
+  plan.dense_steps = indices_of(dense.sites.steps);
+  plan.dense_layers = indices_of(dense.sites.layers);
+  plan.rules = make_rules(grid, allocation);
+  plan.expected_density = expected.density;
+  plan.expected_recall = expected.recall;
+  plan.evidence = make_evidence(profile, options, *curves, dense, allocation, expected);
+  return plan;
+}
+
+}  // namespace sparsescope

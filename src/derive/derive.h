@@ -1,0 +1,50 @@
+// From a profile to a plan: settings of one sparse method that reach a target recall, or the
+// highest recall that a target density allows, and what they are expected to do on a new prompt.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "derive/plan.h"
+#include "stats/profile.h"
+
+namespace sparsescope {
+
+enum class TargetKind { kRecall, kDensity };
+
+struct DeriveTarget {
+  TargetKind kind = TargetKind::kRecall;
+  double value = 0.95;
+};
+
+// What shares one setting.
+enum class Granularity { kModel, kLayer, kHead, kHeadStep };
+
+struct DeriveOptions {
+  Method method = Method::kVsa;
+  DeriveTarget target;
+  Granularity per = Granularity::kLayer;
+  double confidence = 0.95;
+  std::optional<int64_t> dense_first_steps;          // empty: found from the data
+  std::optional<std::vector<int64_t>> dense_layers;  // ascending; empty: found from the data
+  Json source = Json::object();  // merged into the evidence: profile file and hash, command line
+};
+
+// Error(kUsage) for what cannot be met, Error(kData) where the profile lacks what the method needs.
+Plan derive_plan(const Profile& profile, const DeriveOptions& options);
+
+// "recall=0.95" or "density=0.15". Error(kUnsupported) for error=...: needs curves that profiles do
+// not hold yet.
+DeriveTarget parse_target(std::string_view text);
+Granularity parse_granularity(std::string_view text);  // "model", "layer", "head", "head-step"
+Method parse_sparse_method(std::string_view text);     // "bsa", "vsa", "vmoba"
+std::optional<int64_t> parse_dense_first_steps(std::string_view text);  // "auto" or N
+std::optional<std::vector<int64_t>> parse_dense_layers(
+    std::string_view text);  // "auto", "none", "0,7"
+std::string to_string(Granularity granularity);
+std::string to_string(const DeriveTarget& target);
+
+}  // namespace sparsescope

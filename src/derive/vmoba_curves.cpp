@@ -1,0 +1,152 @@
+// VMoBA: density and recall of every measured setting: for each partition all top-k, and all tau of
+// each pool. Nothing is interpolated: a plan uses settings that were measured.
+#include <algorithm>
+#include <cmath>
+
+#include "core/error.h"
+#include "derive/method_curves.h"
+
+namespace sparsescope {
+namespace {
+
+// The order of the pool axis in the profile.
+constexpr VmobaPool kPools[] = {VmobaPool::kQueryHead, VmobaPool::kHeadGlobal, VmobaPool::kBlock,
+                                VmobaPool::kOverall};
+constexpr size_t kNumPools = std::size(kPools);
+
+struct MeasuredPartition {
+  Partition partition;
+  std::string prefix;  // "vmoba/temporal:2/"
+  size_t num_k = 0;    // top-k settings: 1 .. blocks
+  size_t first = 0;    // of its densities in a sample; its recalls follow
+  size_t settings() const { return num_k + kNumPools * tau_grid().size(); }
+};
+
+class VmobaCurves : public MethodCurves {
+ public:
+  VmobaCurves(const Profile& profile, bool all_heads)
+      : profile_(profile), num_pools_(all_heads ? kNumPools : 2) {
+    static const std::string kLead = "vmoba/";
+    static const std::string kTail = "/recall_topk";
+    for (const auto& [name, array] : profile.arrays) {
+      if (!name.starts_with(kLead) || !name.ends_with(kTail)) continue;
+      MeasuredPartition measured;
+      measured.prefix = name.substr(0, name.size() - kTail.size() + 1);
+      measured.partition = parse_partition(
+          std::string_view(name).substr(kLead.size(), name.size() - kLead.size() - kTail.size()));
+      measured.num_k = static_cast<size_t>(profile.trailing(name));
+      measured.first = sample_size_;
+      sample_size_ += 2 * measured.settings();
+      partitions_.push_back(measured);
+    }
+    SPARSESCOPE_CHECK(ErrorKind::kData, !partitions_.empty(),
+                      "profile: expected the statistics of at least one VMoBA partition");
+  }
+
+  size_t sample_size() const override { return sample_size_; }
+  int num_variants() const override { return static_cast<int>(partitions_.size()); }
+
+  void read_sample(const ProfileSite& site, std::span<double> sample) const override {
+    const double text = text_mass(profile_, site);
+    for (const MeasuredPartition& measured : partitions_) {
+      double* density = sample.data() + measured.first;
+      double* recall = density + measured.settings();
+      const size_t num_tau = kNumPools * tau_grid().size();
+      const auto copy = [&](const char* name, size_t count, double* to, double add) {
+        for (const float value : site_values(profile_, measured.prefix + name, site, count)) {
+          *to++ = std::min(1.0, add + static_cast<double>(value));
+        }
+      };
+      copy("density_topk", measured.num_k, density, 0.0);
+      copy("density_tau", num_tau, density + measured.num_k, 0.0);
+      copy("recall_topk", measured.num_k, recall, text);
+      copy("recall_tau", num_tau, recall + measured.num_k, text);
+    }
+  }
+
+  Setting cheapest(std::span<const double> sample, double recall, int variant) const override {
+    const MeasuredPartition& measured = partitions_[static_cast<size_t>(variant)];
+    size_t best = 0;
+    bool best_reaches = false;
+    const size_t usable = measured.num_k + num_pools_ * tau_grid().size();
+    for (size_t i = 0; i < usable; ++i) {
+      const OperatingPoint point = point_of(sample, measured, i);
+      const OperatingPoint least = point_of(sample, measured, best);
+      const bool reaches = point.recall >= recall - kRecallSlack;
+      bool better = reaches && !best_reaches;
+      if (reaches == best_reaches) {
+        better = reaches ? point.density < least.density : point.recall > least.recall;
+      }
+      if (i > 0 && !better) continue;
+      best = i;
+      best_reaches = reaches;
+    }
+    return {params_of(measured, best), point_of(sample, measured, best), best_reaches};
+  }
+
+  OperatingPoint evaluate(std::span<const double> sample,
+                          const MethodParams& params) const override {
+    const auto& vmoba = std::get<VmobaParams>(params);
+    const auto measured = std::find_if(
+        partitions_.begin(), partitions_.end(),
+        [&](const MeasuredPartition& one) { return one.partition == vmoba.partition; });
+    SPARSESCOPE_ASSERT(measured != partitions_.end());
+    return point_of(sample, *measured, index_of(*measured, vmoba));
+  }
+
+  std::vector<std::string> remarks() const override {
+    std::vector<std::string> names;
+    for (const MeasuredPartition& measured : partitions_) {
+      names.push_back(to_string(measured.partition));
+    }
+    return {
+        fmt::format("VMoBA: among all measured settings (top-k; tau of the pools query_head, "
+                    "head_global{}) of the partitions {}, the one of least density that "
+                    "reaches the recall; one partition a layer",
+                    num_pools_ == kNumPools ? ", block, overall" : "", fmt::join(names, ", "))};
+  }
+
+ private:
+  OperatingPoint point_of(std::span<const double> sample, const MeasuredPartition& measured,
+                          size_t setting) const {
+    return {sample[measured.first + setting],
+            sample[measured.first + measured.settings() + setting]};
+  }
+
+  static VmobaParams params_of(const MeasuredPartition& measured, size_t setting) {
+    VmobaParams params;
+    params.partition = measured.partition;
+    if (setting < measured.num_k) {
+      params.select = VmobaSelect::kTopK;
+      params.top_k = static_cast<int64_t>(setting) + 1;
+      return params;
+    }
+    const size_t at = setting - measured.num_k;
+    params.select = VmobaSelect::kThreshold;
+    params.threshold = tau_grid()[at % tau_grid().size()];
+    params.pool = kPools[at / tau_grid().size()];
+    return params;
+  }
+
+  static size_t index_of(const MeasuredPartition& measured, const VmobaParams& params) {
+    if (params.select == VmobaSelect::kTopK) return static_cast<size_t>(params.top_k) - 1;
+    const auto pool =
+        static_cast<size_t>(std::find(kPools, kPools + kNumPools, params.pool) - kPools);
+    const auto tau = static_cast<size_t>(
+        std::find(tau_grid().begin(), tau_grid().end(), params.threshold) - tau_grid().begin());
+    return measured.num_k + pool * tau_grid().size() + tau;
+  }
+
+  const Profile& profile_;
+  size_t num_pools_;  // pools across heads only where one setting holds for all heads
+  size_t sample_size_ = 0;
+  std::vector<MeasuredPartition> partitions_;
+};
+
+}  // namespace
+
+std::unique_ptr<MethodCurves> make_vmoba_curves(const Profile& profile, bool all_heads) {
+  return std::make_unique<VmobaCurves>(profile, all_heads);
+}
+
+}  // namespace sparsescope
