@@ -25,9 +25,11 @@ if(NOT EXISTS "${SPARSESCOPE_TORCH_DIR}/lib/libtorch_cpu.so")
                       "'${SPARSESCOPE_TORCH_DIR}')")
 endif()
 add_library(sparsescope_torch INTERFACE)
-target_include_directories(sparsescope_torch SYSTEM INTERFACE
-  ${SPARSESCOPE_TORCH_DIR}/include
-  ${SPARSESCOPE_TORCH_DIR}/include/torch/csrc/api/include)
+# The wheel carries a copy of fmt that its libraries do not export: searched last, so that the
+# installed fmt is found first.
+target_compile_options(sparsescope_torch INTERFACE
+  "SHELL:-idirafter ${SPARSESCOPE_TORCH_DIR}/include"
+  "SHELL:-idirafter ${SPARSESCOPE_TORCH_DIR}/include/torch/csrc/api/include")
 target_link_libraries(sparsescope_torch INTERFACE
   ${SPARSESCOPE_TORCH_DIR}/lib/libtorch_cpu.so
   ${SPARSESCOPE_TORCH_DIR}/lib/libc10.so)
