@@ -17,6 +17,9 @@ using hdf5::Handle;
 // One chunk is read and unpacked at a time; 1 MiB is also the size of HDF5's chunk cache.
 constexpr int64_t kChunkBytes = int64_t{1} << 20;
 constexpr unsigned kDeflateLevel = 4;
+// Up to this many links and attributes stay in the checksummed object header. HDF5 1.10 crashes
+// while listing a group whose other form of storage (a fractal heap) is damaged.
+constexpr unsigned kMaxCompact = 4096;
 
 [[noreturn]] void fail_write(const Hdf5File& file, const std::string& object) {
   fail(ErrorKind::kResource, "{}: {} cannot be written: {}", file.path().string(), object,
@@ -52,15 +55,26 @@ std::vector<hsize_t> chunk_shape(const std::vector<int64_t>& shape, size_t eleme
   return chunk;
 }
 
-Handle link_properties() {
-  Handle properties(H5Pcreate(H5P_LINK_CREATE), H5Pclose);
-  H5Pset_create_intermediate_group(properties.id(), 1);
-  return properties;
+void keep_compact(hid_t properties) { H5Pset_attr_phase_change(properties, kMaxCompact, 0); }
+
+// Makes the groups above an object; HDF5's own way would give them default properties.
+void make_parents(const Hdf5File& file, hid_t file_id, const std::string& name) {
+  const Handle properties(H5Pcreate(H5P_GROUP_CREATE), H5Pclose);
+  H5Pset_link_phase_change(properties.id(), kMaxCompact, 0);
+  keep_compact(properties.id());
+  for (size_t end = name.find('/', 1); end != std::string::npos; end = name.find('/', end + 1)) {
+    const std::string group = name.substr(0, end);
+    if (H5Lexists(file_id, group.c_str(), H5P_DEFAULT) > 0) continue;
+    checked(file, group,
+            H5Gcreate2(file_id, group.c_str(), H5P_DEFAULT, properties.id(), H5P_DEFAULT),
+            H5Gclose);
+  }
 }
 
 Handle dataset_properties(const std::vector<int64_t>& shape, size_t element_bytes) {
   Handle properties(H5Pcreate(H5P_DATASET_CREATE), H5Pclose);
   H5Pset_obj_track_times(properties.id(), false);  // equal content, equal bytes
+  keep_compact(properties.id());
   const bool empty = std::find(shape.begin(), shape.end(), 0) != shape.end();
   if (shape.empty() || empty) return properties;  // neither can be chunked
   const std::vector<hsize_t> chunk = chunk_shape(shape, element_bytes);
@@ -93,8 +107,12 @@ const std::filesystem::path& Hdf5File::path() const { return state_->path; }
 Hdf5File Hdf5File::create(const std::filesystem::path& path) {
   hdf5::quiet();
   const Handle access(H5Pcreate(H5P_FILE_ACCESS), H5Pclose);
-  H5Pset_libver_bounds(access.id(), H5F_LIBVER_V18, H5F_LIBVER_LATEST);
-  Handle file(H5Fcreate(path.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, access.id()), H5Fclose);
+  // The format of 1.10 checksums its metadata: a damaged index cannot pass for unwritten data.
+  H5Pset_libver_bounds(access.id(), H5F_LIBVER_V110, H5F_LIBVER_V110);
+  const Handle properties(H5Pcreate(H5P_FILE_CREATE), H5Pclose);
+  H5Pset_link_phase_change(properties.id(), kMaxCompact, 0);
+  keep_compact(properties.id());
+  Handle file(H5Fcreate(path.c_str(), H5F_ACC_TRUNC, properties.id(), access.id()), H5Fclose);
   SPARSESCOPE_CHECK(ErrorKind::kUsage, file, "{}: cannot be written: {}", path.string(),
                     hdf5::last_error());
   return Hdf5File(std::make_unique<State>(State{path, std::move(file)}));
@@ -106,10 +124,7 @@ void Hdf5File::close() {
 }
 
 void Hdf5File::create_group(const std::string& name) {
-  const Handle links = link_properties();
-  checked(*this, name,
-          H5Gcreate2(state_->file.id(), name.c_str(), links.id(), H5P_DEFAULT, H5P_DEFAULT),
-          H5Gclose);
+  make_parents(*this, state_->file.id(), name + "/");
 }
 
 template <typename T>
@@ -118,13 +133,13 @@ void Hdf5File::write(const std::string& name, const std::vector<T>& values,
   const int64_t count =
       std::accumulate(shape.begin(), shape.end(), int64_t{1}, std::multiplies<int64_t>());
   SPARSESCOPE_ASSERT(count == static_cast<int64_t>(values.size()));
+  make_parents(*this, state_->file.id(), name);
   const Handle space = make_space(shape);
-  const Handle links = link_properties();
   const Handle properties = dataset_properties(shape, sizeof(T));
   const hid_t type = hdf5::Element<T>::memory();
   const Handle dataset = checked(*this, name,
                                  H5Dcreate2(state_->file.id(), name.c_str(), type, space.id(),
-                                            links.id(), properties.id(), H5P_DEFAULT),
+                                            H5P_DEFAULT, properties.id(), H5P_DEFAULT),
                                  H5Dclose);
   check(*this, name, H5Dwrite(dataset.id(), type, H5S_ALL, H5S_ALL, H5P_DEFAULT, values.data()));
 }
@@ -141,13 +156,13 @@ template void Hdf5File::write(const std::string&, const std::vector<int64_t>&,
 void Hdf5File::write_strings(const std::string& name, const std::vector<std::string>& values) {
   std::vector<const char*> texts;
   for (const std::string& value : values) texts.push_back(value.c_str());
+  make_parents(*this, state_->file.id(), name);
   const Handle space = make_space({static_cast<int64_t>(values.size())});
-  const Handle links = link_properties();
   const Handle type = hdf5::text_type();
   const Handle properties = dataset_properties({}, sizeof(char*));
   const Handle dataset = checked(*this, name,
                                  H5Dcreate2(state_->file.id(), name.c_str(), type.id(), space.id(),
-                                            links.id(), properties.id(), H5P_DEFAULT),
+                                            H5P_DEFAULT, properties.id(), H5P_DEFAULT),
                                  H5Dclose);
   check(*this, name,
         H5Dwrite(dataset.id(), type.id(), H5S_ALL, H5S_ALL, H5P_DEFAULT, texts.data()));

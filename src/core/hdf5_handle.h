@@ -41,6 +41,8 @@ class Handle {
 std::string last_error();
 // No printing, no plug-in filters loaded from the environment's folders.
 void quiet();
+// Error(kData) where a heap of texts contradicts itself.
+void check_heaps(const std::filesystem::path& path);
 // A variable-length UTF-8 string, which every reader takes for text.
 Handle text_type();
 

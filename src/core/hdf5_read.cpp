@@ -155,6 +155,7 @@ Hdf5File Hdf5File::open(const std::filesystem::path& path) {
   Handle file(H5Fopen(path.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT), H5Fclose);
   SPARSESCOPE_CHECK(ErrorKind::kData, file, "{}: not a complete HDF5 file: {}", path.string(),
                     hdf5::last_error());
+  hdf5::check_heaps(path);
   return Hdf5File(std::make_unique<State>(State{path, std::move(file)}));
 }
 

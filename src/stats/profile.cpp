@@ -1,9 +1,8 @@
 #include "stats/profile.h"
 
-#include <algorithm>
-#include <cmath>
 #include <numeric>
 
+#include "capture/statistic_grids.h"
 #include "core/error.h"
 
 namespace sparsescope {
@@ -42,27 +41,19 @@ int64_t Profile::trailing(const std::string& name) const {
 }
 
 const std::vector<double>& fraction_grid() {
-  static const std::vector<double> grid = {1.0 / 64, 1.0 / 32, 3.0 / 64, 1.0 / 16,
-                                           3.0 / 32, 1.0 / 8,  3.0 / 16, 1.0 / 4,
-                                           3.0 / 8,  1.0 / 2,  3.0 / 4,  1.0};
+  static const std::vector<double> grid(kFractions.begin(), kFractions.end());
   return grid;
 }
 
 const std::vector<double>& tau_grid() {
-  // Twentieths, each the double nearest to its decimal.
-  static const std::vector<double> grid = [] {
-    std::vector<double> taus;
-    for (int i = 1; i <= 19; ++i) taus.push_back(i / 20.0);
-    return taus;
-  }();
+  static const std::vector<double> grid(kTaus.begin(), kTaus.end());
   return grid;
 }
 
 int64_t kept_count(double fraction, int64_t num_tiles) {
   SPARSESCOPE_CHECK(ErrorKind::kUsage, fraction >= 0 && fraction <= 1,
                     "a kept fraction: expected a number from 0 to 1, found {}", fraction);
-  const double kept = std::ceil(fraction * static_cast<double>(num_tiles));
-  return std::clamp<int64_t>(static_cast<int64_t>(kept), 1, num_tiles);
+  return tiles_kept(fraction, num_tiles);
 }
 
 }  // namespace sparsescope

@@ -18,7 +18,7 @@ struct ProfileArray {
   std::vector<int64_t> shape;
   std::string unit;
   std::string description;
-  std::vector<float> values;      // row-major; NaN where a site was not recorded
+  std::vector<float> values;  // row-major; NaN where a site was not recorded
 };
 
 struct Profile {
@@ -26,19 +26,21 @@ struct Profile {
   TokenGrid grid;
   TileShape tile;
   int64_t prompts = 0, branches = 0, steps = 0, layers = 0, heads = 0;
-  int64_t rows_per_tile = 0;             // 0: all rows
-  std::vector<double> timestep, sigma;   // [steps]
-  std::vector<std::string> layer_name;   // [layers]
-  std::vector<uint8_t> recorded;         // [prompt, branch, step, layer]
-  std::map<std::string, ProfileArray> arrays;  // "coverage_row", "vmoba/temporal:2/recall_topk", ...
+  int64_t rows_per_tile = 0;            // 0: all rows
+  std::vector<double> timestep, sigma;  // [steps]
+  std::vector<std::string> layer_name;  // [layers]
+  std::vector<uint8_t> recorded;        // [prompt, branch, step, layer]
+  std::map<std::string, ProfileArray>
+      arrays;  // "coverage_row", "vmoba/temporal:2/recall_topk", ...
   std::map<std::string, std::vector<float>> maps;  // "p0_b0_s0_l3": [H, N, N]
 
   bool is_recorded(int64_t prompt, int64_t branch, int64_t step, int64_t layer) const {
     return recorded[((prompt * branches + branch) * steps + step) * layers + layer] != 0;
   }
-  // The values of one site and head behind the leading axes. Error(kData) where there is no such array.
-  const float* at(const std::string& name, int64_t prompt, int64_t branch, int64_t step, int64_t layer,
-                  int64_t head) const;
+  // The values of one site and head behind the leading axes. Error(kData) where there is no such
+  // array.
+  const float* at(const std::string& name, int64_t prompt, int64_t branch, int64_t step,
+                  int64_t layer, int64_t head) const;
   // Number of values behind the leading axes.
   int64_t trailing(const std::string& name) const;
 };
