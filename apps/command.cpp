@@ -92,7 +92,9 @@ CLI::App* add_command(CLI::App& root, CommandContext& context, const std::string
   command->add_option("--threads", common.threads, "Threads; 0 takes all cores")
       ->check(CLI::Range(0, kMaxThreads))
       ->group(group);
-  command->add_option("--seed", common.seed, "Seed of everything that is drawn")->group(group);
+  command->add_option("--seed", common.seed, "Seed of everything that is drawn")
+      ->check(CLI::NonNegativeNumber)
+      ->group(group);
   command->add_option("--dtype", common.dtype, "Compute type; statistics stay fp32 or wider")
       ->check(CLI::IsMember({"fp32", "bf16", "fp16"}))
       ->group(group);

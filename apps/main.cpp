@@ -51,16 +51,12 @@ Failure failure_of(const std::filesystem::filesystem_error& error) {
   return {"data", 3, error.what()};
 }
 
-// The options of the command that was given, for the message of a wrong one.
-std::string allowed_options(const CLI::App& root) {
-  const auto given = root.get_subcommands();
-  const CLI::App& app = given.empty() ? root : *given.front();
+std::string allowed_options(const CLI::App& command) {
   std::string names;
-  for (const CLI::Option* option : app.get_options()) {
+  for (const CLI::Option* option : command.get_options()) {
     names += (names.empty() ? "" : ", ") + option->get_name(option->get_positional());
   }
-  return fmt::format("allowed: {}; see sparsescope {}--help", names,
-                     given.empty() ? "" : app.get_name() + " ");
+  return names;
 }
 
 std::string allowed_commands(const CLI::App& root) {
@@ -71,23 +67,28 @@ std::string allowed_commands(const CLI::App& root) {
   return names;
 }
 
+// What was typed where a command belongs.
+std::string wrong_command(int argc, char** argv) {
+  const char* const* const given = std::find_if(argv + 1, argv + argc, [](const char* argument) {
+    return std::strcmp(argument, "--json") != 0;
+  });
+  if (given == argv + argc) return "expected a command";
+  if ((*given)[0] == '-') return fmt::format("expected a command, found the option '{}'", *given);
+  return fmt::format("unknown command '{}'", *given);
+}
+
 Failure usage_failure(const CLI::App& root, const CLI::ParseError& error, int argc, char** argv) {
   if (root.get_subcommands().empty()) {
-    const bool named = argc > 1 && argv[1][0] != '-';
     return {"usage", 2,
-            fmt::format("{}; commands: {}; see sparsescope --help",
-                        named ? fmt::format("unknown command '{}'", argv[1])
-                              : std::string("expected a command"),
+            fmt::format("{}; commands: {}; see sparsescope --help", wrong_command(argc, argv),
                         allowed_commands(root))};
   }
+  const CLI::App& command = *root.get_subcommands().front();
   std::string message = error.what();
   if (dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr) {
-    message += "; " + allowed_options(root);
-  } else {
-    message +=
-        fmt::format("; see sparsescope {} --help", root.get_subcommands().front()->get_name());
+    message += "; allowed: " + allowed_options(command);
   }
-  return {"usage", 2, message};
+  return {"usage", 2, fmt::format("{}; see sparsescope {} --help", message, command.get_name())};
 }
 
 int report(const CommandContext& context, const Failure& failure) {
@@ -155,7 +156,7 @@ int main(int argc, char** argv) {
   using namespace sparsescope;
   CommandContext context;
   context.console = std::make_shared<Console>();
-  context.common.json = argc > 1 && asks_for_json(argc, argv);
+  context.common.json = asks_for_json(argc, argv);
 
   CLI::App root(
       "Profiles the attention of video diffusion transformers and derives sparse-attention plans.",
