@@ -6,6 +6,7 @@
 #include <numbers>
 #include <numeric>
 
+#include "capture/statistic_grids.h"
 #include "core/error.h"
 #include "sparse/top_k.h"
 
@@ -64,8 +65,7 @@ void mark_by_rule(std::span<const float> row, double head_cutoff, const BsaKvOpt
     case BsaKvRule::kCdf:
       return mark_mass(row, options.mass, keep);
     case BsaKvRule::kTopK:
-      return mark_top_k(row, top_k_from_fraction(options.keep, static_cast<int64_t>(row.size())),
-                        keep);
+      return mark_top_k(row, tiles_kept(options.keep, static_cast<int64_t>(row.size())), keep);
   }
 }
 

@@ -5,6 +5,8 @@
 #include <functional>
 #include <limits>
 
+#include "capture/statistic_grids.h"
+
 namespace sparsescope {
 namespace {
 
@@ -32,13 +34,8 @@ void append_top_k(std::span<const float> scores, int64_t k, std::vector<float>& 
   }
 }
 
-int64_t top_k_from_fraction(double fraction, int64_t num_tiles) {
-  const double kept = std::ceil(fraction * static_cast<double>(num_tiles));
-  return std::clamp<int64_t>(static_cast<int64_t>(kept), 1, num_tiles);
-}
-
 int64_t top_k_from_sparsity(double sparsity, int64_t num_tiles) {
-  return top_k_from_fraction(1.0 - sparsity, num_tiles);
+  return tiles_kept(1.0 - sparsity, num_tiles);
 }
 
 }  // namespace sparsescope

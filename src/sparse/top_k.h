@@ -12,9 +12,6 @@ namespace sparsescope {
 void append_top_k(std::span<const float> scores, int64_t k, std::vector<float>& scratch,
                   std::vector<int32_t>& out);
 
-// clamp(ceil(fraction * N), 1, N) in double.
-int64_t top_k_from_fraction(double fraction, int64_t num_tiles);
-
 // VSA's K = clamp(ceil((1 - sparsity) * N), 1, N) in double, in exactly this order: where 1 -
 // sparsity lies slightly high in binary, an integer product gains a tile, as published checkpoints
 // expect.
