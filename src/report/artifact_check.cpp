@@ -9,6 +9,7 @@
 #include "derive/plan.h"
 #include "report/checkpoint_check.h"
 #include "stats/profile_store.h"
+#include "validate/report.h"
 
 namespace sparsescope {
 namespace {
@@ -69,6 +70,17 @@ ArtifactCheck check_plan_file(const fs::path& path) {
           .warnings = {}};
 }
 
+ArtifactCheck check_report_file(const fs::path& path) {
+  const ValidationReport report = read_report(path);
+  return {.kind = "report",
+          .verified = {fmt::format(
+                           "{} prompts, {} sites and heads, {} requirements: every key known, "
+                           "every value in its range",
+                           report.prompts.size(), report.sites.size(), report.requirements.size()),
+                       hash_line(path)},
+          .warnings = {}};
+}
+
 ArtifactCheck check_json_file(const fs::path& path, const RunMonitor& monitor) {
   const Json json = read_json_file(path);
   if (json.is_object() && json.contains("weight_map")) return check_checkpoint(path, monitor);
@@ -77,6 +89,7 @@ ArtifactCheck check_json_file(const fs::path& path, const RunMonitor& monitor) {
           ? json["format"].get<std::string>()
           : "";
   if (format == "sparsescope-plan") return check_plan_file(path);
+  if (format == "sparsescope-report") return check_report_file(path);
   fail(ErrorKind::kData,
        "{}: /format: expected \"sparsescope-plan\" or \"sparsescope-report\", found {}",
        path.string(), format.empty() ? "none" : "\"" + format + "\"");
