@@ -1,0 +1,58 @@
+// The validation report: what a plan did on prompts that it was not made from. JSON, version 1.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/json_io.h"
+#include "validate/requirements.h"
+
+namespace sparsescope {
+
+// One head of one attention call on the dense trajectory.
+struct SiteResult {
+  int64_t prompt = 0, branch = 0, step = 0, layer = 0, head = 0;
+  double density = 1, recall = 1;
+  double rel_l1 = 0, rel_l2 = 0, cosine = 1;
+};
+
+struct SummaryValue {
+  double value = 0;
+  // Means over prompts have an interval at confidence 0.95; with one prompt it is unknown.
+  bool has_interval = false;
+  std::optional<double> low, high;
+};
+
+struct RequirementResult {
+  Requirement requirement;
+  double value = 0;
+  bool holds = false;
+};
+
+struct ValidationReport {
+  std::string plan_hash, checkpoint_hash;
+  std::vector<std::string> prompts;
+  std::vector<SiteResult> sites;
+  std::map<std::string, SummaryValue> summary;  // by summary_names(); pixels only with a codec
+  std::vector<RequirementResult> requirements;
+
+  bool holds() const;  // every requirement
+};
+
+// Every name must be in the summary.
+std::vector<RequirementResult> judge(const std::vector<Requirement>& requirements,
+                                     const std::map<std::string, SummaryValue>& summary);
+
+Json summary_to_json(const ValidationReport& report);
+Json report_to_json(const ValidationReport& report);
+// Error(kData) names the place (JSON pointer), what was expected and what was found; an unknown
+// version is Error(kUnsupported).
+ValidationReport report_from_json(const Json& json, const std::string& what);
+ValidationReport read_report(const std::filesystem::path& path);
+void write_report(const std::filesystem::path& path, const ValidationReport& report, bool replace);
+
+}  // namespace sparsescope

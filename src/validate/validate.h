@@ -1,0 +1,39 @@
+// Runs a plan with the real sparse kernels on prompts and judges it against dense attention:
+//   (a) every attention call of the dense trajectory, dense and sparse on the same q, k, v; and the
+//       model's output at the same latents with the plan at every site;
+//   (b) the whole sampled video with sparse attention against the dense one from the same noise;
+//   (c) the time of attention.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "core/progress.h"
+#include "core/thread_pool.h"
+#include "derive/plan.h"
+#include "kernels/impl.h"
+#include "model/denoiser.h"
+#include "validate/report.h"
+
+namespace sparsescope {
+
+struct ValidationRequest {
+  const CheckpointFolder& folder;
+  VideoTransformer& model;
+  const Plan& plan;
+  std::string plan_hash;
+  const PromptSet& prompts;
+  SamplingOptions sampling;         // steps and latent shape must be the plan's
+  std::vector<HostTensor> latents;  // initial noise of each prompt; empty: drawn from the seed
+  std::vector<Requirement> requirements;
+  Impl impl;
+  ThreadPool& pool;
+};
+
+// Confidence of the intervals over prompts.
+inline constexpr double kReportConfidence = 0.95;
+
+// Error(kData) where plan and checkpoint contradict, Error(kUsage) where the options do.
+ValidationReport run_validation(const ValidationRequest& request, const RunMonitor& monitor);
+
+}  // namespace sparsescope
