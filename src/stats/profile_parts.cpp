@@ -9,6 +9,7 @@
 #include "core/error.h"
 #include "core/sha256.h"
 #include "stats/part_file.h"
+#include "stats/profile_store.h"
 
 namespace sparsescope {
 namespace {
@@ -53,6 +54,16 @@ Json read_run(const fs::path& path) {
   }
 }
 
+// A start that was stopped before run.json stood leaves at most a temporary file.
+bool holds_parts(const fs::path& folder) {
+  if (!fs::exists(folder)) return false;
+  for (const auto& entry : fs::directory_iterator(folder)) {
+    const bool temporary = entry.path().filename().string().starts_with('.');
+    if (!temporary) return true;
+  }
+  return false;
+}
+
 }  // namespace
 
 fs::path parts_folder_of(const fs::path& profile) { return profile.string() + ".parts"; }
@@ -66,7 +77,7 @@ PartsFolder::PartsFolder(fs::path folder, const Json& run, ExistingParts existin
     : folder_(std::move(folder)), fingerprint_(run_fingerprint(run)) {
   const fs::path run_file = folder_ / "run.json";
   if (fs::exists(folder_) && existing == ExistingParts::kDiscard) fs::remove_all(folder_);
-  if (fs::exists(folder_) && !fs::is_empty(folder_)) {
+  if (holds_parts(folder_)) {
     const Json found = read_run(run_file);
     const bool same = !found.is_null() && run_fingerprint(found["run"]) == fingerprint_;
     if (same) {
@@ -110,7 +121,11 @@ void PartsFolder::write(const ProfilePart& part) const {
   write_part_file(folder_ / part_file_name(part.prompt, part.step), part, fingerprint_);
 }
 
-void PartsFolder::remove() const {
+void PartsFolder::publish(const Profile& profile, const fs::path& path, bool replace) const {
+  const fs::path complete = folder_ / "profile.h5";
+  write_profile(complete, profile, true);
+  write_atomically(path, replace,
+                   [&](const fs::path& temporary) { fs::rename(complete, temporary); });
   std::error_code ignored;
   fs::remove_all(folder_, ignored);
 }

@@ -13,6 +13,7 @@
 #include "core/json_io.h"
 #include "core/progress.h"
 #include "model/scheduler.h"
+#include "stats/profile.h"
 
 namespace sparsescope {
 
@@ -38,7 +39,9 @@ class PartsFolder {
   // The part, or nothing where it is missing. A damaged one counts as missing, with a note.
   std::optional<ProfilePart> read(int64_t prompt, int64_t step, const RunMonitor& monitor) const;
   void write(const ProfilePart& part) const;
-  void remove() const;
+  // Writes the profile inside the folder, moves it to its place whole, and removes the folder: a
+  // stop at any moment leaves either the parts or the profile.
+  void publish(const Profile& profile, const std::filesystem::path& path, bool replace) const;
 
   const std::string& fingerprint() const { return fingerprint_; }  // SHA-256 of run
   const std::string& started() const { return started_; }          // UTC, of the first start

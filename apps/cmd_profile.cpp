@@ -1,0 +1,108 @@
+// profile CHECKPOINT ... --out RUN.h5: samples denoising trajectories and records how attention
+// falls.
+#include <memory>
+
+#include "apps/command.h"
+#include "core/error.h"
+#include "stats/profile_request.h"
+
+namespace sparsescope {
+namespace {
+
+struct Texts {
+  std::string video, grid, tile = "4,4,4";
+};
+
+void run(CommandContext& context, ProfileRequest request, const Texts& texts) {
+  SamplingRequest& sampling = request.sampling;
+  if (!texts.video.empty()) sampling.video = parse_triple(texts.video, "--video");
+  if (!texts.grid.empty()) sampling.grid = parse_triple(texts.grid, "--grid");
+  const std::vector<int64_t> tile = parse_triple(texts.tile, "--tile");
+  request.tile = {tile[0], tile[1], tile[2]};
+  SPARSESCOPE_CHECK(ErrorKind::kUsage, !sampling.checkpoint.empty() || !request.qkv.empty(),
+                    "expected a CHECKPOINT, or --qkv FILES");
+  sampling.seed = context.common.seed;
+  sampling.load.threads = request.threads = context.threads();
+  sampling.load.compute = context.common.dtype == "bf16"   ? Dtype::kBF16
+                          : context.common.dtype == "fp16" ? Dtype::kF16
+                                                           : Dtype::kF32;
+  const ProfileSummary summary = run_profile(request, context.monitor());
+
+  const std::string out = request.out.path.string();
+  context.print(fmt::format(
+      "{}: {} sites of {} heads ({} prompts, {} branches, {} steps, {} layers)", out, summary.sites,
+      summary.heads, summary.prompts, summary.branches, summary.steps, summary.layers));
+  context.print(fmt::format("sampled in {:.1f} s, {} steps resumed, {:.2f} MB", summary.seconds,
+                            summary.resumed_steps, static_cast<double>(summary.file_bytes) / 1e6));
+  context.print_json({{"out", out},
+                      {"sites", summary.sites},
+                      {"prompts", summary.prompts},
+                      {"branches", summary.branches},
+                      {"steps", summary.steps},
+                      {"layers", summary.layers},
+                      {"heads", summary.heads},
+                      {"resumed_steps", summary.resumed_steps},
+                      {"seconds", summary.seconds},
+                      {"attention_seconds", summary.attention_seconds},
+                      {"bytes", summary.file_bytes}});
+}
+
+void add_sampling_options(CLI::App& command, ProfileRequest& request, Texts& texts) {
+  SamplingRequest& sampling = request.sampling;
+  command.add_option("CHECKPOINT", sampling.checkpoint, "A checkpoint folder or .safetensors file");
+  command.add_option("--prompts", sampling.prompts, "Text file, a prompt a line");
+  command.add_option("--text-embeds", sampling.text_embeds,
+                     "Safetensors with prompt_embeds and negative_prompt_embeds");
+  command.add_option("--video", texts.video, "FRAMES,HEIGHT,WIDTH in pixels");
+  command.add_option("--grid", texts.grid, "T,H,W in tokens");
+  command.add_option("--steps", sampling.steps, "Denoising steps (the model's own: 50)");
+  command.add_option("--guidance", sampling.guidance,
+                     "Classifier-free guidance; 1 runs the conditional branch alone (5)");
+  command.add_option("--shift", sampling.shift, "Shift of the noise grid (the checkpoint's own)");
+  command.add_option("--scheduler", sampling.scheduler,
+                     "flow-euler or unipc (the checkpoint's own)");
+  command.add_option("--latents", sampling.latents, "Safetensors with the initial noise, latents");
+  command.add_option("--qkv", request.qkv, "Captured q, k, v files instead of a checkpoint");
+  command.add_option("--prefix", request.prefix, "Text tokens before the video, with --qkv")
+      ->check(CLI::NonNegativeNumber);
+  command.add_option("--suffix", request.suffix, "Text tokens behind the video, with --qkv")
+      ->check(CLI::NonNegativeNumber);
+  command
+      .add_option("--max-memory", sampling.load.max_memory,
+                  "Bound for weights in memory (bytes, or 4GB); more are streamed by block")
+      ->transform(CLI::AsSizeValue(false))
+      ->check(CLI::NonNegativeNumber);
+}
+
+void add_record_options(CLI::App& command, ProfileRequest& request, Texts& texts) {
+  command.add_option("--tile", texts.tile, "Tile in tokens, t,h,w (4,4,4)");
+  command.add_option("--partitions", request.partitions,
+                     "VMoBA's partitions: auto, or like \"temporal:2 st:4,4,8\"");
+  command.add_option("--rows-per-tile", request.rows_per_tile,
+                     "Rows a tile for sorted statistics; 0 all (all up to 8192 tokens, else 4)");
+  command.add_option("--record-steps", request.record_steps, "Steps to record: all, or 0,5,10-19");
+  command.add_option("--record-layers", request.record_layers, "Layers to record: all, or 0,3");
+  command.add_option("--maps", request.maps,
+                     "Sites whose whole maps are kept: \"step=0,10 layer=3 head=*\"");
+  command.add_option("--out", request.out.path, "Profile to write (HDF5)")->required();
+  command.add_flag("--force", request.out.replace,
+                   "Replace an existing profile, and the parts of another run");
+  command.add_flag("--resume,!--no-resume", request.out.resume,
+                   "Go on from the finished steps of an earlier start (default)");
+}
+
+}  // namespace
+
+void add_profile_command(CLI::App& root, CommandContext& context) {
+  CLI::App* command = add_command(
+      root, context, "profile", "Records attention statistics along denoising trajectories",
+      "sparsescope profile data/tiny-wan --prompts data/tiny-wan/prompts/calibration.txt "
+      "--grid 8,16,16 --steps 8 --out run.h5");
+  const auto request = std::make_shared<ProfileRequest>();
+  const auto texts = std::make_shared<Texts>();
+  add_sampling_options(*command, *request, *texts);
+  add_record_options(*command, *request, *texts);
+  command->callback([&context, request, texts] { run(context, *request, *texts); });
+}
+
+}  // namespace sparsescope

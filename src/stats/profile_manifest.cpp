@@ -1,0 +1,91 @@
+#include "stats/profile_manifest.h"
+
+#include <fmt/format.h>
+
+#include "core/sha256.h"
+
+namespace sparsescope {
+namespace {
+
+Json triple(const TokenGrid& grid) { return {grid.t, grid.h, grid.w}; }
+Json triple(const TileShape& tile) { return {tile.t, tile.h, tile.w}; }
+
+std::string hash_of(const std::vector<HostTensor>& tensors) {
+  Sha256 hash;
+  for (const HostTensor& tensor : tensors) {
+    const std::string shape = shape_to_string(tensor.shape);
+    hash.update(shape.data(), shape.size());
+    hash.update(tensor.values.data(), tensor.values.size() * sizeof(float));
+  }
+  return hash.hex();
+}
+
+}  // namespace
+
+std::string path_tail(const std::filesystem::path& path) {
+  const std::filesystem::path clean = std::filesystem::absolute(path).lexically_normal();
+  const std::filesystem::path last = clean.has_filename() ? clean : clean.parent_path();
+  const std::filesystem::path above = last.parent_path().filename();
+  return above.empty() ? last.filename().string() : (above / last.filename()).string();
+}
+
+Json build_manifest(Impl impl, int threads) {
+  const std::string version = SPARSESCOPE_VERSION;
+  return {{"producer", "sparsescope " + version},
+          {"build",
+           {{"version", version},
+            {"compiler", __VERSION__},
+            {"kernels", std::string(impl_name(impl))}}},
+          {"device", "cpu"},
+          {"threads", threads}};
+}
+
+Json record_manifest(const RecordOptions& record, const TokenGrid& grid) {
+  Json partitions = Json::array();
+  for (const Partition& partition : record.partitions) partitions.push_back(to_string(partition));
+  Json approximations = Json::array();
+  if (record.rows_per_tile > 0) {
+    approximations.push_back(fmt::format(
+        "coverage_row and vmoba statistics: {} stratified rows a tile", record.rows_per_tile));
+  }
+  return {{"grid", triple(grid)},
+          {"tile", triple(record.tile)},
+          {"partitions", partitions},
+          {"rows_per_tile", record.rows_per_tile},
+          {"record_steps", record.steps},
+          {"record_layers", record.layers},
+          {"maps", record.maps},
+          {"statistics", "accumulated in fp32 and fp64, stored as fp32"},
+          {"approximations", approximations}};
+}
+
+Json trajectory_settings(const TrajectoryRun& run, const Denoiser& denoiser) {
+  const ModelInfo& info = run.model->info();
+  const Scheduler& scheduler = denoiser.scheduler();
+  Json settings = record_manifest(run.record, denoiser.token_grid());
+  settings["family"] = info.family;
+  settings["class"] = info.class_name;
+  settings["checkpoint_hash"] = info.checkpoint_hash;
+  settings["head_dim"] = info.head_dim;
+  settings["config"] = run.folder->config.value_or(Json());
+  settings["prompts"] = run.prompts->names;
+  settings["prompts_hash"] = hash_of(run.prompts->conditional) +
+                             (denoiser.guided() ? hash_of(run.prompts->unconditional) : "");
+  settings["scheduler"] = scheduler.name();
+  settings["shift"] = scheduler.shift();
+  settings["timesteps"] = scheduler.timesteps();
+  settings["sigmas"] = scheduler.sigmas();
+  settings["steps"] = run.sampling.steps;
+  settings["guidance"] = denoiser.guided() ? run.sampling.guidance : 1.0;
+  settings["seed"] = run.sampling.seed;
+  settings["rng_key"] = std::to_string(run.sampling.seed);
+  settings["latents"] =
+      run.latents.empty() ? Json("drawn from the seed") : Json(hash_of(run.latents));
+  settings["latent_shape"] = run.sampling.latent_shape;
+  settings["precision"] = run.precision;
+  settings["version"] = SPARSESCOPE_VERSION;
+  settings["kernels"] = std::string(impl_name(run.impl));
+  return settings;
+}
+
+}  // namespace sparsescope

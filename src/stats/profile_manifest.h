@@ -1,0 +1,20 @@
+// The manifest of a profile: where its numbers come from. Its "run" object holds every setting that
+// decides a number; two runs with equal ones give equal statistics.
+#pragma once
+
+#include <string>
+
+#include "stats/profile_runner.h"
+
+namespace sparsescope {
+
+// Producer, build (version, compiler, kernels), device and threads.
+Json build_manifest(Impl impl, int threads);
+// Tile, partitions, rows, precision of statistics and every approximation made.
+Json record_manifest(const RecordOptions& record, const TokenGrid& grid);
+// Everything that decides the numbers of a run over trajectories.
+Json trajectory_settings(const TrajectoryRun& run, const Denoiser& denoiser);
+// The last two components of a path: enough to recognise it, nothing about the machine.
+std::string path_tail(const std::filesystem::path& path);
+
+}  // namespace sparsescope

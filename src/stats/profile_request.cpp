@@ -1,0 +1,95 @@
+#include "stats/profile_request.h"
+
+#include <algorithm>
+#include <sstream>
+
+#include "core/atomic_file.h"
+#include "core/error.h"
+#include "stats/profile_parts.h"
+#include "stats/profile_qkv.h"
+
+namespace sparsescope {
+namespace {
+
+RecordOptions record_options(const ProfileRequest& request, const TokenGrid& grid) {
+  RecordOptions record;
+  record.tile = request.tile;
+  record.partitions = parse_partitions(request.partitions, grid);
+  record.rows_per_tile = request.rows_per_tile.value_or(default_rows_per_tile(grid));
+  record.steps = request.record_steps;
+  record.layers = request.record_layers;
+  record.maps = request.maps;
+  record.seed = request.sampling.seed;
+  return record;
+}
+
+ProfileSummary profile_checkpoint(const ProfileRequest& request, const RunMonitor& monitor) {
+  const LoadedSampling loaded = load_sampling(request.sampling);
+  for (const std::string& warning : loaded.model->info().warnings) report_note(monitor, warning);
+  ThreadPool pool(request.threads);
+  TrajectoryRun run;
+  run.model = loaded.model.get();
+  run.folder = &loaded.folder;
+  run.prompts = &loaded.prompts;
+  run.sampling = loaded.sampling;
+  run.latents = loaded.latents;
+  run.record = record_options(request, loaded.model->token_grid(loaded.sampling.latent_shape));
+  run.out = request.out;
+  run.impl = default_cpu_impl();
+  run.pool = &pool;
+  run.precision = dtype_name(request.sampling.load.compute);
+  run.command_line = request.command_line;
+  return profile_trajectories(run, monitor);
+}
+
+ProfileSummary profile_captures(const ProfileRequest& request, const RunMonitor& monitor) {
+  const SamplingRequest& sampling = request.sampling;
+  SPARSESCOPE_CHECK(ErrorKind::kUsage, sampling.checkpoint.empty(),
+                    "--qkv takes the place of a CHECKPOINT; expected one of them");
+  SPARSESCOPE_CHECK(ErrorKind::kUsage, sampling.grid.size() == 3,
+                    "--qkv needs --grid T,H,W in tokens");
+  ThreadPool pool(request.threads);
+  QkvRun run;
+  run.files = request.qkv;
+  run.grid = {sampling.grid[0], sampling.grid[1], sampling.grid[2]};
+  run.prefix = request.prefix;
+  run.suffix = request.suffix;
+  run.record = record_options(request, run.grid);
+  run.out = request.out;
+  run.impl = default_cpu_impl();
+  run.pool = &pool;
+  run.command_line = request.command_line;
+  return profile_qkv(run, monitor);
+}
+
+}  // namespace
+
+std::vector<Partition> parse_partitions(const std::string& text, const TokenGrid& grid) {
+  if (text == "auto") return default_partitions(grid);
+  std::vector<Partition> partitions;
+  std::istringstream pieces(text);
+  for (std::string piece; pieces >> piece;) {
+    const Partition partition = parse_partition(piece);
+    partition_blocks(partition, grid);
+    SPARSESCOPE_CHECK(
+        ErrorKind::kUsage,
+        std::find(partitions.begin(), partitions.end(), partition) == partitions.end(),
+        "--partitions: {} stands twice", piece);
+    partitions.push_back(partition);
+  }
+  return partitions;
+}
+
+ProfileSummary run_profile(const ProfileRequest& request, const RunMonitor& monitor) {
+  // Parts beside an existing profile may be those of a run that had just finished: decided later.
+  if (!std::filesystem::exists(parts_folder_of(request.out.path))) {
+    check_writable_output(request.out.path, request.out.replace);
+  }
+  SPARSESCOPE_CHECK(ErrorKind::kUsage, request.rows_per_tile.value_or(0) >= 0,
+                    "--rows-per-tile: expected a number of rows, or 0 for all, found {}",
+                    request.rows_per_tile.value_or(0));
+  return request.qkv.empty() ? profile_checkpoint(request, monitor)
+                             : profile_captures(request, monitor);
+}
+
+}  // namespace sparsescope

@@ -1,0 +1,27 @@
+// `profile` as one call: from what the user typed to the profile on disk.
+#pragma once
+
+#include "stats/profile_runner.h"
+#include "stats/sampling_request.h"
+
+namespace sparsescope {
+
+struct ProfileRequest {
+  SamplingRequest sampling;
+  std::vector<std::filesystem::path> qkv;  // captured q, k, v instead of a checkpoint
+  int64_t prefix = 0, suffix = 0;          // text tokens around the video, for qkv
+  TileShape tile;
+  std::string partitions = "auto";       // or "temporal:2 st:4,4,8"
+  std::optional<int64_t> rows_per_tile;  // 0: all rows
+  std::string record_steps = "all", record_layers = "all", maps;
+  OutputOptions out;
+  int threads = 1;
+  std::string command_line;
+};
+
+ProfileSummary run_profile(const ProfileRequest& request, const RunMonitor& monitor);
+
+// "auto", or partitions with blanks between; each must fit the grid. Error(kUsage).
+std::vector<Partition> parse_partitions(const std::string& text, const TokenGrid& grid);
+
+}  // namespace sparsescope

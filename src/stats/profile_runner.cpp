@@ -1,0 +1,228 @@
+#include "stats/profile_runner.h"
+
+#include <algorithm>
+#include <chrono>
+
+#include "capture/profiling_hook.h"
+#include "core/atomic_file.h"
+#include "core/error.h"
+#include "core/hdf5_file.h"
+#include "stats/profile_builder.h"
+#include "stats/profile_manifest.h"
+#include "stats/profile_parts.h"
+#include "stats/profile_store.h"
+#include "stats/site_selection.h"
+
+namespace sparsescope {
+namespace {
+
+namespace fs = std::filesystem;
+using Clock = std::chrono::steady_clock;
+
+// Above this many tokens the statistics that sort every row's masses are sampled.
+constexpr int64_t kAllRowsTokens = 8192;
+constexpr int64_t kSampledRows = 4;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+// Killed between publishing the profile and removing the parts: the run is complete.
+bool finished_before(const fs::path& path, const std::string& fingerprint) {
+  if (!fs::exists(path) || !fs::exists(parts_folder_of(path))) return false;
+  try {
+    const Hdf5File file = Hdf5File::open(path);
+    const Json manifest = parse_json(file.string_attribute("/", "manifest"), path.string());
+    return manifest.value("fingerprint", Json()) == fingerprint;
+  } catch (const Error&) {
+    return false;  // whatever it is, it is not ours to replace
+  }
+}
+
+class TrajectoryProfiler {
+ public:
+  TrajectoryProfiler(const TrajectoryRun& run, const RunMonitor& monitor)
+      : run_(run),
+        monitor_(monitor),
+        denoiser_(*run.model, *run.folder, run.sampling),
+        settings_(trajectory_settings(run, denoiser_)) {
+    const ModelInfo& info = run.model->info();
+    const RecordOptions& record = run.record;
+    steps_ = parse_index_list(record.steps, run.sampling.steps, "--record-steps");
+    layers_ = parse_index_list(record.layers, info.layers, "--record-layers");
+    maps_ = parse_map_selection(record.maps, run.sampling.steps, info.layers, info.heads);
+    for (int64_t step = 0; step < run.sampling.steps; ++step) {
+      const bool mapped = !maps_.steps.empty() && maps_.steps[step] != 0;
+      if (steps_[step] != 0 || mapped) last_step_ = step;
+    }
+    check_inputs();
+  }
+
+  ProfileSummary run() {
+    const std::string fingerprint = run_fingerprint(settings_);
+    if (!run_.out.replace && finished_before(run_.out.path, fingerprint)) {
+      fs::remove_all(parts_folder_of(run_.out.path));
+      return summary_of_file();
+    }
+    check_writable_output(run_.out.path, run_.out.replace);
+    const ExistingParts existing = !run_.out.resume   ? ExistingParts::kDiscard
+                                   : run_.out.replace ? ExistingParts::kReplace
+                                                      : ExistingParts::kResume;
+    const PartsFolder parts(parts_folder_of(run_.out.path), settings_, existing);
+    ProfilingHook hook(hook_options(), run_.impl, *run_.pool);
+    ProfileBuilder builder(header());
+    for (int64_t prompt = 0; prompt < num_prompts(); ++prompt) {
+      run_prompt(prompt, parts, hook, builder);
+    }
+    parts.publish(builder.take(manifest(parts)), run_.out.path, run_.out.replace);
+    summary_.attention_seconds = hook.attention_seconds();
+    summary_.file_bytes = fs::file_size(run_.out.path);
+    return summary_;
+  }
+
+ private:
+  int64_t num_prompts() const { return std::ssize(run_.prompts->conditional); }
+
+  void check_inputs() const {
+    SPARSESCOPE_CHECK(ErrorKind::kUsage, num_prompts() > 0, "a profile needs at least one prompt");
+    SPARSESCOPE_CHECK(ErrorKind::kUsage,
+                      !denoiser_.guided() ||
+                          run_.prompts->unconditional.size() == run_.prompts->conditional.size(),
+                      "guidance {} needs an unconditional embedding of every prompt; give one or "
+                      "use --guidance 1",
+                      run_.sampling.guidance);
+    SPARSESCOPE_CHECK(ErrorKind::kData,
+                      run_.latents.empty() || std::ssize(run_.latents) == num_prompts(),
+                      "latents: expected one for each of {} prompts, found {}", num_prompts(),
+                      run_.latents.size());
+    for (const HostTensor& latent : run_.latents) {
+      SPARSESCOPE_CHECK(ErrorKind::kData, latent.shape == run_.sampling.latent_shape,
+                        "latents: expected {}, found {}",
+                        shape_to_string(run_.sampling.latent_shape), shape_to_string(latent.shape));
+    }
+  }
+
+  ProfilingOptions hook_options() const {
+    ProfilingOptions options;
+    options.tile = run_.record.tile;
+    options.partitions = run_.record.partitions;
+    options.rows_per_tile = run_.record.rows_per_tile;
+    options.seed = run_.record.seed;
+    options.record = [this](const SiteKey& site) {
+      return (steps_[site.step] != 0 && layers_[site.layer] != 0) ||
+             maps_.keeps(site.step, site.layer);
+    };
+    options.keep_map = [this](const SiteKey& site) { return maps_.keeps(site.step, site.layer); };
+    return options;
+  }
+
+  Profile header() const {
+    const ModelInfo& info = run_.model->info();
+    const Scheduler& scheduler = denoiser_.scheduler();
+    Profile profile;
+    profile.grid = denoiser_.token_grid();
+    profile.tile = run_.record.tile;
+    profile.prompts = num_prompts();
+    profile.branches = denoiser_.num_branches();
+    profile.steps = run_.sampling.steps;
+    profile.layers = info.layers;
+    profile.heads = info.heads;
+    profile.rows_per_tile = run_.record.rows_per_tile;
+    profile.timestep = scheduler.timesteps();
+    profile.sigma.assign(scheduler.sigmas().begin(), scheduler.sigmas().begin() + profile.steps);
+    profile.layer_name = info.layer_names;
+    return profile;
+  }
+
+  void run_prompt(int64_t prompt, const PartsFolder& parts, ProfilingHook& hook,
+                  ProfileBuilder& builder) {
+    TrajectoryState state;
+    state.latents = run_.latents.empty() ? denoiser_.initial_noise(prompt)
+                                         : run_.latents[static_cast<size_t>(prompt)];
+    for (int64_t step = 0; step <= last_step_; ++step) {
+      std::optional<ProfilePart> part = parts.read(prompt, step, monitor_);
+      if (part) {
+        ++summary_.resumed_steps;
+      } else {
+        check_stop(monitor_);
+        part = run_step(prompt, step, std::move(state), hook);
+        parts.write(*part);
+      }
+      for (const SiteStatistics& site : part->sites) builder.add(site, maps_.heads);
+      summary_.sites += std::ssize(part->sites);
+      summary_.seconds += part->seconds;
+      state = std::move(part->state);
+      report_progress(monitor_, prompt * (last_step_ + 1) + step + 1,
+                      num_prompts() * (last_step_ + 1),
+                      fmt::format("prompt {}/{} step {}/{}", prompt + 1, num_prompts(), step + 1,
+                                  last_step_ + 1));
+    }
+  }
+
+  ProfilePart run_step(int64_t prompt, int64_t step, TrajectoryState state,
+                       ProfilingHook& hook) const {
+    SPARSESCOPE_ASSERT(state.next_step == step);
+    const Clock::time_point start = Clock::now();
+    denoiser_.step(state, *run_.prompts, prompt, hook);
+    ProfilePart part;
+    part.prompt = prompt;
+    part.step = step;
+    part.sites = hook.take();
+    part.state = std::move(state);
+    part.seconds = seconds_since(start);
+    return part;
+  }
+
+  Json manifest(const PartsFolder& parts) {
+    const Profile extents = header();
+    summary_.prompts = extents.prompts;
+    summary_.branches = extents.branches;
+    summary_.steps = extents.steps;
+    summary_.layers = extents.layers;
+    summary_.heads = extents.heads;
+    Json manifest = build_manifest(run_.impl, run_.pool->size());
+    manifest["checkpoint"] = path_tail(run_.folder->root);
+    manifest.update(settings_);
+    manifest["fingerprint"] = parts.fingerprint();
+    manifest["command_line"] = run_.command_line;
+    manifest["started"] = parts.started();
+    manifest["seconds"] = summary_.seconds;
+    return manifest;
+  }
+
+  ProfileSummary summary_of_file() const {
+    const Profile profile = read_profile(run_.out.path);
+    ProfileSummary summary;
+    summary.prompts = profile.prompts;
+    summary.branches = profile.branches;
+    summary.steps = profile.steps;
+    summary.layers = profile.layers;
+    summary.heads = profile.heads;
+    summary.sites = std::count(profile.recorded.begin(), profile.recorded.end(), uint8_t{1});
+    summary.resumed_steps = profile.prompts * (last_step_ + 1);
+    summary.seconds = profile.manifest.value("seconds", 0.0);
+    summary.file_bytes = fs::file_size(run_.out.path);
+    return summary;
+  }
+
+  const TrajectoryRun& run_;
+  const RunMonitor& monitor_;
+  Denoiser denoiser_;
+  Json settings_;
+  std::vector<uint8_t> steps_, layers_;
+  MapSelection maps_;
+  int64_t last_step_ = 0;
+  ProfileSummary summary_;
+};
+
+}  // namespace
+
+int64_t default_rows_per_tile(const TokenGrid& grid) {
+  return grid.tokens() <= kAllRowsTokens ? 0 : kSampledRows;
+}
+
+ProfileSummary profile_trajectories(const TrajectoryRun& run, const RunMonitor& monitor) {
+  return TrajectoryProfiler(run, monitor).run();
+}
+
+}  // namespace sparsescope

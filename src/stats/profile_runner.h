@@ -1,0 +1,64 @@
+// Samples denoising trajectories with the profiling hook in place and writes the profile.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/progress.h"
+#include "core/thread_pool.h"
+#include "kernels/impl.h"
+#include "model/denoiser.h"
+#include "stats/profile.h"
+
+namespace sparsescope {
+
+// What is recorded, and where it goes.
+struct RecordOptions {
+  TileShape tile;
+  std::vector<Partition> partitions;
+  int64_t rows_per_tile = 0;  // 0: all rows
+  std::string steps = "all";  // index lists, see site_selection.h
+  std::string layers = "all";
+  std::string maps;   // "step=0,10 layer=3 head=*"
+  uint64_t seed = 0;  // of the row sample
+};
+
+struct OutputOptions {
+  std::filesystem::path path;
+  bool replace = false;  // an existing profile, and the parts of another run
+  bool resume = true;
+};
+
+// A model, what it is asked to draw, and what is recorded meanwhile.
+struct TrajectoryRun {
+  VideoTransformer* model = nullptr;
+  const CheckpointFolder* folder = nullptr;
+  const PromptSet* prompts = nullptr;
+  SamplingOptions sampling;
+  std::vector<HostTensor> latents;  // [1, C, F, Hl, Wl] a prompt; empty: drawn from the seed
+  RecordOptions record;
+  OutputOptions out;
+  Impl impl = Impl::kReference;
+  ThreadPool* pool = nullptr;
+  std::string precision;  // "fp32", "bf16": compute type of the model
+  std::string command_line;
+};
+
+struct ProfileSummary {
+  int64_t prompts = 0, branches = 0, steps = 0, layers = 0, heads = 0;
+  int64_t sites = 0;             // recorded attention calls
+  int64_t resumed_steps = 0;     // taken from parts of an earlier start
+  double seconds = 0;            // of sampling, earlier starts included
+  double attention_seconds = 0;  // kernel and reducers, this start alone
+  uintmax_t file_bytes = 0;
+};
+
+// 4 a tile above 8,192 tokens, else all (0).
+int64_t default_rows_per_tile(const TokenGrid& grid);
+// RUN.h5 stands whole at the end; until then finished steps stand in its parts folder.
+// Error(kInterrupted) where the monitor asks to stop, between two steps.
+ProfileSummary profile_trajectories(const TrajectoryRun& run, const RunMonitor& monitor);
+
+}  // namespace sparsescope
