@@ -1,0 +1,125 @@
+#include "capture/call_layout.h"
+
+#include <algorithm>
+
+#include "core/rng.h"
+
+namespace sparsescope {
+namespace {
+
+// Coordinate along an axis (0 t, 1 h, 2 w) of the video row at a position of the row order.
+int32_t row_coordinate(const CallLayout& layout, int axis, int64_t position) {
+  const TokenGrid& grid = layout.grid();
+  const int64_t raster = layout.rows.order[position] - layout.prefix;
+  if (axis == 0) return static_cast<int32_t>(raster / (grid.h * grid.w));
+  if (axis == 1) return static_cast<int32_t>(raster / grid.w % grid.h);
+  return static_cast<int32_t>(raster % grid.w);
+}
+
+AxisLanes make_axis_lanes(const CallLayout& layout, int axis) {
+  const TokenGrid& grid = layout.grid();
+  AxisLanes lanes;
+  lanes.extent = axis == 0 ? grid.t : axis == 1 ? grid.h : grid.w;
+  for (int64_t b = 0; b < layout.num_video_blocks; ++b) {
+    const RowBlock& block = layout.rows.blocks[b];
+    const size_t first = lanes.coordinate.size();
+    lanes.first.push_back(static_cast<int32_t>(first));
+    for (int32_t lane = 0; lane < block.count; ++lane) {
+      const int32_t coordinate = row_coordinate(layout, axis, block.first + lane);
+      const auto begin = lanes.coordinate.begin() + static_cast<int64_t>(first);
+      const auto found = std::find(begin, lanes.coordinate.end(), coordinate);
+      const size_t entry = static_cast<size_t>(found - lanes.coordinate.begin());
+      if (found == lanes.coordinate.end()) {
+        lanes.coordinate.push_back(coordinate);
+        lanes.weight.resize(lanes.weight.size() + kRowLanes);
+      }
+      lanes.weight[entry * kRowLanes + lane] = 1.0f;
+    }
+  }
+  lanes.first.push_back(static_cast<int32_t>(lanes.coordinate.size()));
+  return lanes;
+}
+
+PartitionLayout make_partition_layout(const CallLayout& layout, const Partition& partition,
+                                      int64_t first_block) {
+  const TileGrid blocks = partition_blocks(partition, layout.grid());
+  PartitionLayout result;
+  result.name = to_string(partition);
+  result.blocks = blocks.num_tiles();
+  result.first_block = first_block;
+  std::vector<int32_t> rank_of_token(layout.video_tokens), block_of_token(layout.video_tokens);
+  int32_t rank = 0;
+  for (int64_t block = 0; block < result.blocks; ++block) {
+    const std::vector<int32_t> tokens = blocks.tokens_of(block);
+    result.size.push_back(static_cast<float>(tokens.size()));
+    for (const int32_t token : tokens) {
+      rank_of_token[token] = rank++;
+      block_of_token[token] = static_cast<int32_t>(block);
+    }
+  }
+  for (int64_t position = 0; position < layout.video_tokens; ++position) {
+    const int64_t token = layout.rows.order[position] - layout.prefix;
+    result.self.push_back(block_of_token[token]);
+    result.rank.push_back(rank_of_token[token]);
+  }
+  return result;
+}
+
+std::vector<float> make_sample_weights(const CallLayout& layout, int64_t rows_per_tile,
+                                       uint64_t seed) {
+  std::vector<float> weights(layout.video_tokens, rows_per_tile == 0 ? 1.0f : 0.0f);
+  if (rows_per_tile == 0) return weights;
+  for (const TileRows& tile : layout.rows.tiles) {
+    const int64_t wanted = std::min<int64_t>(rows_per_tile, tile.count);
+    const double run = static_cast<double>(tile.count) / static_cast<double>(wanted);
+    const uint64_t key = combine_key(seed, static_cast<uint64_t>(tile.tile));
+    for (int64_t i = 0; i < wanted; ++i) {
+      const double at = (static_cast<double>(i) + uniform(key, static_cast<uint64_t>(i))) * run;
+      const int64_t row = std::min<int64_t>(static_cast<int64_t>(at), tile.count - 1);
+      weights[tile.first + row] += static_cast<float>(run);
+    }
+  }
+  return weights;
+}
+
+void describe_tiles(CallLayout& layout) {
+  const TileGrid& tiles = layout.cells.tiles;
+  for (int64_t tile = 0; tile < layout.num_tiles; ++tile) {
+    const Box box = tiles.box(tile);
+    layout.tile_size.push_back(static_cast<float>(box.volume()));
+    const int64_t raster =
+        tiles.grid().raster(box.t0 + box.t / 2, box.h0 + box.h / 2, box.w0 + box.w / 2);
+    layout.centre_token.push_back(static_cast<int32_t>(layout.prefix + raster));
+  }
+  for (int32_t cell = 0; cell < layout.cells.num_video_cells; ++cell) {
+    layout.tile_of_cell.push_back(layout.cells.cells[cell].tile);
+  }
+  layout.cells_are_tiles = layout.cells.num_video_cells == layout.num_tiles;
+}
+
+}  // namespace
+
+CallLayout make_call_layout(const CallShape& shape, const TileShape& tile,
+                            const std::vector<Partition>& partitions, int64_t rows_per_tile,
+                            uint64_t seed) {
+  const TileGrid tiles(shape.grid, tile);
+  CallLayout layout{.cells = make_key_cells(tiles, partitions, shape.prefix, shape.suffix),
+                    .rows = make_row_groups(tiles, shape.prefix, shape.suffix),
+                    .prefix = shape.prefix,
+                    .suffix = shape.suffix,
+                    .video_tokens = shape.grid.tokens(),
+                    .num_tiles = tiles.num_tiles()};
+  for (int32_t group = 0; group < layout.rows.num_video_groups; ++group) {
+    layout.num_video_blocks += layout.rows.groups[group].num_blocks;
+  }
+  describe_tiles(layout);
+  for (int axis = 0; axis < 3; ++axis) layout.axes[axis] = make_axis_lanes(layout, axis);
+  for (const Partition& partition : partitions) {
+    layout.partitions.push_back(make_partition_layout(layout, partition, layout.partition_blocks));
+    layout.partition_blocks += layout.partitions.back().blocks;
+  }
+  layout.sample_weight = make_sample_weights(layout, rows_per_tile, seed);
+  return layout;
+}
+
+}  // namespace sparsescope

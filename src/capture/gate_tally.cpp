@@ -1,0 +1,52 @@
+#include "capture/gate_tally.h"
+
+#include <algorithm>
+
+namespace sparsescope {
+
+GateTally::GateTally(int64_t heads, const CallLayout& layout)
+    : num_blocks_(layout.partition_blocks),
+      num_partitions_(std::ssize(layout.partitions)),
+      ranges_(heads * num_blocks_),
+      own_(heads * num_blocks_),
+      by_head_(heads * num_partitions_ * kGateBins),
+      by_block_(num_blocks_ * kGateBins) {}
+
+void GateTally::add(const GateBlock& rows, const std::vector<GateBins>& bins,
+                    const CallLayout& layout) {
+  for (int64_t p = 0; p < num_partitions_; ++p) {
+    const PartitionLayout& partition = layout.partitions[p];
+    const int32_t* self = &partition.self[rows.first_row];
+    GateSum* head_bins = &by_head_[(rows.head * num_partitions_ + p) * kGateBins];
+    for (int32_t c = 0; c < partition.blocks; ++c) {
+      const int64_t block = partition.first_block + c;
+      const float* gate = rows.gate + block * kRowLanes;
+      GateSum* block_bins = &by_block_[block * kGateBins];
+      Range& range = ranges_[rows.head * num_blocks_ + block];
+      for (int32_t lane = 0; lane < rows.num_rows; ++lane) {
+        const float g = gate[lane];
+        range.lo = std::min(range.lo, g);
+        range.hi = std::max(range.hi, g);
+        if (self[lane] == c) {
+          own_[rows.head * num_blocks_ + block] += {g, 1.0};
+          continue;
+        }
+        const int32_t bin = bins[p].bin(g);
+        head_bins[bin] += {g, 1.0};
+        block_bins[bin] += {g, 1.0};
+      }
+    }
+  }
+}
+
+void GateTally::merge(const GateTally& other) {
+  for (size_t i = 0; i < ranges_.size(); ++i) {
+    ranges_[i].lo = std::min(ranges_[i].lo, other.ranges_[i].lo);
+    ranges_[i].hi = std::max(ranges_[i].hi, other.ranges_[i].hi);
+    own_[i] += other.own_[i];
+  }
+  for (size_t i = 0; i < by_head_.size(); ++i) by_head_[i] += other.by_head_[i];
+  for (size_t i = 0; i < by_block_.size(); ++i) by_block_[i] += other.by_block_[i];
+}
+
+}  // namespace sparsescope

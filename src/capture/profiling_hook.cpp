@@ -1,0 +1,117 @@
+#include "capture/profiling_hook.h"
+
+#include <chrono>
+#include <optional>
+#include <utility>
+
+#include "capture/call_layout.h"
+#include "capture/gate_cuts.h"
+#include "capture/key_means.h"
+#include "capture/layout_cache.h"
+#include "capture/row_group_reducer.h"
+#include "capture/site_arrays.h"
+#include "core/error.h"
+#include "kernels/kernel_table.h"
+#include "kernels/row_stats.h"
+
+namespace sparsescope {
+namespace {
+
+DenseAttentionParams attention_params(const AttentionCall& call, const KeyCells& cells,
+                                      const RowGroups& rows) {
+  DenseAttentionParams params{.q = call.q, .k = call.k, .v = call.v};
+  params.scale = call.scale;
+  params.out = call.out;
+  params.cells = &cells;
+  params.rows = &rows;
+  return params;
+}
+
+void consume_group(void* context, int worker, const RowGroupMasses& masses) {
+  auto& reducers = *static_cast<std::vector<RowGroupReducer>*>(context);
+  reducers[worker].add(masses);
+}
+
+}  // namespace
+
+struct ProfilingHook::State {
+  ProfilingOptions options;
+  Impl impl;
+  ThreadPool& pool;
+  PlainLayoutCache plain_layouts;
+  std::optional<CallShape> shape;  // that layout is for
+  std::optional<CallLayout> layout;
+  std::vector<SiteStatistics> recorded;
+  double seconds = 0.0;
+
+  const CallLayout& layout_for(const CallShape& wanted) {
+    if (!shape || !(*shape == wanted)) {
+      layout.emplace(make_call_layout(wanted, options.tile, options.partitions,
+                                      options.rows_per_tile, options.seed));
+      shape = wanted;
+    }
+    return *layout;
+  }
+
+  void attend_plain(const AttentionCall& call) {
+    const PlainLayout& plain = plain_layouts.get({call.grid, call.prefix, call.suffix});
+    attention_kernels(impl).dense(attention_params(call, plain.cells, plain.rows), pool);
+  }
+
+  SiteStatistics attend_recorded(const AttentionCall& call) {
+    const CallLayout& wanted = layout_for({call.grid, call.prefix, call.suffix});
+    const RowStatsKernels& kernels = row_stats_kernels(impl);
+    SiteStatistics result{.site = call.site};
+    if (options.keep_map && options.keep_map(call.site)) {
+      result.map.resize(call.q.heads * wanted.num_tiles * wanted.num_tiles);
+    }
+    const KeyMeans means = compute_key_means(call.k, wanted, pool);
+    const auto cuts = wanted.partitions.empty()
+                          ? std::vector<PartitionCuts>{}
+                          : find_gate_cuts(call.q, wanted, means, kernels, pool);
+    const ReductionContext context{wanted,
+                                   call.q,
+                                   call.scale,
+                                   means,
+                                   cuts,
+                                   kernels,
+                                   result.map.empty() ? nullptr : result.map.data()};
+    std::vector<RowGroupReducer> reducers(pool.size(), RowGroupReducer(context));
+    DenseAttentionParams params = attention_params(call, wanted.cells, wanted.rows);
+    params.sink = {.context = &reducers, .consume = consume_group};
+    attention_kernels(impl).dense(params, pool);
+
+    std::vector<HeadSums> heads(call.q.heads, HeadSums(wanted));
+    for (RowGroupReducer& reducer : reducers) {
+      reducer.finish();
+      for (size_t h = 0; h < heads.size(); ++h) heads[h].merge(reducer.heads()[h]);
+    }
+    result.arrays = make_site_arrays(heads, wanted);
+    return result;
+  }
+};
+
+ProfilingHook::ProfilingHook(ProfilingOptions options, Impl impl, ThreadPool& pool)
+    : state_(std::make_unique<State>(
+          State{.options = std::move(options), .impl = impl, .pool = pool})) {}
+
+ProfilingHook::~ProfilingHook() = default;
+
+void ProfilingHook::attend(const AttentionCall& call) {
+  const auto start = std::chrono::steady_clock::now();
+  State& state = *state_;
+  if (!state.options.record || state.options.record(call.site)) {
+    SPARSESCOPE_CHECK(ErrorKind::kUsage, call.q.batch == 1,
+                      "recorded attention: expected batch 1, found {}", call.q.batch);
+    state.recorded.push_back(state.attend_recorded(call));
+  } else {
+    state.attend_plain(call);
+  }
+  state.seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+std::vector<SiteStatistics> ProfilingHook::take() { return std::exchange(state_->recorded, {}); }
+
+double ProfilingHook::attention_seconds() const { return state_->seconds; }
+
+}  // namespace sparsescope

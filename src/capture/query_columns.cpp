@@ -1,0 +1,56 @@
+#include "capture/query_columns.h"
+
+#include "core/error.h"
+#include "core/row_groups.h"
+
+namespace sparsescope {
+namespace {
+
+// Calls use(d, value) for the channels of one row; the element type is chosen outside the loop.
+template <typename Use>
+void visit_row(const AttentionTensor& tensor, int64_t batch, int64_t head, int64_t token,
+               const Use& use) {
+  const int64_t first =
+      batch * tensor.stride_batch + head * tensor.stride_head + token * tensor.stride_token;
+  const int64_t D = tensor.head_dim;
+  switch (tensor.dtype) {
+    case Dtype::kF32: {
+      const float* row = static_cast<const float*>(tensor.data) + first;
+      for (int64_t d = 0; d < D; ++d) use(d, row[d]);
+      return;
+    }
+    case Dtype::kBF16: {
+      const uint16_t* row = static_cast<const uint16_t*>(tensor.data) + first;
+      for (int64_t d = 0; d < D; ++d) use(d, bf16_to_float(row[d]));
+      return;
+    }
+    case Dtype::kF16: {
+      const uint16_t* row = static_cast<const uint16_t*>(tensor.data) + first;
+      for (int64_t d = 0; d < D; ++d) use(d, f16_to_float(row[d]));
+      return;
+    }
+    default:
+      fail(ErrorKind::kUnsupported, "attention statistics: expected fp32, bf16 or fp16, found {}",
+           dtype_name(tensor.dtype));
+  }
+}
+
+}  // namespace
+
+void load_row(const AttentionTensor& tensor, int64_t batch, int64_t head, int64_t token,
+              float* out) {
+  visit_row(tensor, batch, head, token, [&](int64_t d, float value) { out[d] = value; });
+}
+
+void load_columns(const AttentionTensor& tensor, int64_t batch, int64_t head, const int32_t* tokens,
+                  int64_t count, float* columns) {
+  for (int64_t lane = 0; lane < count; ++lane) {
+    visit_row(tensor, batch, head, tokens[lane],
+              [&](int64_t d, float value) { columns[d * kRowLanes + lane] = value; });
+  }
+  for (int64_t lane = count; lane < kRowLanes; ++lane) {
+    for (int64_t d = 0; d < tensor.head_dim; ++d) columns[d * kRowLanes + lane] = 0.0f;
+  }
+}
+
+}  // namespace sparsescope

@@ -1,0 +1,18 @@
+// Rows of an attention tensor as fp32, a row at a time or transposed into lanes.
+#pragma once
+
+#include <cstdint>
+
+#include "core/tensor_view.h"
+
+namespace sparsescope {
+
+// out [D]
+void load_row(const AttentionTensor& tensor, int64_t batch, int64_t head, int64_t token,
+              float* out);
+
+// columns [D, 64]: lane i holds token tokens[i]; lanes >= count hold zero.
+void load_columns(const AttentionTensor& tensor, int64_t batch, int64_t head, const int32_t* tokens,
+                  int64_t count, float* columns);
+
+}  // namespace sparsescope
