@@ -113,7 +113,9 @@ TileLists select_key_tiles(std::span<const float> scores, int64_t num_tiles,
     const std::span<const float> row = scores.subspan(b * num_tiles, num_tiles);
     std::fill(keep.begin(), keep.end(), uint8_t{0});
     mark_by_rule(row, head_cutoff, options, keep);
-    mark_top_k(row, std::max<int64_t>(1, options.min_blocks), keep);
+    // Every rule keeps a run of the ranking's best, so that enough tiles hold the best ones.
+    const int64_t at_least = std::max<int64_t>(1, options.min_blocks);
+    if (std::count(keep.begin(), keep.end(), 1) < at_least) mark_top_k(row, at_least, keep);
     for (int64_t j = 0; j < num_tiles; ++j) {
       if (keep[j]) lists.tiles.push_back(static_cast<int32_t>(j));
     }

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
+#include <iterator>
 #include <limits>
+#include <numeric>
 
 #include "core/error.h"
 #include "sparse/dot_products.h"
@@ -24,19 +26,45 @@ std::vector<int32_t> nearest_kept(int64_t num_slots, std::span<const int32_t> ke
   return sources;
 }
 
+// Sixteen partial sums, so that the loop vectorises; equal rows give equal products.
+float dot(const float* a, const float* b, int64_t head_dim) {
+  constexpr int64_t kLanes = 16;
+  float sums[kLanes] = {};
+  int64_t d = 0;
+  for (; d + kLanes <= head_dim; d += kLanes) {
+    for (int64_t lane = 0; lane < kLanes; ++lane) sums[lane] += a[d + lane] * b[d + lane];
+  }
+  for (; d < head_dim; ++d) sums[d % kLanes] += a[d] * b[d];
+  float total = 0.0f;
+  for (const float sum : sums) total += sum;
+  return total;
+}
+
+// Rows of the slots, one behind the other.
+std::vector<float> pick_rows(std::span<const float> rows, int64_t head_dim,
+                             std::span<const int32_t> slots) {
+  std::vector<float> picked(slots.size() * head_dim);
+  for (size_t i = 0; i < slots.size(); ++i) {
+    std::copy_n(&rows[slots[i] * head_dim], head_dim, &picked[i * head_dim]);
+  }
+  return picked;
+}
+
+// The kept slot with the largest cosine to each pruned slot, the lower one where two are equal.
 std::vector<int32_t> most_similar_kept(Impl impl, std::span<const float> unit_rows,
                                        int64_t num_slots, std::span<const int32_t> kept) {
+  std::vector<int32_t> all(num_slots), pruned;
+  std::iota(all.begin(), all.end(), 0);
+  std::set_difference(all.begin(), all.end(), kept.begin(), kept.end(), std::back_inserter(pruned));
   const int64_t head_dim = static_cast<int64_t>(unit_rows.size()) / num_slots;
   const auto num_kept = static_cast<int64_t>(kept.size());
-  std::vector<float> kept_rows(num_kept * head_dim);
-  for (int64_t i = 0; i < num_kept; ++i) {
-    std::copy_n(&unit_rows[kept[i] * head_dim], head_dim, &kept_rows[i * head_dim]);
-  }
-  std::vector<float> cosines(num_slots * num_kept);  // [n, kept]
+  const std::vector<float> kept_rows = pick_rows(unit_rows, head_dim, kept);
+  const std::vector<float> pruned_rows = pick_rows(unit_rows, head_dim, pruned);
+  std::vector<float> cosines(pruned.size() * num_kept);  // [pruned, kept]
   std::vector<float> panel;
   dot_products(impl,
-               {.a = unit_rows.data(),
-                .num_a = num_slots,
+               {.a = pruned_rows.data(),
+                .num_a = static_cast<int64_t>(pruned.size()),
                 .b = kept_rows.data(),
                 .num_b = num_kept,
                 .head_dim = head_dim,
@@ -44,9 +72,9 @@ std::vector<int32_t> most_similar_kept(Impl impl, std::span<const float> unit_ro
                 .stride_out = num_kept},
                panel);
   std::vector<int32_t> sources(num_slots);
-  for (int64_t slot = 0; slot < num_slots; ++slot) {
-    const auto row = cosines.begin() + slot * num_kept;
-    sources[slot] = kept[std::max_element(row, row + num_kept) - row];
+  for (size_t i = 0; i < pruned.size(); ++i) {
+    const auto row = cosines.begin() + static_cast<int64_t>(i) * num_kept;
+    sources[pruned[i]] = kept[std::max_element(row, row + num_kept) - row];
   }
   return sources;
 }
@@ -80,20 +108,18 @@ int64_t query_quota(int64_t num_slots, const BsaQueryOptions& options) {
   return std::clamp<int64_t>(static_cast<int64_t>(quota), 1, num_slots);
 }
 
-void normalize_rows(float* rows, int64_t num_rows, int64_t head_dim) {
-  constexpr int64_t kLanes = 16;  // partial sums, so that the loop vectorises
+void normalize_rows(const float* rows, int64_t num_rows, int64_t head_dim, float* unit_rows) {
   for (int64_t r = 0; r < num_rows; ++r) {
-    float* row = rows + r * head_dim;
-    float sums[kLanes] = {};
-    int64_t d = 0;
-    for (; d + kLanes <= head_dim; d += kLanes) {
-      for (int64_t lane = 0; lane < kLanes; ++lane) sums[lane] += row[d + lane] * row[d + lane];
-    }
-    for (; d < head_dim; ++d) sums[d % kLanes] += row[d] * row[d];
-    float square = 0.0f;
-    for (const float sum : sums) square += sum;
-    const float inverse = 1.0f / std::max(std::sqrt(square), kMinNorm);
-    for (d = 0; d < head_dim; ++d) row[d] *= inverse;
+    const float* row = rows + r * head_dim;
+    const float inverse = 1.0f / std::max(std::sqrt(dot(row, row, head_dim)), kMinNorm);
+    for (int64_t d = 0; d < head_dim; ++d) unit_rows[r * head_dim + d] = row[d] * inverse;
+  }
+}
+
+void centre_similarity(const float* unit_rows, int64_t num_rows, int64_t head_dim, int32_t centre,
+                       float* similarity) {
+  for (int64_t r = 0; r < num_rows; ++r) {
+    similarity[r] = dot(unit_rows + r * head_dim, unit_rows + centre * head_dim, head_dim);
   }
 }
 

@@ -21,8 +21,12 @@ std::vector<std::vector<int32_t>> window_slots(const Box& box, const TileShape& 
 // Queries that a window of num_slots keeps.
 int64_t query_quota(int64_t num_slots, const BsaQueryOptions& options);
 
-// Scales rows [n, D] to length 1; lengths are floored at 1e-12.
-void normalize_rows(float* rows, int64_t num_rows, int64_t head_dim);
+// unit_rows [n, D]: the rows at length 1; lengths are floored at 1e-12.
+void normalize_rows(const float* rows, int64_t num_rows, int64_t head_dim, float* unit_rows);
+
+// similarity [n]: cosine of every row to the centre's.
+void centre_similarity(const float* unit_rows, int64_t num_rows, int64_t head_dim, int32_t centre,
+                       float* similarity);
 
 // Slots that stay, ascending: in each window the quota of slots least similar to the centre, ties
 // to the lower slot. similarity [n]: cosine to the centre.

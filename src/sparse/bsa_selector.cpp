@@ -5,7 +5,6 @@
 #include "core/error.h"
 #include "sparse/bsa_kv_rules.h"
 #include "sparse/bsa_queries.h"
-#include "sparse/dot_products.h"
 #include "sparse/gather_rows.h"
 #include "sparse/tile_scores.h"
 
@@ -33,24 +32,17 @@ class QuerySelector {
       : layout_(layout), options_(options), impl_(impl), head_dim_(head_dim), mean_(head_dim) {}
 
   // rows [n, D] of the tile's queries; writes the mean of the kept ones.
-  void select(int64_t tile, std::vector<float>& rows, BsaSelection& selection, float* kept_mean) {
+  void select(int64_t tile, const std::vector<float>& rows, BsaSelection& selection,
+              float* kept_mean) {
     const std::span<const int32_t> tokens = layout_.tokens_of(tile);
     const auto num_slots = static_cast<int64_t>(tokens.size());
     const Box box = layout_.tiles.box(tile);
     const int32_t centre = centre_slot(box, layout_.tiles.shape(), options_.query);
 
-    unit_rows_.assign(rows.begin(), rows.begin() + num_slots * head_dim_);
-    normalize_rows(unit_rows_.data(), num_slots, head_dim_);
+    unit_rows_.resize(num_slots * head_dim_);
+    normalize_rows(rows.data(), num_slots, head_dim_, unit_rows_.data());
     similarity_.resize(num_slots);
-    dot_products(impl_,
-                 {.a = &unit_rows_[centre * head_dim_],
-                  .num_a = 1,
-                  .b = unit_rows_.data(),
-                  .num_b = num_slots,
-                  .head_dim = head_dim_,
-                  .out = similarity_.data(),
-                  .stride_out = num_slots},
-                 panel_);
+    centre_similarity(unit_rows_.data(), num_slots, head_dim_, centre, similarity_.data());
     const std::vector<int32_t> kept =
         keep_queries(similarity_, windows_of(box), centre, options_.query);
     for (const int32_t slot : kept) mean_.add(&rows[slot * head_dim_], 1);
@@ -85,7 +77,6 @@ class QuerySelector {
   std::vector<std::vector<int32_t>> windows_;
   std::vector<float> unit_rows_;   // [n, D]
   std::vector<float> similarity_;  // [n]
-  std::vector<float> panel_;
 };
 
 }  // namespace

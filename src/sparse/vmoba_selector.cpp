@@ -1,12 +1,14 @@
 #include "sparse/vmoba_selector.h"
 
 #include <algorithm>
+#include <limits>
 
 #include "capture/vmoba_rule.h"
 #include "core/error.h"
 #include "sparse/dot_products.h"
 #include "sparse/gather_rows.h"
 #include "sparse/tile_scores.h"
+#include "sparse/top_k.h"
 
 namespace sparsescope {
 namespace {
@@ -67,6 +69,8 @@ class Selector {
   }
 
   std::vector<VmobaSelection> run() {
+    SPARSESCOPE_CHECK(ErrorKind::kUsage, rule_.select == GateSelect::kThreshold || rule_.top_k >= 1,
+                      "VMoBA: top-k expected at least 1, found {}", rule_.top_k);
     std::vector<VmobaSelection> selections(heads_.size());
     for (VmobaSelection& selection : selections) {
       selection = {.num_blocks = num_blocks_, .num_rows = num_rows_};
@@ -84,22 +88,29 @@ class Selector {
   int64_t num_runs() const { return (num_rows_ + kRunRows - 1) / kRunRows; }
   int64_t run_rows(int64_t run) const { return std::min(kRunRows, num_rows_ - run * kRunRows); }
 
-  // gates [N, stride] of the run's queries from column 0 on.
-  void compute_gates(int64_t h, int64_t run, float* gates, int64_t stride) const {
+  std::vector<float> gather_run(int64_t h, int64_t run) const {
     const int64_t rows = run_rows(run);
     std::vector<float> q_rows(rows * q_.head_dim);
     gather_rows(q_, batch_, heads_[h], std::span(layout_.order).subspan(run * kRunRows, rows),
                 q_rows.data());
+    return q_rows;
+  }
+
+  void multiply(DotProductsParams params) const {
     std::vector<float> panel;
-    dot_products(impl_,
-                 {.a = k_means_[h].data(),
-                  .num_a = num_blocks_,
-                  .b = q_rows.data(),
-                  .num_b = rows,
-                  .head_dim = q_.head_dim,
-                  .out = gates,
-                  .stride_out = stride},
-                 panel);
+    params.head_dim = q_.head_dim;
+    dot_products(impl_, params, panel);
+  }
+
+  // gates [N, stride] of the run's queries from column 0 on.
+  void compute_gates(int64_t h, int64_t run, float* gates, int64_t stride) const {
+    const std::vector<float> q_rows = gather_run(h, run);
+    multiply({.a = k_means_[h].data(),
+              .num_a = num_blocks_,
+              .b = q_rows.data(),
+              .num_b = run_rows(run),
+              .out = gates,
+              .stride_out = stride});
   }
 
   // A pool is one query: runs are independent, and no buffer grows with S * N but the mask.
@@ -107,20 +118,52 @@ class Selector {
     for (VmobaSelection& selection : selections) selection.mask.resize(num_blocks_ * num_rows_);
     pool_.parallel_for(num_heads() * num_runs(), [&](int64_t item, int) {
       const int64_t h = item / num_runs(), run = item % num_runs();
-      const int64_t rows = run_rows(run);
-      std::vector<float> gates(num_blocks_ * rows);
-      compute_gates(h, run, gates.data(), rows);
-      const std::vector<uint8_t> mask =
-          select_blocks({.gate = gates.data(),
-                         .heads = 1,
-                         .blocks = num_blocks_,
-                         .tokens = rows,
-                         .self_block = std::span(self_block_).subspan(run * kRunRows, rows)},
-                        rule_);
-      for (int64_t c = 0; c < num_blocks_; ++c) {
-        std::copy_n(&mask[c * rows], rows, &selections[h].mask[c * num_rows_ + run * kRunRows]);
+      uint8_t* mask = &selections[h].mask[run * kRunRows];
+      if (rule_.select == GateSelect::kTopK) {
+        rank_run(h, run, mask);
+      } else {
+        apply_rule_to_run(h, run, mask);
       }
     });
+  }
+
+  // Top-k of single queries, without sorting: the own block outranks all others.
+  void rank_run(int64_t h, int64_t run, uint8_t* mask) const {
+    const int64_t rows = run_rows(run);
+    const std::vector<float> q_rows = gather_run(h, run);
+    std::vector<float> gates(rows * num_blocks_);  // [rows, N]
+    multiply({.a = q_rows.data(),
+              .num_a = rows,
+              .b = k_means_[h].data(),
+              .num_b = num_blocks_,
+              .out = gates.data(),
+              .stride_out = num_blocks_});
+    std::vector<float> scratch;
+    std::vector<int32_t> best;
+    for (int64_t r = 0; r < rows; ++r) {
+      const int32_t own = self_block_[run * kRunRows + r];
+      const std::span<float> row = std::span(gates).subspan(r * num_blocks_, num_blocks_);
+      row[own] = std::numeric_limits<float>::infinity();
+      best.clear();
+      append_top_k(row, rule_.top_k, scratch, best);
+      for (const int32_t c : best) mask[c * num_rows_ + r] = 1;
+    }
+  }
+
+  void apply_rule_to_run(int64_t h, int64_t run, uint8_t* mask) const {
+    const int64_t rows = run_rows(run);
+    std::vector<float> gates(num_blocks_ * rows);  // [N, rows]
+    compute_gates(h, run, gates.data(), rows);
+    const std::vector<uint8_t> selected =
+        select_blocks({.gate = gates.data(),
+                       .heads = 1,
+                       .blocks = num_blocks_,
+                       .tokens = rows,
+                       .self_block = std::span(self_block_).subspan(run * kRunRows, rows)},
+                      rule_);
+    for (int64_t c = 0; c < num_blocks_; ++c) {
+      std::copy_n(&selected[c * rows], rows, mask + c * num_rows_);
+    }
   }
 
   // Pools over the queries of a head, or of all heads.

@@ -73,13 +73,9 @@ TEST(BsaQueries, KeepsTheLeastSimilarAndTheCentreWithinTheQuota) {
 TEST(BsaQueries, CopiesOfTheCentreArePrunedFirst) {
   std::vector<float> rows;
   for (int i = 0; i < 8; ++i) rows.insert(rows.end(), {i % 2 ? 0.3f : -0.2f * i, 0.7f, 0.1f});
-  normalize_rows(rows.data(), 8, 3);
-  std::vector<float> similarity;
-  for (int i = 0; i < 8; ++i) {
-    float dot = 0;
-    for (int d = 0; d < 3; ++d) dot += rows[i * 3 + d] * rows[7 * 3 + d];
-    similarity.push_back(dot);
-  }
+  normalize_rows(rows.data(), 8, 3, rows.data());
+  std::vector<float> similarity(8);
+  centre_similarity(rows.data(), 8, 3, 7, similarity.data());
   const auto windows = window_slots(box_of(2, 2, 2), {0, 0, 0});
   EXPECT_EQ(keep_queries(similarity, windows, 7, {}), (Slots{2, 4, 6, 7}));
 }
@@ -102,7 +98,7 @@ TEST(BsaQueries, RestoreRules) {
 
 TEST(BsaQueries, ZeroRowsStayZero) {
   std::vector<float> rows = {0, 0, 3, 4};
-  normalize_rows(rows.data(), 2, 2);
+  normalize_rows(rows.data(), 2, 2, rows.data());
   EXPECT_EQ(rows[0], 0.0f);
   EXPECT_EQ(rows[1], 0.0f);
   EXPECT_FLOAT_EQ(rows[2], 0.6f);
