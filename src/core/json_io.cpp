@@ -41,6 +41,10 @@ class StrictKeys {
 }  // namespace
 
 Json parse_json(std::string_view text, const std::string& what) {
+  // nlohmann takes a NUL for the end of its input, and would ignore what follows.
+  const size_t nul = text.find('\0');
+  SPARSESCOPE_CHECK(ErrorKind::kData, nul == std::string_view::npos,
+                    "{}: not valid JSON: byte {} is NUL", what, nul);
   try {
     StrictKeys strict(what);
     return Json::parse(text, std::ref(strict));
