@@ -1,10 +1,10 @@
 // The forward pass against values of diffusers 0.38.0 (fp32) that need no files: parameters and
 // inputs follow from their names.
-#include <gmock/gmock.h>
+
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
-#include <numeric>
 
 #include "support/near.h"
 #include "support/temp_dir.h"
@@ -12,8 +12,6 @@
 
 namespace sparsescope::testing {
 namespace {
-
-using ::testing::HasSubstr;
 
 constexpr double kTolerance = 2e-4;  // of max |y|
 
