@@ -1,0 +1,67 @@
+// Published sizes of Wan checkpoints, to the digits of the table that they were published with.
+#include "model/cost.h"
+
+#include "support/expect_error.h"
+
+namespace sparsescope {
+namespace {
+
+constexpr double kTera = 1e12;
+constexpr double kMiB = 1024.0 * 1024.0;
+constexpr double kGiB = 1024.0 * kMiB;
+
+constexpr TransformerShape kWan1B{.layers = 30, .heads = 12, .head_dim = 128, .ffn_dim = 8960};
+constexpr TransformerShape kWan14B{.layers = 40, .heads = 40, .head_dim = 128, .ffn_dim = 13824};
+constexpr TransformerShape kWan5B{.layers = 30, .heads = 24, .head_dim = 128, .ffn_dim = 14336};
+
+struct Row {
+  const char* name;
+  TransformerShape shape;
+  TokenGrid grid;
+  int64_t tokens;
+  double attention_tflop, rest_tflop, tflop_digit;  // the table's last digit
+  double share_percent, map_gib, qkv_mib;
+};
+
+void PrintTo(const Row& row, std::ostream* out) { *out << row.name; }
+
+class CostTable : public ::testing::TestWithParam<Row> {};
+
+TEST_P(CostTable, AgreesToThePrintedDigits) {
+  const Row& row = GetParam();
+  const ForwardCost cost = forward_cost(row.shape, row.grid);
+  EXPECT_EQ(cost.tokens, row.tokens);
+  EXPECT_NEAR(cost.attention_flops / kTera, row.attention_tflop, 0.5 * row.tflop_digit);
+  EXPECT_NEAR(cost.rest_flops / kTera, row.rest_tflop, 0.5 * row.tflop_digit);
+  EXPECT_NEAR(100 * cost.attention_share, row.share_percent, 0.5);
+  EXPECT_NEAR(static_cast<double>(cost.attention_map_bytes) / kGiB, row.map_gib, 0.005);
+  EXPECT_NEAR(static_cast<double>(cost.qkv_bytes) / kMiB, row.qkv_mib, 0.5);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Wan, CostTable,
+    ::testing::Values(
+        Row{"1.3B 81 frames", kWan1B, {21, 30, 52}, 32760, 197.8, 85.2, 0.1, 70, 2.00, 288},
+        Row{"1.3B 33 frames", kWan1B, {9, 30, 52}, 14040, 36.3, 36.6, 0.1, 50, 0.37, 123},
+        Row{"14B 480P", kWan14B, {21, 30, 52}, 32760, 879, 799, 1, 52, 2.00, 960},
+        Row{"14B 720P", kWan14B, {21, 45, 80}, 75600, 4682, 1841, 1, 72, 10.65, 2215},
+        Row{"5B 704P", kWan5B, {31, 22, 40}, 27280, 274, 243, 1, 53, 1.39, 480}));
+
+// One layer, one head of two channels, two tokens, one text row, ffn 3: counted by hand.
+TEST(Cost, CountedByHand) {
+  const ForwardCost cost = forward_cost(
+      {.layers = 1, .heads = 1, .head_dim = 2, .ffn_dim = 3, .text_rows = 1}, {1, 1, 2});
+  // Q K^T: 2 x 2 dots of 2; P V the same: 2 * (4 * 2 * 2).
+  EXPECT_EQ(cost.attention_flops, 32);
+  // 4 linears of 2 x 2 on 2 rows: 64; q and out: 32; k and v of 1 row: 16; cross attention: 16;
+  // up and down: 2 * (2 * 2 * 3 * 2) = 48.
+  EXPECT_EQ(cost.rest_flops, 64 + 32 + 16 + 16 + 48);
+  EXPECT_EQ(cost.qkv_bytes, 3 * 2 * 2 * 2);
+}
+
+TEST(Cost, RefusesAnEmptyGrid) {
+  testing::error_of(ErrorKind::kUsage, [] { forward_cost(kWan1B, {0, 1, 1}); });
+}
+
+}  // namespace
+}  // namespace sparsescope
