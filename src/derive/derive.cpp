@@ -10,25 +10,29 @@
 namespace sparsescope {
 namespace {
 
-std::string manifest_text(const Json& model, const char* key) {
-  const auto found = model.find(key);
-  return found != model.end() && found->is_string() ? found->get<std::string>() : std::string();
+std::string manifest_text(const Profile& profile, const char* key, const char* otherwise) {
+  const auto found = profile.manifest.find(key);
+  return found != profile.manifest.end() && found->is_string() ? found->get<std::string>()
+                                                               : otherwise;
 }
 
-// Profiles of captured q, k, v name no model: family "captured".
+int64_t manifest_head_dim(const Profile& profile) {
+  const auto found = profile.manifest.find("head_dim");
+  const bool known = found != profile.manifest.end() && found->is_number_integer();
+  const int64_t head_dim = known ? found->get<int64_t>() : 0;
+  SPARSESCOPE_CHECK(ErrorKind::kData, head_dim >= 1,
+                    "profile: manifest: /head_dim: expected a positive number, found {}",
+                    known ? found->dump() : "none");
+  return head_dim;
+}
+
 Plan::Model plan_model(const Profile& profile) {
-  const Json model = profile.manifest.value("model", Json::object());
-  Plan::Model result;
-  result.family = manifest_text(model, "family");
-  if (result.family.empty()) result.family = "captured";
-  result.checkpoint_hash = manifest_text(model, "checkpoint_hash");
-  result.layers = profile.layers;
-  result.heads = profile.heads;
-  result.head_dim = model.value("head_dim", int64_t{0});
-  SPARSESCOPE_CHECK(ErrorKind::kData, result.head_dim >= 1,
-                    "profile: manifest: /model/head_dim: expected a positive number, found {}",
-                    result.head_dim);
-  return result;
+  // Profiles of captured q, k, v name neither a family nor a checkpoint.
+  return {.family = manifest_text(profile, "family", "captured"),
+          .layers = profile.layers,
+          .heads = profile.heads,
+          .head_dim = manifest_head_dim(profile),
+          .checkpoint_hash = manifest_text(profile, "checkpoint_hash", "")};
 }
 
 Allocation allocate(const DeriveOptions& options, const MethodCurves& curves, const UnitGrid& grid,

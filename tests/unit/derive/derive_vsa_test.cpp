@@ -239,6 +239,31 @@ TEST(DeriveVsa, OnePromptSaysNothingAboutTheSpread) {
   EXPECT_NE(plan.evidence.dump().find("one prompt says nothing"), std::string::npos);
 }
 
+TEST(DeriveVsa, PlanNamesItsModelAndEvidence) {
+  Profile profile = make_profile({});
+  add_coverage(profile, linear_coverage);
+  DeriveOptions options = options_for(TargetKind::kRecall, 0.95, Granularity::kHead);
+  options.source = {{"profile", {{"sha256", "12"}}}};
+
+  const Plan plan = derive_plan(profile, options);
+
+  EXPECT_EQ(plan.model.family, "wan");
+  EXPECT_EQ(plan.model.head_dim, 64);
+  EXPECT_EQ(plan.model.checkpoint_hash, "abc");
+  EXPECT_EQ(plan.num_steps, 2);
+  EXPECT_EQ(plan.evidence.at("profile").at("sha256"), "12");
+  EXPECT_EQ(plan.evidence.at("derivation").at("target"), "recall=0.95");
+  // What was derived is a valid plan file.
+  EXPECT_NO_THROW(plan_from_json(plan_to_json(plan), "derived"));
+}
+
+TEST(DeriveVsa, ProfileWithoutAHeadDimensionIsRefused) {
+  Profile profile = make_profile({});
+  add_coverage(profile, linear_coverage);
+  profile.manifest.erase("head_dim");
+  EXPECT_THROW(derive_plan(profile, DeriveOptions{}), Error);
+}
+
 TEST(DeriveVsa, NeedsItsStatistic) {
   EXPECT_THROW(derive_plan(make_profile({}), DeriveOptions{}), Error);
 }

@@ -18,7 +18,7 @@ struct ProfileShape {
 
 inline Profile make_profile(const ProfileShape& shape) {
   Profile profile;
-  profile.manifest = {{"model", {{"family", "wan"}, {"head_dim", 64}, {"checkpoint_hash", "abc"}}}};
+  profile.manifest = {{"family", "wan"}, {"head_dim", 64}, {"checkpoint_hash", "abc"}};
   profile.grid = shape.grid;
   profile.tile = {4, 4, 4};
   profile.prompts = shape.prompts;

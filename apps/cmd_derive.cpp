@@ -1,0 +1,104 @@
+// derive RUN.h5 --method ... --target ... --out PLAN.json: settings of a sparse method from a
+// profile.
+#include <memory>
+
+#include "apps/command.h"
+#include "core/atomic_file.h"
+#include "core/error.h"
+#include "core/sha256.h"
+#include "derive/derive.h"
+#include "stats/profile_store.h"
+
+namespace sparsescope {
+namespace {
+
+struct DeriveArguments {
+  std::filesystem::path profile, out;
+  std::string method, target, per = "layer";
+  std::string dense_first_steps = "auto", dense_layers = "auto";
+  double confidence = 0.95;
+  bool force = false;
+};
+
+// The parts of the command line that the plan follows from.
+std::string command_line(const DeriveArguments& arguments) {
+  return fmt::format(
+      "sparsescope derive {} --method {} --target {} --per {} --confidence {} "
+      "--dense-first-steps {} --dense-layers {}",
+      arguments.profile.filename().string(), arguments.method, arguments.target, arguments.per,
+      arguments.confidence, arguments.dense_first_steps, arguments.dense_layers);
+}
+
+std::string expected_line(const char* name, const Expected& expected) {
+  return fmt::format("{:<18}{:.4f}   {:.4f} to {:.4f} on a new prompt ({:.0f} %)", name,
+                     expected.mean, expected.low, expected.high, 100.0 * expected.confidence);
+}
+
+std::string list_text(const std::vector<int64_t>& values) {
+  return values.empty() ? "none" : fmt::format("{}", fmt::join(values, ","));
+}
+
+void print_plan(const CommandContext& context, const DeriveArguments& arguments, const Plan& plan) {
+  context.print(fmt::format("{}: {} at {}, per {}", arguments.out.string(), to_string(plan.method),
+                            arguments.target, arguments.per));
+  context.print(expected_line("expected density", *plan.expected_density));
+  context.print(expected_line("expected recall", *plan.expected_recall));
+  context.print(fmt::format("{:<18}{}", "rules", plan.rules.size()));
+  context.print(fmt::format("{:<18}{}", "dense steps", list_text(plan.dense_steps)));
+  context.print(fmt::format("{:<18}{}", "dense layers", list_text(plan.dense_layers)));
+  const Json json = plan_to_json(plan);
+  context.print_json({{"out", arguments.out.string()},
+                      {"method", to_string(plan.method)},
+                      {"rules", plan.rules.size()},
+                      {"dense", json.at("dense")},
+                      {"expected", json.at("expected")}});
+}
+
+void run(CommandContext& context, const DeriveArguments& arguments) {
+  DeriveOptions options;
+  options.method = parse_sparse_method(arguments.method);
+  options.target = parse_target(arguments.target);
+  options.per = parse_granularity(arguments.per);
+  options.confidence = arguments.confidence;
+  options.dense_first_steps = parse_dense_first_steps(arguments.dense_first_steps);
+  options.dense_layers = parse_dense_layers(arguments.dense_layers);
+  check_writable_output(arguments.out, arguments.force);
+
+  const Profile profile = read_profile(arguments.profile);
+  options.source = {{"profile",
+                     {{"file", arguments.profile.filename().string()},
+                      {"sha256", sha256_file(arguments.profile)}}},
+                    {"command_line", command_line(arguments)}};
+  const Plan plan = derive_plan(profile, options);
+  write_plan(arguments.out, plan, arguments.force);
+  print_plan(context, arguments, plan);
+}
+
+}  // namespace
+
+void add_derive_command(CLI::App& root, CommandContext& context) {
+  CLI::App* command =
+      add_command(root, context, "derive", "Derives sparse-attention settings from a profile",
+                  "sparsescope derive run.h5 --method vsa --target recall=0.95 --out plan.json");
+  const auto arguments = std::make_shared<DeriveArguments>();
+  command->add_option("RUN", arguments->profile, "A profile (HDF5)")->required();
+  command->add_option("--method", arguments->method, "bsa, vsa or vmoba")->required();
+  command
+      ->add_option("--target", arguments->target,
+                   "recall=R: the least density with that recall; density=D: the highest recall "
+                   "within that density")
+      ->required();
+  command->add_option("--per", arguments->per,
+                      "What has a setting of its own: model, layer, head or head-step (layer)");
+  command->add_option("--confidence", arguments->confidence,
+                      "Of the intervals for a new prompt (0.95)");
+  command->add_option("--dense-first-steps", arguments->dense_first_steps,
+                      "Steps that stay dense: auto, or a number (auto)");
+  command->add_option("--dense-layers", arguments->dense_layers,
+                      "Layers that stay dense: auto, none, or a list such as 0,7 (auto)");
+  command->add_option("--out", arguments->out, "Plan to write (JSON)")->required();
+  command->add_flag("--force", arguments->force, "Replace an existing plan");
+  command->callback([&context, arguments] { run(context, *arguments); });
+}
+
+}  // namespace sparsescope

@@ -1,0 +1,132 @@
+// validate CHECKPOINT --plan PLAN.json ... --out REPORT.json: runs a plan with the real sparse
+// kernels on prompts that its profile has not seen, and judges it against dense attention.
+#include <memory>
+
+#include "apps/command.h"
+#include "core/atomic_file.h"
+#include "core/error.h"
+#include "core/sha256.h"
+#include "stats/sampling_request.h"
+#include "validate/validate.h"
+
+namespace sparsescope {
+namespace {
+
+constexpr int kMissedRequirement = 6;  // exit code
+
+struct ValidateArguments {
+  SamplingRequest sampling;
+  std::filesystem::path plan, out;
+  std::string video, grid, require;
+  bool force = false;
+};
+
+Dtype compute_dtype(const std::string& name) {
+  if (name == "bf16") return Dtype::kBF16;
+  return name == "fp16" ? Dtype::kF16 : Dtype::kF32;
+}
+
+// Where the user leaves steps and size open, the plan's are taken.
+SamplingRequest sampling_request(const CommandContext& context, const ValidateArguments& arguments,
+                                 const Plan& plan) {
+  SamplingRequest request = arguments.sampling;
+  if (!arguments.video.empty()) request.video = parse_triple(arguments.video, "--video");
+  if (!arguments.grid.empty()) request.grid = parse_triple(arguments.grid, "--grid");
+  if (request.video.empty() && request.grid.empty() && request.latents.empty()) {
+    request.grid = {plan.grid.t, plan.grid.h, plan.grid.w};
+  }
+  if (!request.steps) request.steps = plan.num_steps;
+  request.seed = context.common.seed;
+  request.load.threads = context.threads();
+  request.load.compute = compute_dtype(context.common.dtype);
+  return request;
+}
+
+void print_report(const CommandContext& context, const ValidateArguments& arguments,
+                  const ValidationReport& report) {
+  context.print(fmt::format("{}: {} prompts, {} sites and heads", arguments.out.string(),
+                            report.prompts.size(), report.sites.size()));
+  for (const std::string& name : summary_names()) {
+    const auto found = report.summary.find(name);
+    if (found == report.summary.end()) continue;
+    const SummaryValue& entry = found->second;
+    std::string line = fmt::format("{:<18}{:>10.4f}", name, entry.value);
+    if (entry.low) line += fmt::format("   {:.4f} to {:.4f}", *entry.low, *entry.high);
+    context.print(line);
+  }
+  for (const RequirementResult& result : report.requirements) {
+    context.print(fmt::format("{:<18}{} {}: {}", result.requirement.name,
+                              to_string(result.requirement.comparison), result.requirement.bound,
+                              result.holds ? "holds" : "MISSED"));
+  }
+  context.print_json({{"out", arguments.out.string()},
+                      {"sites", report.sites.size()},
+                      {"summary", summary_to_json(report)},
+                      {"holds", report.holds()}});
+}
+
+void run(CommandContext& context, const ValidateArguments& arguments) {
+  const std::vector<Requirement> requirements = parse_requirements(arguments.require);
+  check_writable_output(arguments.out, arguments.force);
+  const Plan plan = read_plan(arguments.plan);
+  const LoadedSampling loaded = load_sampling(sampling_request(context, arguments, plan));
+  for (const std::string& warning : loaded.model->info().warnings) context.warn(warning);
+
+  ThreadPool pool(context.threads());
+  const ValidationRequest request{.folder = loaded.folder,
+                                  .model = *loaded.model,
+                                  .plan = plan,
+                                  .plan_hash = sha256_file(arguments.plan),
+                                  .prompts = loaded.prompts,
+                                  .sampling = loaded.sampling,
+                                  .latents = loaded.latents,
+                                  .requirements = requirements,
+                                  .impl = default_cpu_impl(),
+                                  .pool = pool};
+  const ValidationReport report = run_validation(request, context.monitor());
+  write_report(arguments.out, report, arguments.force);
+  print_report(context, arguments, report);
+  if (!report.holds()) context.exit_code = kMissedRequirement;
+}
+
+void add_sampling_options(CLI::App& command, ValidateArguments& arguments) {
+  SamplingRequest& sampling = arguments.sampling;
+  command.add_option("CHECKPOINT", sampling.checkpoint, "A checkpoint folder or .safetensors file")
+      ->required();
+  command.add_option("--prompts", sampling.prompts, "Text file, a prompt a line");
+  command.add_option("--text-embeds", sampling.text_embeds,
+                     "Safetensors with prompt_embeds and negative_prompt_embeds");
+  command.add_option("--video", arguments.video, "FRAMES,HEIGHT,WIDTH in pixels (the plan's)");
+  command.add_option("--grid", arguments.grid, "T,H,W in tokens (the plan's)");
+  command.add_option("--steps", sampling.steps, "Denoising steps (the plan's)");
+  command.add_option("--guidance", sampling.guidance,
+                     "Classifier-free guidance; 1 runs the conditional branch alone (5)");
+  command.add_option("--shift", sampling.shift, "Shift of the noise grid (the checkpoint's own)");
+  command.add_option("--scheduler", sampling.scheduler,
+                     "flow-euler or unipc (the checkpoint's own)");
+  command.add_option("--latents", sampling.latents, "Safetensors with the initial noise, latents");
+  command
+      .add_option("--max-memory", sampling.load.max_memory,
+                  "Bound for weights in memory (bytes, or 4GB); more are streamed by block")
+      ->transform(CLI::AsSizeValue(false))
+      ->check(CLI::NonNegativeNumber);
+}
+
+}  // namespace
+
+void add_validate_command(CLI::App& root, CommandContext& context) {
+  CLI::App* command = add_command(
+      root, context, "validate", "Judges a plan against dense attention on held-out prompts",
+      "sparsescope validate data/tiny-wan --plan plan.json "
+      "--prompts data/tiny-wan/prompts/heldout.txt --require \"psnr>=28\" --out report.json");
+  const auto arguments = std::make_shared<ValidateArguments>();
+  add_sampling_options(*command, *arguments);
+  command->add_option("--plan", arguments->plan, "The plan to judge (JSON)")->required();
+  command->add_option("--require", arguments->require,
+                      "What must hold, else exit 6: \"psnr>=28 rel_l2<=0.1 density<=0.3\"");
+  command->add_option("--out", arguments->out, "Report to write (JSON)")->required();
+  command->add_flag("--force", arguments->force, "Replace an existing report");
+  command->callback([&context, arguments] { run(context, *arguments); });
+}
+
+}  // namespace sparsescope
