@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <numbers>
 #include <numeric>
 
+#include "capture/gaussian_cut.h"
 #include "capture/statistic_grids.h"
 #include "core/error.h"
 #include "sparse/top_k.h"
@@ -51,17 +51,23 @@ void mark_mass(std::span<const float> logits, double mass, std::vector<uint8_t>&
   }
 }
 
-void mark_by_rule(std::span<const float> row, double head_cutoff, const BsaKvOptions& options,
+// What all rows of a head share.
+struct HeadCut {
+  double z = 0;       // gaussian_cut(kappa)
+  double cutoff = 0;  // of kGaussLogitHead
+};
+
+void mark_by_rule(std::span<const float> row, const HeadCut& cut, const BsaKvOptions& options,
                   std::vector<uint8_t>& keep) {
   switch (options.rule) {
     case BsaKvRule::kGaussLogit:
-      return mark_at_least(row, gaussian_cutoff(row, options.keep), keep);
+      return mark_at_least(row, gaussian_cutoff(row, cut.z), keep);
     case BsaKvRule::kGaussProb: {
       const std::vector<float> probs = softmax(row);
-      return mark_at_least(probs, gaussian_cutoff(probs, options.keep), keep);
+      return mark_at_least(probs, gaussian_cutoff(probs, cut.z), keep);
     }
     case BsaKvRule::kGaussLogitHead:
-      return mark_at_least(row, head_cutoff, keep);
+      return mark_at_least(row, cut.cutoff, keep);
     case BsaKvRule::kCdf:
       return mark_mass(row, options.mass, keep);
     case BsaKvRule::kTopK:
@@ -71,33 +77,14 @@ void mark_by_rule(std::span<const float> row, double head_cutoff, const BsaKvOpt
 
 }  // namespace
 
-double normal_quantile(double p) {
-  if (!(p > 0)) return -kInfinity;
-  if (!(p < 1)) return kInfinity;
-  // By symmetry only the lower half is solved: there erfc keeps full relative precision. Start from
-  // the tail expansion, then Newton steps on ln Phi, which is concave, so that they converge from
-  // below monotonically.
-  const double tail = std::min(p, 1 - p);
-  const double log_tail = std::log(tail);
-  double z = -std::sqrt(std::max(0.0, -2 * log_tail - std::log(2 * std::numbers::pi)));
-  for (int step = 0; step < 60; ++step) {
-    const double phi = std::exp(-0.5 * z * z) / std::sqrt(2 * std::numbers::pi);
-    const double cumulative = 0.5 * std::erfc(-z / std::numbers::sqrt2);
-    const double change = (std::log(cumulative) - log_tail) * cumulative / phi;
-    z -= change;
-    if (std::abs(change) <= 1e-15 * std::max(1.0, std::abs(z))) break;
-  }
-  return p < 0.5 ? z : -z;
-}
-
-double gaussian_cutoff(std::span<const float> scores, double kappa) {
+double gaussian_cutoff(std::span<const float> scores, double z) {
   const auto [low, high] = std::minmax_element(scores.begin(), scores.end());
-  if (kappa >= 1 || *low == *high) return -kInfinity;
+  if (z == -kInfinity || *low == *high) return -kInfinity;
   const auto count = static_cast<double>(scores.size());
   const double mean = std::accumulate(scores.begin(), scores.end(), 0.0) / count;
   double squares = 0;
   for (const float score : scores) squares += (score - mean) * (score - mean);
-  return mean + std::sqrt(squares / count) * normal_quantile(1 - kappa);
+  return mean + std::sqrt(squares / count) * z;
 }
 
 TileLists select_key_tiles(std::span<const float> scores, int64_t num_tiles,
@@ -105,14 +92,14 @@ TileLists select_key_tiles(std::span<const float> scores, int64_t num_tiles,
   SPARSESCOPE_CHECK(ErrorKind::kUsage, options.keep > 0 && options.mass > 0,
                     "bsa: the kept fraction and mass of key tiles must be above 0, found {} and {}",
                     options.keep, options.mass);
-  const double head_cutoff =
-      options.rule == BsaKvRule::kGaussLogitHead ? gaussian_cutoff(scores, options.keep) : 0.0;
+  HeadCut cut{.z = gaussian_cut(options.keep)};
+  if (options.rule == BsaKvRule::kGaussLogitHead) cut.cutoff = gaussian_cutoff(scores, cut.z);
   TileLists lists;
   std::vector<uint8_t> keep(num_tiles);
   for (int64_t b = 0; b < num_tiles; ++b) {
     const std::span<const float> row = scores.subspan(b * num_tiles, num_tiles);
     std::fill(keep.begin(), keep.end(), uint8_t{0});
-    mark_by_rule(row, head_cutoff, options, keep);
+    mark_by_rule(row, cut, options, keep);
     // Every rule keeps a run of the ranking's best, so that enough tiles hold the best ones.
     const int64_t at_least = std::max<int64_t>(1, options.min_blocks);
     if (std::count(keep.begin(), keep.end(), 1) < at_least) mark_top_k(row, at_least, keep);

@@ -10,12 +10,9 @@
 
 namespace sparsescope {
 
-// z with Phi(z) = p, to a relative error of about 1e-14; -inf at p <= 0, +inf at p >= 1.
-double normal_quantile(double p);
-
-// p = mean + sd * Phi^-1(1 - kappa) of the scores, with the population deviation; -inf (keep all)
-// for kappa >= 1 and for constant scores.
-double gaussian_cutoff(std::span<const float> scores, double kappa);
+// p = mean + z * sd of the scores, with the population deviation; -inf (keep all) for z = -inf and
+// for constant scores. z is gaussian_cut(kappa).
+double gaussian_cutoff(std::span<const float> scores, double z);
 
 TileLists select_key_tiles(std::span<const float> scores, int64_t num_tiles,
                            const BsaKvOptions& options);

@@ -18,7 +18,8 @@ struct BlockLists {
   std::vector<int32_t> range_ids;
   std::vector<SparseItem> items;
   std::vector<SparseStrand> strands;
-  // BSA: the kept token whose output each video token takes; [B, H, S_video], empty elsewhere.
+  // BSA: the token whose output each video token takes, itself where kept, -1 for output 0;
+  // [B, H, S_video], empty elsewhere. Tokens count the prefix.
   std::vector<int32_t> restore_from;
 
   SparseSelection view() const;

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "capture/gaussian_cut.h"
 #include "core/error.h"
 #include "core/thread_pool.h"
 #include "kernels/kernel_table.h"
@@ -89,7 +90,8 @@ TEST(BsaMicroCase, CutoffsAndLists) {
   const auto cutoffs = [&](double kappa) {
     std::vector<double> found;
     for (size_t row = 0; row < 4; ++row) {
-      found.push_back(gaussian_cutoff(std::span(ours.scores).subspan(row * 4, 4), kappa));
+      found.push_back(
+          gaussian_cutoff(std::span(ours.scores).subspan(row * 4, 4), gaussian_cut(kappa)));
     }
     return found;
   };
