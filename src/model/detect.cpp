@@ -127,6 +127,10 @@ DetectedModel detect_model(const CheckpointFolder& folder, StateDict weights) {
     warnings.push_back(
         "to_gate_compress weights (VSA) are not used: attention is as the hook computes it");
   }
+  if (folder.transformer_2) {
+    warnings.push_back(fmt::format("{} (the low-noise expert) is not used",
+                                   folder.transformer_2->filename().string()));
+  }
   ModelInfo info = make_info(config);
   info.warnings = std::move(warnings);
   return {std::move(weights), config, std::move(info)};

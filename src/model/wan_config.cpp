@@ -1,6 +1,7 @@
 #include "model/wan_config.h"
 
 #include <charconv>
+#include <limits>
 #include <set>
 #include <string_view>
 
@@ -21,9 +22,11 @@ class ConfigReader {
   std::optional<int64_t> integer(const std::string& key) const {
     const Json* value = find(key);
     if (value == nullptr) return std::nullopt;
-    SPARSESCOPE_CHECK(ErrorKind::kData, value->is_number_integer() && value->get<int64_t>() > 0,
+    constexpr int64_t kLargest = std::numeric_limits<int32_t>::max();
+    const int64_t number = value->is_number_integer() ? value->get<int64_t>() : 0;
+    SPARSESCOPE_CHECK(ErrorKind::kData, number > 0 && number <= kLargest,
                       "config.json: {}: expected a positive integer, found {}", key, value->dump());
-    return value->get<int64_t>();
+    return number;
   }
 
   std::optional<int64_t> integer(const std::string& key, const std::string& original) const {
@@ -161,6 +164,9 @@ WanConfig detect_wan_config(const StateDict& weights, const std::optional<Json>&
   found.patch_w = dim_of(weights, patch, 5, 4);
   found.out_channels = dim_of(weights, "proj_out.weight", 2, 0) / found.patch_volume();
   found.freq_dim = dim_of(weights, time, 2, 1);
+  SPARSESCOPE_CHECK(ErrorKind::kData, found.freq_dim % 2 == 0,
+                    "{}: {}: expected an even width (sines and cosines), found {}",
+                    weights.path().string(), time, found.freq_dim);
   found.text_dim = dim_of(weights, text, 2, 1);
   found.ffn_dim = dim_of(weights, "blocks.0.ffn.net.0.proj.weight", 2, 0);
   found.cross_attn_norm = weights.contains("blocks.0.norm2.weight");

@@ -59,8 +59,11 @@ TEST(Cost, CountedByHand) {
   EXPECT_EQ(cost.qkv_bytes, 3 * 2 * 2 * 2);
 }
 
-TEST(Cost, RefusesAnEmptyGrid) {
+TEST(Cost, RefusesGridsOfNoOrTooManyTokens) {
   testing::error_of(ErrorKind::kUsage, [] { forward_cost(kWan1B, {0, 1, 1}); });
+  constexpr int64_t kHuge = int64_t{1} << 62;
+  testing::error_of(ErrorKind::kUsage, [] { forward_cost(kWan1B, {kHuge, kHuge, kHuge}); });
+  EXPECT_GT(forward_cost(kWan1B, {2147483647, 1, 1}).attention_map_bytes, 0);
 }
 
 }  // namespace
