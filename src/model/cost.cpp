@@ -3,12 +3,21 @@
 #include "core/error.h"
 
 namespace sparsescope {
+namespace {
+
+constexpr double kMostTokens = 2147483647.0;  // token indices are 32-bit
+
+}  // namespace
 
 ForwardCost forward_cost(const TransformerShape& shape, const TokenGrid& grid) {
   SPARSESCOPE_CHECK(ErrorKind::kUsage, grid.t > 0 && grid.h > 0 && grid.w > 0,
                     "grid: expected three positive extents, found {}", to_string(grid));
   // Operations reach 1e16 and more: doubles, exact to 2^53.
-  const auto S = static_cast<double>(grid.tokens());
+  const double S =
+      static_cast<double>(grid.t) * static_cast<double>(grid.h) * static_cast<double>(grid.w);
+  SPARSESCOPE_CHECK(ErrorKind::kUsage, S <= kMostTokens,
+                    "grid: expected at most {} tokens, found {} of them in {}", kMostTokens, S,
+                    to_string(grid));
   const auto L = static_cast<double>(shape.layers);
   const auto C = static_cast<double>(shape.heads * shape.head_dim);
   const auto R = static_cast<double>(shape.text_rows);

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "checkpoint/shard_index.h"
+#include "checkpoint/weight_summary.h"
 #include "core/sha256.h"
 #include "raw_file.h"
 #include "support/expect_error.h"
@@ -165,6 +166,21 @@ TEST(StateDict, FetchStatesTheSchema) {
   EXPECT_THAT(message, HasSubstr("w.safetensors: b: expected [2, 3], found u8 [1]"));
   EXPECT_THAT(weights.unused(), ElementsAre("b"));
   EXPECT_THAT(error_of(ErrorKind::kData, [&] { weights.fetch("c", {1}); }), HasSubstr("\"c\""));
+}
+
+TEST(StateDict, CountsDtypes) {
+  const TempDir folder;
+  const auto path = folder.write(
+      "w.safetensors",
+      raw_file(testing::header_of({u8_entry("a", 0, 3), u8_entry("b", 3, 4),
+                                   R"("c":{"dtype":"X9","shape":[2],"data_offsets":[4,9]})"}),
+               9));
+  const auto uses = dtype_uses(StateDict::open(path));
+  ASSERT_EQ(uses.size(), 2u);
+  EXPECT_EQ(uses.at("U8").tensors, 2);
+  EXPECT_EQ(uses.at("U8").bytes, 4u);
+  EXPECT_EQ(uses.at("X9").tensors, 1);
+  EXPECT_EQ(uses.at("X9").bytes, 5u);
 }
 
 TEST(StateDict, Renames) {
