@@ -45,7 +45,7 @@ void attend_rows(const HeadKeys& keys, const KeyBlock* blocks, int32_t num_block
     } else {
       exponentiate<Simd, kWidth>(block.count, rows);
     }
-    accumulate_output<Simd, kWidth>(keys, block, rows);
+    accumulate_output<Simd, kWidth>(keys, block, blocks[j + 1 < num_blocks ? j + 1 : j], rows);
   }
 }
 

@@ -31,6 +31,7 @@ struct HeadKeys {
   const float* v = nullptr;  // [positions, stride]
   int64_t stride = 0;        // >= head_dim
   int32_t head_dim = 0;      // D
+  bool fetch_ahead = false;  // k and v do not stay in L2 from one row block to the next
 };
 
 // A run of keys that one softmax step handles.

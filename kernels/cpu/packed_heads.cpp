@@ -8,8 +8,9 @@
 namespace sparsescope::cpu {
 namespace {
 
-constexpr int64_t kBudgetFloats = int64_t{64} << 20;  // 256 MiB of packed rows
-constexpr int64_t kChunk = 256;                       // rows that one work item packs
+constexpr int64_t kBudgetFloats = int64_t{64} << 20;   // 256 MiB of packed rows
+constexpr int64_t kResidentFloats = int64_t{1} << 18;  // 1 MiB: what the L2 of today's cores keeps
+constexpr int64_t kChunk = 256;                        // rows that one work item packs
 
 Element element_of(Dtype dtype) {
   switch (dtype) {
@@ -23,6 +24,13 @@ Element element_of(Dtype dtype) {
       fail(ErrorKind::kInternal, "attention: expected fp32, bf16 or fp16, found {}",
            dtype_name(dtype));
   }
+}
+
+// Whole cache lines; rows a multiple of 512 bytes apart would share few sets of the L1 cache, where
+// the product with V walks down a column of 64 rows.
+int64_t packed_stride(int64_t head_dim) {
+  const int64_t stride = (head_dim + 15) / 16 * 16;
+  return stride % 128 == 0 ? stride + 16 : stride;
 }
 
 // Belongs to the thread that calls the kernels; the workers only write into it.
@@ -48,7 +56,7 @@ PackedHeads::PackedHeads(const AttentionTensor& k, const AttentionTensor& v,
       v_(v),
       key_order_(key_order),
       num_keys_(num_keys),
-      stride_((k.head_dim + 15) / 16 * 16) {}
+      stride_(packed_stride(k.head_dim)) {}
 
 int64_t PackedHeads::max_heads() const {
   return std::max<int64_t>(1, kBudgetFloats / std::max<int64_t>(1, 2 * num_keys_ * stride_));
@@ -75,7 +83,8 @@ HeadKeys PackedHeads::head_keys(int64_t i) const {
   return {.k = k,
           .v = k + num_keys_ * stride_,
           .stride = stride_,
-          .head_dim = static_cast<int32_t>(k_.head_dim)};
+          .head_dim = static_cast<int32_t>(k_.head_dim),
+          .fetch_ahead = 2 * num_keys_ * stride_ > kResidentFloats};
 }
 
 }  // namespace sparsescope::cpu

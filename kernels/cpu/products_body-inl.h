@@ -32,15 +32,33 @@ template <int kRun, class Step>
   }
 }
 
+template <class Simd>
+inline int64_t ceil_div(int64_t a, int64_t b) {
+  return (a + b - 1) / b;
+}
+
+// Rows that will be needed soon, fetched into L2 at an even pace.
+template <class Simd>
+struct Ahead {
+  const float* at;
+  int64_t step;  // floats an iteration
+
+  [[gnu::always_inline]] void fetch() {
+    __builtin_prefetch(at, 0, 2);
+    at += step;
+  }
+};
+
 // scores[i, lane] = sum over d of k[i, d] * q_t[d, lane]; block_max takes the maximum.
 template <class Simd, int kWidth, int kKeys>
 [[gnu::always_inline]] inline void score_run(const float* q_t, const float* k, int64_t stride,
-                                             int32_t head_dim, float* scores,
+                                             int32_t head_dim, Ahead<Simd> ahead, float* scores,
                                              typename Simd::V* block_max) {
   using V = typename Simd::V;
   constexpr int kVecs = Tiling<Simd, kWidth>::kVecs;
   V acc[kKeys][kVecs] = {};
   for (int32_t d = 0; d < head_dim; ++d) {
+    ahead.fetch();
     V q[kVecs];
 #pragma GCC unroll 4
     for (int v = 0; v < kVecs; ++v) q[v] = Simd::load(q_t + d * kWidth + v * Simd::kLanes);
@@ -61,18 +79,22 @@ template <class Simd, int kWidth, int kKeys>
   }
 }
 
-// The scores of one key block, [count, kWidth], and each lane's maximum of them, [kWidth].
+// The scores of one key block, [count, kWidth], and each lane's maximum of them, [kWidth]. Fetches
+// the block's rows of V.
 template <class Simd, int kWidth>
 void score_block(const HeadKeys& keys, const KeyBlock& block, const RowTile& rows,
                  float* block_max) {
   using T = Tiling<Simd, kWidth>;
-  const float* k = keys.k + block.first * keys.stride;
+  const int64_t first = block.first * keys.stride;
+  const int64_t step = keys.fetch_ahead ? ceil_div<Simd>(T::kRun * keys.stride, keys.head_dim) : 0;
   for (int lane = 0; lane < kWidth; lane += T::kStep) {
     typename Simd::V highest[T::kVecs];
     for (auto& vector : highest) vector = Simd::set(-__builtin_inff());
     for_runs<T::kRun>(0, block.count, [&]<int kKeys>(int32_t key) {
-      score_run<Simd, kWidth, kKeys>(rows.q_t + lane, k + key * keys.stride, keys.stride,
-                                     keys.head_dim, rows.scores + key * kWidth + lane, highest);
+      const int64_t at = first + key * keys.stride;
+      const Ahead<Simd> ahead{keys.v + at, step};
+      score_run<Simd, kWidth, kKeys>(rows.q_t + lane, keys.k + at, keys.stride, keys.head_dim,
+                                     ahead, rows.scores + key * kWidth + lane, highest);
     });
     for (int v = 0; v < T::kVecs; ++v) {
       Simd::store(block_max + lane + v * Simd::kLanes, highest[v]);
@@ -83,7 +105,7 @@ void score_block(const HeadKeys& keys, const KeyBlock& block, const RowTile& row
 // out_t[c, lane] += sum over keys of v[key, c] * p[key, lane]
 template <class Simd, int kWidth, int kColumns>
 [[gnu::always_inline]] inline void output_run(const float* p, const float* v_rows, int64_t stride,
-                                              int32_t count, float* out_t) {
+                                              int32_t count, Ahead<Simd> ahead, float* out_t) {
   using V = typename Simd::V;
   constexpr int kVecs = Tiling<Simd, kWidth>::kVecs;
   V acc[kColumns][kVecs];
@@ -93,6 +115,7 @@ template <class Simd, int kWidth, int kColumns>
     for (int v = 0; v < kVecs; ++v) acc[c][v] = Simd::load(out_t + c * kWidth + v * Simd::kLanes);
   }
   for (int32_t key = 0; key < count; ++key) {
+    ahead.fetch();
     V weight[kVecs];
 #pragma GCC unroll 4
     for (int v = 0; v < kVecs; ++v) weight[v] = Simd::load(p + key * kWidth + v * Simd::kLanes);
@@ -110,14 +133,21 @@ template <class Simd, int kWidth, int kColumns>
   }
 }
 
+// Adds one key block to the output. Fetches the rows of K of the next block.
 template <class Simd, int kWidth>
-void accumulate_output(const HeadKeys& keys, const KeyBlock& block, const RowTile& rows) {
+void accumulate_output(const HeadKeys& keys, const KeyBlock& block, const KeyBlock& next,
+                       const RowTile& rows) {
   using T = Tiling<Simd, kWidth>;
   const float* v = keys.v + block.first * keys.stride;
+  const float* next_k = keys.k + next.first * keys.stride;
+  const int64_t floats_per_column = next.count * keys.stride / keys.head_dim;
+  const int64_t step =
+      keys.fetch_ahead ? ceil_div<Simd>(T::kRun * floats_per_column, block.count) : 0;
   for (int lane = 0; lane < kWidth; lane += T::kStep) {
     for_runs<T::kRun>(0, keys.head_dim, [&]<int kColumns>(int32_t column) {
+      const Ahead<Simd> ahead{next_k + column * floats_per_column, step};
       output_run<Simd, kWidth, kColumns>(rows.scores + lane, v + column, keys.stride, block.count,
-                                         rows.out_t + column * kWidth + lane);
+                                         ahead, rows.out_t + column * kWidth + lane);
     });
   }
 }
