@@ -112,9 +112,11 @@ class Checker {
     }
   }
 
+  // Heads that were not asked for are NaN throughout.
   void check_map(const std::string& name, const std::vector<float>& values) {
     const auto tiles = static_cast<size_t>(TileGrid(p_.grid, p_.tile).num_tiles());
     for (size_t row = 0; row < values.size() / tiles; ++row) {
+      if (std::isnan(values[row * tiles])) continue;
       double total = 0;
       for (size_t j = 0; j < tiles; ++j) {
         const double mass = values[row * tiles + j];

@@ -208,6 +208,7 @@ class QkvProfiler {
       files.push_back({{"file", path_tail(capture.path)}, {"sha256", sha256_file(capture.path)}});
     }
     manifest["qkv"] = files;
+    manifest["head_dim"] = captures_.front().shape[3];
     manifest["prefix"] = run_.prefix;
     manifest["suffix"] = run_.suffix;
     manifest.update(record_manifest(run_.record, run_.grid));
