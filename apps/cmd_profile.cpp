@@ -26,6 +26,7 @@ void run(CommandContext& context, ProfileRequest request, const Texts& texts) {
   sampling.load.compute = context.common.dtype == "bf16"   ? Dtype::kBF16
                           : context.common.dtype == "fp16" ? Dtype::kF16
                                                            : Dtype::kF32;
+  request.command_line = context.command_line;
   const ProfileSummary summary = run_profile(request, context.monitor());
 
   const std::string out = request.out.path.string();

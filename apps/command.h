@@ -28,6 +28,7 @@ struct CommonOptions {
 class CommandContext {
  public:
   CommonOptions common;
+  std::string command_line;  // as typed, for the files that record it
   int exit_code = 0;  // 6 where a result misses what was asked of it; errors are exceptions
   std::shared_ptr<Console> console;
 

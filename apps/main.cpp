@@ -1,6 +1,8 @@
 // sparsescope COMMAND [options]: parses, runs one command, and turns every outcome into an exit
 // code. Results go to standard output, messages to standard error; with --json standard output
 // holds exactly one object, also for an error: {"error": {"kind", "exit_code", "message"}}.
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
@@ -157,6 +159,7 @@ int main(int argc, char** argv) {
   CommandContext context;
   context.console = std::make_shared<Console>();
   context.common.json = asks_for_json(argc, argv);
+  context.command_line = fmt::format("{}", fmt::join(argv, argv + argc, " "));
 
   CLI::App root(
       "Profiles the attention of video diffusion transformers and derives sparse-attention plans.",
