@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <ctime>
 #include <functional>
 #include <string>
 #include <thread>
@@ -27,7 +28,7 @@ struct Size {
   TokenGrid grid;
 };
 
-// One head's worth of everything that the runs share.
+// Everything that the runs share.
 struct Problem {
   Size size;
   int64_t tokens;
@@ -149,20 +150,34 @@ void check_close(const std::string& name, const std::vector<float>& found,
                     worst / largest);
 }
 
-void time_interleaved(std::vector<Run>& runs, int repeats) {
+// Wall time, or on a machine that is not free the processor time of this process.
+double now_seconds(bool processor_time) {
+  if (processor_time) return static_cast<double>(std::clock()) / CLOCKS_PER_SEC;
+  const auto since = std::chrono::steady_clock::now().time_since_epoch();
+  return std::chrono::duration<double>(since).count();
+}
+
+void time_interleaved(std::vector<Run>& runs, int repeats, bool processor_time) {
   for (int repeat = -1; repeat < repeats; ++repeat) {  // the first round warms up
     for (Run& run : runs) {
       // A spinning OpenMP pool of the run before would steal time from this one.
       std::this_thread::sleep_for(std::chrono::milliseconds(20));
-      const auto start = std::chrono::steady_clock::now();
+      const double start = now_seconds(processor_time);
       run.body();
-      const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
-      if (repeat >= 0) run.seconds.push_back(seconds.count());
+      const double seconds = now_seconds(processor_time) - start;
+      if (repeat >= 0) run.seconds.push_back(seconds);
     }
   }
 }
 
-void bench_size(const Size& size, Impl impl, int threads, int repeats, double peak) {
+struct Options {
+  int threads = 1;
+  int repeats = 15;
+  bool processor_time = false;
+};
+
+void bench_size(const Size& size, Impl impl, const Options& options, double peak) {
+  const int threads = options.threads;
   Problem problem(size);
   ThreadPool pool(threads);
   set_torch_threads(threads);
@@ -193,7 +208,7 @@ void bench_size(const Size& size, Impl impl, int threads, int repeats, double pe
     runs.push_back({fmt::format("sparse {:.3f}", lists->density), flops * lists->density,
                     [&, lists] { kernels.sparse(sparse_params(problem, *lists), pool); }});
   }
-  time_interleaved(runs, repeats);
+  time_interleaved(runs, options.repeats, options.processor_time);
 
   fmt::print("\n{}, B1 H{} S{} D{}, grid {}, {} thread(s)\n", impl_name(impl), size.heads,
              problem.tokens, size.head_dim, to_string(size.grid), threads);
@@ -211,15 +226,17 @@ void bench_size(const Size& size, Impl impl, int threads, int repeats, double pe
 
 int bench_main(int argc, char** argv) {
   CLI::App app("Attention on the CPU: LibTorch against ours");
-  int threads = 1, repeats = 15;
-  app.add_option("--threads", threads, "threads of every run")->capture_default_str();
-  app.add_option("--repeats", repeats, "timed rounds")->capture_default_str();
+  Options options;
+  app.add_option("--threads", options.threads, "threads of every run")->capture_default_str();
+  app.add_option("--repeats", options.repeats, "timed rounds")->capture_default_str();
+  app.add_flag("--processor-time", options.processor_time,
+               "one thread on a busy machine: time of the process instead of wall time");
   CLI11_PARSE(app, argc, argv);
   const double peak = measure_fma_peak_gflops();
   fmt::print("FMA peak of one core: {:.1f} GFLOP/s\n", peak);
   const Impl impl = default_cpu_impl();
-  bench_size({.heads = 3, .head_dim = 64, .grid = {8, 16, 16}}, impl, threads, repeats, peak);
-  bench_size({.heads = 4, .head_dim = 128, .grid = {16, 16, 16}}, impl, threads, repeats, peak);
+  bench_size({.heads = 3, .head_dim = 64, .grid = {8, 16, 16}}, impl, options, peak);
+  bench_size({.heads = 4, .head_dim = 128, .grid = {16, 16, 16}}, impl, options, peak);
   return 0;
 }
 
