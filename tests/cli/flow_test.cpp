@@ -189,18 +189,18 @@ class StoppedProfile : public ::testing::TestWithParam<int> {};
 TEST_P(StoppedProfile, GoesOnToTheSameStatistics) {
   const TempDir folder;
   const fs::path prompts = write_prompts(folder);
-  run_json(profile_arguments(prompts, folder / "whole.h5", "6"));
+  run_json(profile_arguments(prompts, folder / "whole.h5", "20"));
 
   const fs::path out = folder / "stopped.h5", parts = folder / "stopped.h5.parts";
   {
-    RunningProgram program(profile_arguments(prompts, out, "6"));
+    RunningProgram program(profile_arguments(prompts, out, "20"));
     ASSERT_TRUE(wait_for_part(program, parts)) << "the run ended before it could be stopped";
     program.send(GetParam());
     const ProgramRun run = program.wait();
     EXPECT_EQ(run.exit_code, GetParam() == SIGKILL ? 128 + SIGKILL : 130) << run.err;
     ASSERT_FALSE(fs::exists(out));
   }
-  run_json(profile_arguments(prompts, out, "6"));
+  run_json(profile_arguments(prompts, out, "20"));
   EXPECT_FALSE(fs::exists(parts));
   expect_same_statistics(read_profile(folder / "whole.h5"), read_profile(out));
 }

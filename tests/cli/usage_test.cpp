@@ -114,7 +114,7 @@ TEST(ExitCodes, AMissingFileIsNamed) {
 
 TEST(ExitCodes, BrokenFilesAreExitThreeWithTheirName) {
   const TempDir folder;
-  for (const std::string name : {"a.safetensors", "b.h5", "c.json", "d.bin"}) {
+  for (const std::string name : {"a.safetensors", "b.h5", "c.json", "d.dat"}) {
     const auto path = folder.write(name, "this is no such file");
     const ProgramRun run = run_program({"check", path.string()});
     EXPECT_EQ(run.exit_code, 3) << name << ": " << run.err;
