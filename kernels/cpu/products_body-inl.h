@@ -37,7 +37,9 @@ inline int64_t ceil_div(int64_t a, int64_t b) {
   return (a + b - 1) / b;
 }
 
-// Rows that will be needed soon, fetched into L2 at an even pace.
+// Rows that will be needed soon, fetched into L2 at an even pace. Where K and V of a head outgrow
+// L2, the hardware does not follow a walk down the columns of V: 1.09 x at S 4096, D 128. The same
+// lines fetched in bursts gain nothing.
 template <class Simd>
 struct Ahead {
   const float* at;
