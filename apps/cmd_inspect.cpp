@@ -63,17 +63,14 @@ Json model_json(const ModelInfo& info, const StateDict& weights) {
           {"files", std::move(files)}};
 }
 
-// What this build can do with the checkpoint.
 Json support_json(const CheckpointFolder& folder) {
   Json kernels = Json::array();
   for (const Impl impl : available_impls()) kernels.push_back(impl_name(impl));
-  return {
-      {"forward", "fp32, bf16"},
-      {"profile", folder.text_encoder ? "from --prompts or --text-embeds"
-                                      : "from --text-embeds (no text encoder to run here)"},
-      {"derive", "bsa, vsa, vmoba"},
-      {"validate", folder.codec ? "latents and decoded pixels" : "latents (no codec to run here)"},
-      {"kernels", std::move(kernels)}};
+  return {{"forward", "fp32, bf16"},
+          {"profile", folder.text_encoder ? "--prompts, --text-embeds" : "--text-embeds"},
+          {"derive", "bsa, vsa, vmoba"},
+          {"validate", folder.codec ? "latents, pixels" : "latents"},
+          {"kernels", std::move(kernels)}};
 }
 
 Json cost_json(const TokenGrid& grid, int64_t rows, const ForwardCost& cost) {
