@@ -20,12 +20,13 @@ struct Candidate {
   int32_t block, head, rank;
 };
 
-bool ranks_before(const Candidate& a, const Candidate& b) {
+// A lambda, which sorts inline.
+constexpr auto kRanksBefore = [](const Candidate& a, const Candidate& b) {
   if (a.gate != b.gate) return a.gate > b.gate;
   if (a.block != b.block) return a.block < b.block;
   if (a.head != b.head) return a.head < b.head;
   return a.rank < b.rank;
-}
+};
 
 // One pool: from sums and bins to the bins of its cuts, and from those bins' entries to the cuts.
 class PoolSearch {
@@ -62,7 +63,7 @@ class PoolSearch {
   void collect(const Candidate& candidate) { candidates_.push_back(candidate); }
 
   void solve(const GateBins& bins, GateCut* cuts) {
-    std::sort(candidates_.begin(), candidates_.end(), ranks_before);
+    std::sort(candidates_.begin(), candidates_.end(), kRanksBefore);
     size_t first = 0;
     for (int64_t i = 0; i < kNumTaus; ++i) {
       if (bin_[i] < 0) continue;  // out of reach: the default keeps all
@@ -109,11 +110,30 @@ class PoolSearch {
   std::vector<Candidate> candidates_;
 };
 
+// Which pools want the entries of a bin.
+constexpr uint8_t kWantedByHead = 1, kWantedByBlock = 2, kWantedByAll = 4;
+
 // The pools of one partition.
 struct PartitionSearch {
   std::vector<PoolSearch> head_global, block;
   PoolSearch overall;
   GateBins bins;
+  std::vector<uint8_t> head_wants;   // [H, bins] kWantedByHead, kWantedByAll
+  std::vector<uint8_t> block_wants;  // [blocks, bins] kWantedByBlock
+
+  void note_wants() {
+    for (const PoolSearch& pool : head_global) {
+      for (int32_t bin = 0; bin < kGateBins; ++bin) {
+        head_wants.push_back((pool.wants(bin) ? kWantedByHead : 0) |
+                             (overall.wants(bin) ? kWantedByAll : 0));
+      }
+    }
+    for (const PoolSearch& pool : block) {
+      for (int32_t bin = 0; bin < kGateBins; ++bin) {
+        block_wants.push_back(pool.wants(bin) ? kWantedByBlock : 0);
+      }
+    }
+  }
 };
 
 std::vector<GateBins> sample_ranges(const GateScan& scan) {
@@ -172,13 +192,14 @@ PartitionSearch locate_cuts(const GateTally& tally, int64_t heads, int64_t p,
     search.block[c].locate(tally.block_bins(partition.first_block + c));
   }
   search.overall.locate(all.data());
+  search.note_wants();
   return search;
 }
 
 // A candidate and the pools that want it.
 struct Wanted {
   Candidate candidate;
-  bool head_global, block, overall;
+  uint8_t pools;
 };
 
 // [worker][partition]
@@ -191,20 +212,18 @@ WantedLists collect_candidates(const GateScan& scan, const std::vector<Partition
     for (size_t p = 0; p < searches.size(); ++p) {
       const PartitionLayout& partition = scan.layout.partitions[p];
       const PartitionSearch& search = searches[p];
-      const PoolSearch& head = search.head_global[rows.head];
+      const uint8_t* head_wants = &search.head_wants[rows.head * kGateBins];
+      const GateBins bins = search.bins;
       for (int32_t c = 0; c < partition.blocks; ++c) {
         const float* gate = rows.gate + (partition.first_block + c) * kRowLanes;
-        const PoolSearch& block = search.block[c];
+        const uint8_t* block_wants = &search.block_wants[int64_t{c} * kGateBins];
         for (int32_t lane = 0; lane < rows.num_rows; ++lane) {
-          const int32_t bin = search.bins.bin(gate[lane]);
-          const Wanted wanted{{gate[lane], c, static_cast<int32_t>(rows.head),
-                               partition.rank[rows.first_row + lane]},
-                              head.wants(bin),
-                              block.wants(bin),
-                              search.overall.wants(bin)};
-          if (!(wanted.head_global || wanted.block || wanted.overall)) continue;
-          if (partition.self[rows.first_row + lane] == c) continue;
-          lists[worker][p].push_back(wanted);
+          const int32_t bin = bins.bin(gate[lane]);
+          const uint8_t pools = head_wants[bin] | block_wants[bin];
+          const int32_t row = rows.first_row + lane;
+          if (pools == 0 || partition.self[row] == c) continue;
+          lists[worker][p].push_back(
+              {{gate[lane], c, static_cast<int32_t>(rows.head), partition.rank[row]}, pools});
         }
       }
     }
@@ -217,9 +236,10 @@ void distribute(const WantedLists& lists, std::vector<PartitionSearch>& searches
     for (const auto& worker : lists) {
       for (const Wanted& wanted : worker[p]) {
         const Candidate& candidate = wanted.candidate;
-        if (wanted.head_global) searches[p].head_global[candidate.head].collect(candidate);
-        if (wanted.block) searches[p].block[candidate.block].collect(candidate);
-        if (wanted.overall) searches[p].overall.collect(candidate);
+        if (wanted.pools & kWantedByHead)
+          searches[p].head_global[candidate.head].collect(candidate);
+        if (wanted.pools & kWantedByBlock) searches[p].block[candidate.block].collect(candidate);
+        if (wanted.pools & kWantedByAll) searches[p].overall.collect(candidate);
       }
     }
   }

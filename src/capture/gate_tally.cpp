@@ -20,23 +20,32 @@ void GateTally::add(const GateBlock& rows, const std::vector<GateBins>& bins,
     GateSum* head_bins = &by_head_[(rows.head * num_partitions_ + p) * kGateBins];
     for (int32_t c = 0; c < partition.blocks; ++c) {
       const int64_t block = partition.first_block + c;
-      const float* gate = rows.gate + block * kRowLanes;
-      GateSum* block_bins = &by_block_[block * kGateBins];
-      Range& range = ranges_[rows.head * num_blocks_ + block];
-      for (int32_t lane = 0; lane < rows.num_rows; ++lane) {
-        const float g = gate[lane];
-        range.lo = std::min(range.lo, g);
-        range.hi = std::max(range.hi, g);
-        if (self[lane] == c) {
-          own_[rows.head * num_blocks_ + block] += {g, 1.0};
-          continue;
-        }
-        const int32_t bin = bins[p].bin(g);
-        head_bins[bin] += {g, 1.0};
-        block_bins[bin] += {g, 1.0};
-      }
+      add_block(rows.gate + block * kRowLanes, rows.num_rows, self, c, bins[p], head_bins,
+                &by_block_[block * kGateBins], rows.head * num_blocks_ + block);
     }
   }
+}
+
+// Locals instead of members in the loop: stores to the histograms could alias them.
+void GateTally::add_block(const float* gate, int32_t num_rows, const int32_t* self, int32_t c,
+                          const GateBins bins, GateSum* head_bins, GateSum* block_bins,
+                          int64_t entry) {
+  Range range = ranges_[entry];
+  GateSum own;
+  for (int32_t lane = 0; lane < num_rows; ++lane) {
+    const float g = gate[lane];
+    range.lo = g < range.lo ? g : range.lo;
+    range.hi = g > range.hi ? g : range.hi;
+    if (self[lane] == c) {
+      own += {g, 1.0};
+      continue;
+    }
+    const int32_t bin = bins.bin(g);
+    head_bins[bin] += {g, 1.0};
+    block_bins[bin] += {g, 1.0};
+  }
+  ranges_[entry] = range;
+  own_[entry] += own;
 }
 
 void GateTally::merge(const GateTally& other) {

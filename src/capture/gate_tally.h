@@ -59,6 +59,10 @@ class GateTally {
   const GateSum* block_bins(int64_t block) const { return &by_block_[block * kGateBins]; }
 
  private:
+  // The gates of one block c; entry: its place in ranges_ and own_.
+  void add_block(const float* gate, int32_t num_rows, const int32_t* self, int32_t c,
+                 const GateBins bins, GateSum* head_bins, GateSum* block_bins, int64_t entry);
+
   int64_t num_blocks_, num_partitions_;
   std::vector<Range> ranges_;      // [H, blocks]
   std::vector<GateSum> own_;       // [H, blocks]

@@ -13,12 +13,13 @@ struct Entry {
   int32_t c, h, s;
 };
 
-bool ranks_before(const Entry& a, const Entry& b) {
+// A lambda, which sorts inline.
+constexpr auto kRanksBefore = [](const Entry& a, const Entry& b) {
   if (a.gate != b.gate) return a.gate > b.gate;
   if (a.c != b.c) return a.c < b.c;
   if (a.h != b.h) return a.h < b.h;
   return a.s < b.s;
-}
+};
 
 class Selector {
  public:
@@ -36,7 +37,7 @@ class Selector {
         for (int64_t s = s0; s < s1; ++s) add_entry(h, c, s);
       }
     }
-    std::sort(others_.begin(), others_.end(), ranks_before);
+    std::sort(others_.begin(), others_.end(), kRanksBefore);
     const int64_t kept = rule_.select == GateSelect::kTopK ? kept_by_count((h1 - h0) * (s1 - s0))
                                                            : kept_by_threshold();
     for (int64_t i = 0; i < kept; ++i) mask_[index(others_[i].h, others_[i].c, others_[i].s)] = 1;
