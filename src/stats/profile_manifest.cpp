@@ -83,6 +83,9 @@ Json trajectory_settings(const TrajectoryRun& run, const Denoiser& denoiser) {
       run.latents.empty() ? Json("drawn from the seed") : Json(hash_of(run.latents));
   settings["latent_shape"] = run.sampling.latent_shape;
   settings["precision"] = run.precision;
+  if (run.precision != "fp32") {
+    settings["approximations"].push_back("the model computes in " + run.precision);
+  }
   settings["version"] = SPARSESCOPE_VERSION;
   settings["kernels"] = std::string(impl_name(run.impl));
   return settings;
