@@ -46,7 +46,6 @@ TimeEmbedding embed_time(const at::Tensor& t, const WanConfig& config, const Wei
   const at::Tensor hidden = at::silu(weights.linear(sinusoid, embedder + "linear_1"));  // [n, C]
   const at::Tensor e = weights.linear(hidden, embedder + "linear_2");                   // [n, C]
   const at::Tensor e6 = weights.linear(at::silu(e), "condition_embedder.time_proj")
-                            .to(at::kFloat)
                             .view({values.size(0), 6, config.channels});  // [n, 6, C]
   const int64_t B = t.size(0);
   return {e, e6, index.view({B, t.dim() == 2 ? t.size(1) : 1})};
@@ -71,7 +70,8 @@ at::Tensor embed_image(const at::Tensor& image, const WanConfig& config, const W
   }
   x = weights.linear(norm(x, "norm1"), embedder + "ff.net.0.proj");  // [B, R', image_dim]
   x = weights.linear(at::gelu(x), embedder + "ff.net.2");            // [B, R', C]
-  return norm(x, "norm2").to(weights.at("proj_out.weight").scalar_type());
+  const at::ScalarType compute = x.scalar_type();
+  return norm(x, "norm2").to(compute);
 }
 
 at::Tensor project_out(const at::Tensor& x, const TokenGrid& grid, const TimeEmbedding& time,

@@ -65,10 +65,10 @@ WeightSpecs wan_outer_specs(const WanConfig& config) {
                    {C, config.in_channels, config.patch_t, config.patch_h, config.patch_w}});
   specs.push_back({"patch_embedding.bias", {C}});
   specs.push_back({"scale_shift_table", {1, 2, C}, true});
-  add_linear(specs, "proj_out", config.out_channels * config.patch_volume(), C);
+  add_linear(specs, "proj_out", config.out_channels * config.patch_volume(), C, true);
   add_linear(specs, embedder + "time_embedder.linear_1", C, config.freq_dim, true);
   add_linear(specs, embedder + "time_embedder.linear_2", C, C, true);
-  add_linear(specs, embedder + "time_proj", 6 * C, C);
+  add_linear(specs, embedder + "time_proj", 6 * C, C, true);
   add_linear(specs, embedder + "text_embedder.linear_1", C, config.text_dim);
   add_linear(specs, embedder + "text_embedder.linear_2", C, C);
   if (!config.has_image_branch()) return specs;

@@ -13,7 +13,9 @@ namespace sparsescope {
 struct WeightSpec {
   std::string name;  // without the block's prefix
   std::vector<int64_t> shape;
-  bool keep_f32 = false;  // stays F32 whatever the compute type
+  // F32 whatever the compute type: norms, modulation, the timestep's path and the head, as in the
+  // original model.
+  bool keep_f32 = false;
 
   int64_t elements() const;
 };
