@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <ostream>
 #include <string>
 #include <tuple>
 
@@ -41,6 +42,8 @@ struct CallShape {
   }
   bool is_text(int64_t token) const { return token < prefix || token >= prefix + grid.tokens(); }
 };
+
+void PrintTo(const CallShape& shape, std::ostream* stream) { *stream << shape.name; }
 
 std::vector<CallShape> shapes() {
   return {{.name = "Even",

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <ostream>
 
 #include "core/error.h"
 #include "core/thread_pool.h"
@@ -56,6 +57,10 @@ struct MicroExpectation {
   std::vector<double> rows;  // O[0], O[8], O[17]
   double sum, sum_squares;
 };
+
+void PrintTo(const MicroExpectation& expected, std::ostream* stream) {
+  *stream << "top_k " << expected.top_k;
+}
 
 class VsaMicroCase : public ::testing::TestWithParam<MicroExpectation> {};
 
