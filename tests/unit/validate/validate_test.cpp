@@ -1,0 +1,245 @@
+#include "validate/validate.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "core/error.h"
+#include "unit/validate/tiny_transformer.h"
+#include "validate/compare_hook.h"
+
+namespace sparsescope {
+namespace {
+
+using ::testing::HasSubstr;
+using testing::TinyTransformer;
+
+constexpr TokenGrid kGrid{2, 4, 4};  // 4 tiles of 2,2,2
+
+Plan tiny_plan(int64_t top_k) {
+  Plan plan;
+  plan.model = {.family = "wan", .layers = 2, .heads = 2, .head_dim = 8, .checkpoint_hash = "tiny"};
+  plan.grid = kGrid;
+  plan.tile = {2, 2, 2};
+  plan.num_steps = 3;
+  plan.method = top_k == 0 ? Method::kDense : Method::kVsa;
+  if (top_k > 0) plan.rules = {{{0, 2}, {0, 1}, {0, 1}, VsaParams{.top_k = top_k}}};
+  return plan;
+}
+
+struct TinyRun {
+  CheckpointFolder folder;
+  TinyTransformer model;
+  PromptSet prompts{.names = {"a", "b"},
+                    .conditional = {HostTensor::zeros({1, 1, 1}), HostTensor::zeros({1, 1, 1})},
+                    .unconditional = {HostTensor::zeros({1, 1, 1}), HostTensor::zeros({1, 1, 1})},
+                    .source_hash = ""};
+  SamplingOptions sampling{.steps = 3,
+                           .guidance = 2.0,
+                           .scheduler = "flow-euler",
+                           .shift = 3.0,
+                           .seed = 7,
+                           .latent_shape = {1, 4, 2, 4, 4}};
+  std::vector<std::string> notes;
+  int64_t last_done = 0, total = 0;
+
+  ValidationReport validate(const Plan& plan, const std::string& require = "", int threads = 2) {
+    ThreadPool pool(threads);
+    RunMonitor monitor;
+    monitor.note = [&](const std::string& text) { notes.push_back(text); };
+    monitor.progress = [&](int64_t done, int64_t all, const std::string&) {
+      last_done = done;
+      total = all;
+    };
+    return run_validation({.folder = folder,
+                           .model = model,
+                           .plan = plan,
+                           .plan_hash = "p",
+                           .prompts = prompts,
+                           .sampling = sampling,
+                           .latents = {},
+                           .requirements = parse_requirements(require),
+                           .impl = Impl::kReference,
+                           .pool = pool},
+                          monitor);
+  }
+
+  ErrorKind error_of(const Plan& plan, const std::string& require = "") {
+    try {
+      validate(plan, require);
+    } catch (const Error& error) {
+      return error.kind();
+    }
+    ADD_FAILURE() << "no error";
+    return ErrorKind::kInternal;
+  }
+};
+
+TEST(Validate, ADensePlanIsTheDenseModel) {
+  TinyRun run;
+  const ValidationReport report = run.validate(tiny_plan(0), "psnr>=99 rel_l2<=0");
+  // prompts, branches, steps, layers, heads
+  ASSERT_EQ(report.sites.size(), 2u * 2 * 3 * 2 * 2);
+  for (const SiteResult& site : report.sites) {
+    EXPECT_EQ(site.density, 1.0);
+    EXPECT_EQ(site.rel_l2, 0.0);
+    EXPECT_NEAR(site.recall, 1.0, 1e-6);
+  }
+  EXPECT_EQ(report.summary.at("psnr_latent").value, 100.0);
+  EXPECT_NEAR(report.summary.at("ssim_latent").value, 1.0, 1e-12);
+  EXPECT_EQ(report.summary.at("output_rel_l2").value, 0.0);
+  EXPECT_TRUE(report.holds());
+  EXPECT_EQ(run.last_done, 2 * 2 * 3);
+  EXPECT_EQ(run.total, 2 * 2 * 3);
+  EXPECT_TRUE(run.notes.empty());
+}
+
+TEST(Validate, FullDensityEqualsDenseWithinRounding) {
+  TinyRun run;
+  const ValidationReport report = run.validate(tiny_plan(4));
+  EXPECT_EQ(report.summary.at("density").value, 1.0);
+  EXPECT_NEAR(report.summary.at("recall").value, 1.0, 1e-6);
+  EXPECT_LT(report.summary.at("rel_l2").value, 1e-6);
+  EXPECT_LT(report.summary.at("output_rel_l2").value, 1e-6);
+  EXPECT_GT(report.summary.at("psnr_latent").value, 90.0);
+}
+
+TEST(Validate, SparseIsMeasuredAndRequirementsJudged) {
+  TinyRun run;
+  const ValidationReport report = run.validate(tiny_plan(1), "psnr>=99 density<=0.25");
+  EXPECT_DOUBLE_EQ(report.summary.at("density").value, 0.25);  // one of four equal tiles
+  EXPECT_LT(report.summary.at("recall").value, 0.95);
+  EXPECT_GT(report.summary.at("rel_l2").value, 0.01);
+  EXPECT_GT(report.summary.at("output_rel_l2").value, 1e-3);
+  EXPECT_LT(report.summary.at("psnr_latent").value, 99.0);
+  ASSERT_EQ(report.requirements.size(), 2u);
+  EXPECT_FALSE(report.requirements[0].holds);
+  EXPECT_TRUE(report.requirements[1].holds);
+  EXPECT_NO_THROW(report_from_json(report_to_json(report), "r"));
+}
+
+TEST(Validate, ThreadsChangeNothing) {
+  TinyRun run;
+  const ValidationReport one = run.validate(tiny_plan(1), "", 1);
+  const ValidationReport three = run.validate(tiny_plan(1), "", 3);
+  for (size_t i = 0; i < one.sites.size(); ++i) {
+    EXPECT_EQ(one.sites[i].rel_l2, three.sites[i].rel_l2);
+    EXPECT_EQ(one.sites[i].recall, three.sites[i].recall);
+  }
+  EXPECT_EQ(one.summary.at("psnr_latent").value, three.summary.at("psnr_latent").value);
+}
+
+TEST(Validate, PlansAndOptionsThatDoNotFit) {
+  TinyRun run;
+  Plan plan = tiny_plan(1);
+  plan.model.layers = 3;
+  EXPECT_EQ(run.error_of(plan), ErrorKind::kData);
+  plan = tiny_plan(1);
+  plan.model.heads = 1;
+  EXPECT_EQ(run.error_of(plan), ErrorKind::kData);
+  plan = tiny_plan(1);
+  plan.model.family = "other";
+  EXPECT_EQ(run.error_of(plan), ErrorKind::kData);
+  plan = tiny_plan(1);
+  plan.grid = {2, 4, 8};
+  EXPECT_EQ(run.error_of(plan), ErrorKind::kUsage);
+  plan = tiny_plan(1);
+  plan.num_steps = 4;
+  EXPECT_EQ(run.error_of(plan), ErrorKind::kUsage);
+  EXPECT_EQ(run.error_of(tiny_plan(1), "psnr_pixel>=1"), ErrorKind::kUsage);  // no codec
+}
+
+TEST(Validate, AnotherCheckpointOfTheSameShapeIsARemark) {
+  TinyRun run;
+  run.sampling.guidance = 1.0;
+  Plan plan = tiny_plan(1);
+  plan.model.checkpoint_hash = "other";
+  const ValidationReport report = run.validate(plan);
+  ASSERT_EQ(run.notes.size(), 1u);
+  EXPECT_THAT(run.notes[0], HasSubstr("another checkpoint"));
+  EXPECT_EQ(report.sites.size(), 2u * 1 * 3 * 2 * 2);  // the conditional branch alone
+}
+
+// Everything in fp64 from q, k, v: tile means, the best tile, softmax over all and over its keys.
+TEST(CompareHook, AgreesWithAPlainComputation) {
+  constexpr int kTokens = 32, kDim = 8, kTiles = 4;
+  std::vector<float> q(kTokens * kDim), k(q.size()), v(q.size()), out(q.size());
+  for (size_t i = 0; i < q.size(); ++i) {
+    q[i] = static_cast<float>(1.5 * normal(1, i));
+    k[i] = static_cast<float>(1.5 * normal(2, i));
+    v[i] = static_cast<float>(normal(3, i));
+  }
+  Plan plan = tiny_plan(1);
+  plan.model.heads = 1;
+  ThreadPool pool(2);
+  CompareHook hook(plan, Impl::kReference, pool);
+  AttentionCall call{.site = {.prompt = 1, .step = 2, .layer = 1}, .grid = kGrid, .scale = 0.25f};
+  call.q = contiguous_attention_tensor(q.data(), Dtype::kF32, 1, 1, kTokens, kDim);
+  call.k = contiguous_attention_tensor(k.data(), Dtype::kF32, 1, 1, kTokens, kDim);
+  call.v = contiguous_attention_tensor(v.data(), Dtype::kF32, 1, 1, kTokens, kDim);
+  call.out = contiguous_output(out.data(), 1, kTokens, kDim);
+  hook.attend(call);
+  const std::vector<SiteResult> sites = hook.take_sites();
+
+  const auto tile_of = [](int s) { return s / 4 % 4 / 2 * 2 + s % 4 / 2; };  // t spans one tile
+  const auto dot = [&](const std::vector<double>& a, const std::vector<double>& b) {
+    double sum = 0;
+    for (int d = 0; d < kDim; ++d) sum += a[static_cast<size_t>(d)] * b[static_cast<size_t>(d)];
+    return sum;
+  };
+  const auto row = [&](const std::vector<float>& x, int s) {
+    return std::vector<double>(x.begin() + s * kDim, x.begin() + (s + 1) * kDim);
+  };
+  std::vector<std::vector<double>> mean_q(kTiles, std::vector<double>(kDim)), mean_k = mean_q;
+  for (int s = 0; s < kTokens; ++s) {
+    for (size_t d = 0; d < kDim; ++d) {
+      mean_q[static_cast<size_t>(tile_of(s))][d] += row(q, s)[d] / 8;
+      mean_k[static_cast<size_t>(tile_of(s))][d] += row(k, s)[d] / 8;
+    }
+  }
+  double recall = 0, abs_difference = 0, abs_dense = 0, sq_difference = 0, sq_dense = 0;
+  for (int s = 0; s < kTokens; ++s) {
+    const auto& mean = mean_q[static_cast<size_t>(tile_of(s))];
+    int best = 0;
+    for (int j = 1; j < kTiles; ++j) {
+      if (dot(mean, mean_k[static_cast<size_t>(j)]) >
+          dot(mean, mean_k[static_cast<size_t>(best)])) {
+        best = j;
+      }
+    }
+    double all = 0, kept = 0;
+    std::vector<double> dense(kDim), sparse(kDim);
+    for (int x = 0; x < kTokens; ++x) {
+      const double weight = std::exp(0.25 * dot(row(q, s), row(k, x)));
+      const bool selected = tile_of(x) == best;
+      all += weight;
+      if (selected) kept += weight;
+      for (size_t d = 0; d < kDim; ++d) {
+        dense[d] += weight * row(v, x)[d];
+        if (selected) sparse[d] += weight * row(v, x)[d];
+      }
+    }
+    recall += kept / all / kTokens;
+    for (size_t d = 0; d < kDim; ++d) {
+      const double o = dense[d] / all, p = sparse[d] / kept;
+      abs_difference += std::abs(o - p);
+      abs_dense += std::abs(o);
+      sq_difference += (o - p) * (o - p);
+      sq_dense += o * o;
+    }
+  }
+
+  ASSERT_EQ(sites.size(), 1u);
+  EXPECT_EQ(sites[0].prompt, 1);
+  EXPECT_EQ(sites[0].step, 2);
+  EXPECT_EQ(sites[0].layer, 1);
+  EXPECT_DOUBLE_EQ(sites[0].density, 0.25);
+  ASSERT_LT(recall, 0.9);
+  EXPECT_NEAR(sites[0].recall, recall, 1e-6);
+  EXPECT_NEAR(sites[0].rel_l1, abs_difference / abs_dense, 1e-5);
+  EXPECT_NEAR(sites[0].rel_l2, std::sqrt(sq_difference / sq_dense), 1e-5);
+}
+
+}  // namespace
+}  // namespace sparsescope
