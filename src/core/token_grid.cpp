@@ -1,14 +1,17 @@
 #include "core/token_grid.h"
 
 #include <algorithm>
-#include <array>
 #include <charconv>
-#include <cstdlib>
+#include <cmath>
+#include <optional>
 
 #include "core/error.h"
 
 namespace sparsescope {
 namespace {
+
+// The smallest published blocks hold 96 tokens; smaller ones cost a gate for every few keys.
+constexpr int64_t kMinBlockTokens = 32;
 
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
@@ -28,17 +31,45 @@ std::vector<int64_t> parse_counts(std::string_view list, std::string_view whole)
   }
 }
 
-void check_divides(std::string_view axis, int64_t extent, int64_t block, const Partition& partition) {
+void check_divides(std::string_view axis, int64_t extent, int64_t block,
+                   const Partition& partition) {
   SPARSESCOPE_CHECK(ErrorKind::kUsage, extent % block == 0,
                     "partition {}: the {} axis has {} tokens, which blocks of {} do not divide",
                     to_string(partition), axis, extent, block);
 }
 
-// The divisor of extent nearest to wanted; the smaller one where two are equally near.
-int64_t nearest_divisor(int64_t extent, int64_t wanted) {
-  int64_t best = 1;
+std::vector<int64_t> divisors(int64_t extent) {
+  std::vector<int64_t> found;
   for (int64_t divisor = 1; divisor <= extent; ++divisor) {
-    if (extent % divisor == 0 && std::abs(divisor - wanted) < std::abs(best - wanted)) best = divisor;
+    if (extent % divisor == 0) found.push_back(divisor);
+  }
+  return found;
+}
+
+// How far a shape is from blocks of wanted tokens with alike extents along the axes it cuts.
+double misfit(const TokenGrid& grid, const TileShape& shape, double wanted_tokens) {
+  auto [least, most] = std::minmax({shape.h, shape.w});
+  if (shape.t < grid.t) {
+    least = std::min(least, shape.t);
+    most = std::max(most, shape.t);
+  }
+  return std::abs(std::log(static_cast<double>(shape.volume()) / wanted_tokens)) +
+         0.5 * std::log(static_cast<double>(most) / static_cast<double>(least));
+}
+
+// The dividing shape of at least two blocks that fits best; ts holds the extents allowed along t.
+std::optional<TileShape> best_shape(const TokenGrid& grid, const std::vector<int64_t>& ts,
+                                    double wanted_tokens) {
+  std::optional<TileShape> best;
+  for (const int64_t t : ts) {
+    for (const int64_t h : divisors(grid.h)) {
+      for (const int64_t w : divisors(grid.w)) {
+        const TileShape shape{t, h, w};
+        if (shape.volume() < kMinBlockTokens || 2 * shape.volume() > grid.tokens()) continue;
+        if (!best || misfit(grid, shape, wanted_tokens) < misfit(grid, *best, wanted_tokens))
+          best = shape;
+      }
+    }
   }
   return best;
 }
@@ -46,11 +77,7 @@ int64_t nearest_divisor(int64_t extent, int64_t wanted) {
 }  // namespace
 
 TileGrid::TileGrid(const TokenGrid& grid, const TileShape& shape)
-    : grid_(grid),
-      shape_(shape),
-      nt_(0),
-      nh_(0),
-      nw_(0) {
+    : grid_(grid), shape_(shape), nt_(0), nh_(0), nw_(0) {
   SPARSESCOPE_CHECK(ErrorKind::kUsage, grid.t > 0 && grid.h > 0 && grid.w > 0,
                     "grid: expected three positive extents, found {}", to_string(grid));
   SPARSESCOPE_CHECK(ErrorKind::kUsage, shape.t > 0 && shape.h > 0 && shape.w > 0,
@@ -95,8 +122,8 @@ std::vector<int32_t> TileGrid::tokens_of(int64_t tile) const {
 Partition parse_partition(std::string_view text) {
   const size_t colon = text.find(':');
   const std::string_view kind = text.substr(0, colon);
-  const auto counts =
-      colon == std::string_view::npos ? std::vector<int64_t>{} : parse_counts(text.substr(colon + 1), text);
+  const auto counts = colon == std::string_view::npos ? std::vector<int64_t>{}
+                                                      : parse_counts(text.substr(colon + 1), text);
   if (kind == "temporal" && counts.size() == 1) {
     return {PartitionKind::kTemporal, {counts[0], 0, 0}};
   }
@@ -114,9 +141,12 @@ Partition parse_partition(std::string_view text) {
 std::string to_string(const Partition& partition) {
   const TileShape& b = partition.block;
   switch (partition.kind) {
-    case PartitionKind::kTemporal: return fmt::format("temporal:{}", b.t);
-    case PartitionKind::kSpatial: return fmt::format("spatial:{},{}", b.h, b.w);
-    case PartitionKind::kSpatioTemporal: return fmt::format("st:{},{},{}", b.t, b.h, b.w);
+    case PartitionKind::kTemporal:
+      return fmt::format("temporal:{}", b.t);
+    case PartitionKind::kSpatial:
+      return fmt::format("spatial:{},{}", b.h, b.w);
+    case PartitionKind::kSpatioTemporal:
+      return fmt::format("st:{},{},{}", b.t, b.h, b.w);
   }
   fail(ErrorKind::kInternal, "partition of an unknown kind");
 }
@@ -139,27 +169,29 @@ TileGrid partition_blocks(const Partition& partition, const TokenGrid& grid) {
 std::vector<Partition> default_partitions(const TokenGrid& grid) {
   std::vector<Partition> found;
   const auto add = [&](const Partition& partition) {
-    const TileGrid blocks = partition_blocks(partition, grid);
-    if (blocks.num_tiles() < 2) return;
     if (std::find(found.begin(), found.end(), partition) == found.end()) found.push_back(partition);
   };
   for (const int64_t frames : {1, 2, 4}) {
     if (frames < grid.t) add({PartitionKind::kTemporal, {frames, 0, 0}});
   }
-  // Published 2D schedules use 24 to 130 blocks, 3D ones 36 to 325: halve or quarter each axis.
-  for (const int64_t parts : {4, 8}) {
-    add({PartitionKind::kSpatial,
-         {0, nearest_divisor(grid.h, grid.h / parts), nearest_divisor(grid.w, grid.w / parts)}});
+  for (const double tokens : {128.0, 512.0}) {
+    if (const auto shape = best_shape(grid, {grid.t}, tokens)) {
+      add({PartitionKind::kSpatial, {0, shape->h, shape->w}});
+    }
   }
-  for (const std::array<int64_t, 2> parts : {std::array<int64_t, 2>{2, 4}, {4, 4}}) {
-    add({PartitionKind::kSpatioTemporal,
-         {nearest_divisor(grid.t, grid.t / parts[0]), nearest_divisor(grid.h, grid.h / parts[1]),
-          nearest_divisor(grid.w, grid.w / parts[1])}});
+  std::vector<int64_t> cuts_of_t = divisors(grid.t);
+  if (cuts_of_t.size() > 1) cuts_of_t.pop_back();  // the whole axis is the spatial kind
+  for (const double tokens : {64.0, 256.0}) {
+    if (const auto shape = best_shape(grid, cuts_of_t, tokens)) {
+      add({PartitionKind::kSpatioTemporal, *shape});
+    }
   }
   return found;
 }
 
-std::string to_string(const TokenGrid& grid) { return fmt::format("{},{},{}", grid.t, grid.h, grid.w); }
+std::string to_string(const TokenGrid& grid) {
+  return fmt::format("{},{},{}", grid.t, grid.h, grid.w);
+}
 std::string to_string(const TileShape& shape) {
   return fmt::format("{},{},{}", shape.t, shape.h, shape.w);
 }

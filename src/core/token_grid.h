@@ -1,6 +1,6 @@
 // The token grid of a video, its tiles, and VMoBA's partitions.
-// Raster index of a token: i = (t*Hg + h)*Wg + w. Tiles are numbered t, h, w with w fastest; only the
-// last tile of an axis is clipped.
+// Raster index of a token: i = (t*Hg + h)*Wg + w. Tiles are numbered t, h, w with w fastest; only
+// the last tile of an axis is clipped.
 #pragma once
 
 #include <cstdint>
@@ -77,8 +77,9 @@ Partition parse_partition(std::string_view text);
 std::string to_string(const Partition& partition);
 // The blocks on this grid. Error(kUsage) names the axis that the partition does not divide.
 TileGrid partition_blocks(const Partition& partition, const TokenGrid& grid);
-// The candidates that `--partitions auto` measures: temporal 1, 2 and 4 where they cut the grid,
-// and for the 2D and 3D kinds the dividing shapes nearest to the published block counts.
+// The candidates that `--partitions auto` measures: temporal 1, 2 and 4 frames where they cut the
+// grid; for the 2D kind the dividing shapes nearest to 128 and 512 tokens, for the 3D kind 64 and
+// 256 (the published ones hold 96 to 1,365). Kinds for which no dividing shape fits are left out.
 std::vector<Partition> default_partitions(const TokenGrid& grid);
 
 std::string to_string(const TokenGrid& grid);   // "8,16,16"
