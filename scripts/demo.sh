@@ -34,7 +34,7 @@ compare() {
   done
 }
 
-scripts/setup.sh
+scripts/setup.sh --program
 mkdir -p "$kOut"
 compare small 8,16,16 8 3.0 4 2
 compare large 8,32,32 2 1.0 1 1

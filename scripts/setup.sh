@@ -2,9 +2,9 @@
 # Everything that a fresh Debian 12 or Ubuntu 22.04+ machine needs, then the release build:
 # Debian packages, .venv with LibTorch, build/release/bin/sparsescope. A second run changes nothing.
 #
-#   scripts/setup.sh [--cuda] [-DNAME=VALUE ...]     -D options go to CMake
+#   scripts/setup.sh [--program] [--cuda] [-DNAME=VALUE ...]     -D options go to CMake
 #
-# --cuda also installs the CUDA compiler wheels where no nvcc is found. Without root and without
+# --program builds the program alone, without the tests. --cuda also installs the CUDA compiler wheels where no nvcc is found. Without root and without
 # sudo the script prints the packages that an administrator has to install, and stops.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -14,12 +14,14 @@ readonly kMinCmake=3.25   # CMakePresets.json is of version 6
 readonly kMinGcc=12
 
 want_cuda=no
+target=all
 cmake_options=()
 for argument in "$@"; do
   case "$argument" in
     --cuda) want_cuda=yes ;;
+    --program) target=sparsescope ;;
     -D*) cmake_options+=("$argument") ;;
-    *) echo "setup.sh: unknown argument '$argument'; allowed: --cuda, -DNAME=VALUE" >&2; exit 2 ;;
+    *) echo "setup.sh: unknown argument '$argument'; allowed: --program, --cuda, -DNAME=VALUE" >&2; exit 2 ;;
   esac
 done
 
@@ -108,7 +110,7 @@ build() {
   local output
   output=$("$cmake" --preset release "${cmake_options[@]}" 2>&1) || { echo "$output" >&2; exit 1; }
   say "building (the first time takes several minutes)"
-  "$cmake" --build --preset release
+  "$cmake" --build --preset release --target "$target"
 }
 
 install_packages

@@ -1,5 +1,5 @@
 #include "kernels/cpu/block_body-inl.h"
-#include "kernels/cpu/simd_avx2.h"
+#include "kernels/cpu/simd_avx2-inl.h"
 
 namespace sparsescope::cpu {
 

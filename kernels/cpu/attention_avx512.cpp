@@ -1,5 +1,5 @@
 #include "kernels/cpu/block_body-inl.h"
-#include "kernels/cpu/simd_avx512.h"
+#include "kernels/cpu/simd_avx512-inl.h"
 
 namespace sparsescope::cpu {
 

@@ -1,5 +1,5 @@
 #include "kernels/cpu/block_body-inl.h"
-#include "kernels/cpu/simd_base.h"
+#include "kernels/cpu/simd_base-inl.h"
 
 namespace sparsescope::cpu {
 
