@@ -10,8 +10,9 @@
 namespace sparsescope {
 namespace {
 
-// The smallest published blocks hold 96 tokens; smaller ones cost a gate for every few keys.
-constexpr int64_t kMinBlockTokens = 32;
+// The smallest published blocks hold 96 tokens; smaller ones cost a gate for every few keys. Grids
+// of a few tokens still get blocks of a quarter of them.
+int64_t min_block_tokens(const TokenGrid& grid) { return std::min<int64_t>(32, grid.tokens() / 4); }
 
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
@@ -65,7 +66,7 @@ std::optional<TileShape> best_shape(const TokenGrid& grid, const std::vector<int
     for (const int64_t h : divisors(grid.h)) {
       for (const int64_t w : divisors(grid.w)) {
         const TileShape shape{t, h, w};
-        if (shape.volume() < kMinBlockTokens || 2 * shape.volume() > grid.tokens()) continue;
+        if (shape.volume() < min_block_tokens(grid) || 2 * shape.volume() > grid.tokens()) continue;
         if (!best || misfit(grid, shape, wanted_tokens) < misfit(grid, *best, wanted_tokens))
           best = shape;
       }
