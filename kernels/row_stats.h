@@ -12,19 +12,31 @@
 
 namespace sparsescope {
 
-// Threshold rule of VMoBA within one query: see RowStatsKernels::pool_sums.
-struct PoolSumsParams {
-  int64_t rows = 0;                       // the other blocks' count, own block excluded
-  const float* gate = nullptr;            // [rows, 64] descending
-  const float* mass = nullptr;            // [rows, 64] in the order of gate
-  const float* size = nullptr;            // [rows, 64] in the order of gate
-  const double* lo = nullptr;             // [64] the normalised gate is (gate - lo) * inverse_width
-  const double* inverse_width = nullptr;  // [64]
-  const double* needed = nullptr;         // [num_taus, 64] sum of normalised gates to reach
-  int64_t num_taus = 0;
-  double* cumulative = nullptr;  // [rows, 64] scratch
-  double* mass_sum = nullptr;    // [num_taus, 64] result
-  double* size_sum = nullptr;    // [num_taus, 64] result
+// Sums of entries pack a count and a fixed-point value into one integer: one addition serves both,
+// and integer sums depend neither on their order nor on the threads.
+inline constexpr int kCountShift = 48;  // count above (15 bits), value below
+inline constexpr uint64_t kPackedOne = uint64_t{1} << kCountShift;
+inline constexpr uint64_t kPackedValue = kPackedOne - 1;
+inline constexpr float kMassUnits = 1 << 30;     // packed masses count 2^-30
+inline constexpr int64_t kPoolCodes = 64;        // codes of an entry, see code_sums
+inline constexpr int64_t kMaxRankedRows = 512;   // of 64 entries each: a count holds 15 bits
+inline constexpr int32_t kGateOffset = 1 << 30;  // packed gates are value * unit + offset
+
+// Maps gates to bins, monotonically; +infinity has the bin num_bins of its own.
+struct GateBins {
+  float lo = 0.0f, hi = 0.0f;  // of all finite gates
+  float scale = 0.0f;          // bins per unit of the gate
+  float unit = 1.0f;           // fixed-point steps per unit of the gate, |gate| * unit < 2^30
+  int32_t num_bins = 0;
+};
+
+// Threshold rule of VMoBA within one query: see RowStatsKernels::tau_codes.
+struct TauCodesParams {
+  int64_t rows = 0;             // blocks
+  const float* gate = nullptr;  // [rows, 64] descending, the own block first
+  const float* own = nullptr;   // [64] gate of the own block
+  int32_t num_taus = 0;         // tau i is (i + 1) / (num_taus + 1)
+  int32_t* code = nullptr;      // [rows, 64] result
 };
 
 struct RowStatsKernels {
@@ -37,7 +49,7 @@ struct RowStatsKernels {
 
   // Every column descending. rows is a power of two, at least 16.
   void (*sort_columns)(float* data, int64_t rows);
-  // Every column by key descending, then index ascending.
+  // Every column by key descending, then index ascending. rows is a power of two.
   void (*sort_columns_indexed)(float* key, int32_t* index, int64_t rows);
 
   // out[i, :] = sum of data[r, :] over r < counts[i]; counts ascend.
@@ -51,27 +63,47 @@ struct RowStatsKernels {
   void (*absolute_difference)(const float* data, int64_t rows, const float* mean,
                               int64_t first_lane, int64_t num_lanes, float* out);
 
-  // out[r, lane] = sum over d of rows_by_d[r, d] * columns[d, lane]
-  void (*products)(const float* rows_by_d, int64_t rows, int64_t depth, const float* columns,
-                   float* out);
+  // columns[d, lane] = rows[lane][d]; lanes without a row hold zero.
+  void (*transpose)(const float* const* rows, int64_t num_rows, int64_t depth, float* columns);
 
-  // Smallest and largest of each column; rows >= 1.
-  void (*min_max)(const float* data, int64_t rows, float* min, float* max);
+  // out[r * out_stride + lane] = sum over d of rows_by_d[r, d] * columns[d, lane]
+  void (*products)(const float* rows_by_d, int64_t rows, int64_t depth, const float* columns,
+                   float* out, int64_t out_stride);
 
   // Population mean and central moments 2, 3 and 4 of each column: [64] each.
   void (*moments)(const float* data, int64_t rows, double* mean, double* m2, double* m3,
                   double* m4);
 
   // value_sum[lane] = sum of value[r, lane], size_sum[lane] = sum of size[r], over the rows with
-  // key[r, lane] >= the threshold of the lane or of the row.
+  // key[r, lane] >= threshold[lane].
   void (*lane_threshold_sums)(const float* key, const float* value, const float* size, int64_t rows,
                               const float* threshold, float* value_sum, float* size_sum);
-  void (*row_threshold_sums)(const float* key, const float* value, const float* size, int64_t rows,
-                             const float* threshold, float* value_sum, float* size_sum);
 
-  // For each tau and lane: the sums over the first rows until the cumulated normalised gate reaches
-  // needed, the row that reaches it included; all rows where none does.
-  void (*pool_sums)(const PoolSumsParams& params);
+  // Smallest and largest of the finite values; lo and hi are extended.
+  void (*finite_range)(const float* gate, int64_t count, float* lo, float* hi);
+  // histogram[bin] += kPackedOne + packed gate; [num_bins + 1]. count is a multiple of 64.
+  void (*gate_histogram)(const float* gate, int64_t count, const GateBins& bins,
+                         uint64_t* histogram);
+  // Adds the packed bins to both pairs of sums and counts, and clears them.
+  void (*unpack_bins)(uint64_t* packed, int64_t num_bins, int64_t* sum_a, int64_t* count_a,
+                      int64_t* sum_b, int64_t* count_b);
+  // code[i] = code_of_bin[bin of gate[i]]; the i whose code is 128 or more are listed in flagged.
+  // Returns their number. count is a multiple of 64.
+  int64_t (*gate_codes)(const float* gate, int64_t count, const GateBins& bins,
+                        const uint8_t* code_of_bin, uint8_t* code, int32_t* flagged);
+
+  // code = the first tau that keeps the entry, num_taus where none does: the own block and the
+  // best other one are always kept, others while what precedes them falls short of tau.
+  void (*tau_codes)(const TauCodesParams& params);
+  // out[r, lane] = kPackedOne + weight[lane] * mass[r, lane] in mass units
+  void (*pack_masses)(const float* mass, int64_t rows, const float* weight, uint64_t* out);
+  // sums[r, code[r * stride + lane]] += packed[r, lane] for lane < lanes; sums [rows, kPoolCodes].
+  void (*code_sums)(const uint8_t* code, int64_t stride, const uint64_t* packed, int64_t rows,
+                    int64_t lanes, uint64_t* sums);
+  // With value = packed[index[r, lane], lane] and lane < lanes: by_rank[r] = sum of value;
+  // by_code[code[r, lane]] += value. by_code [32], codes below 32, rows <= kMaxRankedRows.
+  void (*ranked_sums)(const int32_t* code, const int32_t* index, const uint64_t* packed,
+                      int64_t rows, int64_t lanes, uint64_t* by_rank, uint64_t* by_code);
 };
 
 const RowStatsKernels& row_stats_kernels(Impl impl);

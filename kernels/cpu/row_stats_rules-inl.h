@@ -1,4 +1,4 @@
-// Ranges, moments and threshold rules of the columns of a block.
+// Moments and threshold rules of the columns of a block.
 #pragma once
 
 #include "kernels/cpu/row_stats_vector-inl.h"
@@ -6,19 +6,6 @@
 
 namespace sparsescope {
 namespace {
-
-void min_max(const float* data, int64_t rows, float* min, float* max) {
-  for (int v = 0; v < kLanes; v += kWidth) {
-    Vec low = load(data + v), high = low;
-    for (int64_t r = 1; r < rows; ++r) {
-      const Vec value = load(data + r * kLanes + v);
-      low = value < low ? value : low;
-      high = value > high ? value : high;
-    }
-    store(min + v, low);
-    store(max + v, high);
-  }
-}
 
 void moments(const float* data, int64_t rows, double* mean, double* m2, double* m3, double* m4) {
   const double share = 1.0 / static_cast<double>(rows);
@@ -42,19 +29,18 @@ void moments(const float* data, int64_t rows, double* mean, double* m2, double* 
 }
 
 // Several vectors at once: one alone would wait for its own additions.
-template <bool kByLane>
-void threshold_sums(const float* key, const float* value, const float* size, int64_t rows,
-                    const float* threshold, float* value_sum, float* size_sum) {
+void lane_threshold_sums(const float* key, const float* value, const float* size, int64_t rows,
+                         const float* threshold, float* value_sum, float* size_sum) {
   constexpr int kAtOnce = kVectors < 4 ? kVectors : 4;
   for (int lane = 0; lane < kLanes; lane += kAtOnce * kWidth) {
-    Vec values[kAtOnce] = {}, sizes[kAtOnce] = {};
+    Vec values[kAtOnce] = {}, sizes[kAtOnce] = {}, limit[kAtOnce];
+    for (int v = 0; v < kAtOnce; ++v) limit[v] = load(threshold + lane + v * kWidth);
     for (int64_t r = 0; r < rows; ++r) {
       const Vec row_size = broadcast(size[r]);
 #pragma GCC unroll 4
       for (int v = 0; v < kAtOnce; ++v) {
         const int64_t at = r * kLanes + lane + v * kWidth;
-        const Vec limit = kByLane ? load(threshold + lane + v * kWidth) : broadcast(threshold[r]);
-        const auto kept = load(key + at) >= limit;
+        const auto kept = load(key + at) >= limit[v];
         values[v] += kept ? load(value + at) : Vec{};
         sizes[v] += kept ? row_size : Vec{};
       }
@@ -66,32 +52,35 @@ void threshold_sums(const float* key, const float* value, const float* size, int
   }
 }
 
-// In fp64: the published rule decides by differences of 1e-6 where gates tie.
-void pool_sums(const PoolSumsParams& p) {
+// In fp64: the published rule decides by differences of 1e-6 where gates tie. An entry is kept
+// while (own + what precedes it) / (total + slack) < tau, in normalised gates.
+void tau_codes(const TauCodesParams& p) {
+  constexpr double kSlack = 1e-6;
+  const auto steps = static_cast<double>(p.num_taus + 1);
+  const auto blocks = static_cast<double>(p.rows);
+  const DoubleVec last = DoubleVec{} + static_cast<double>(p.num_taus);
   for (int v = 0; v < kLanes; v += kDoubleWidth) {
-    const DoubleVec lo = load(p.lo + v), inverse = load(p.inverse_width + v);
-    DoubleVec sum{};
-    for (int64_t r = 0; r < p.rows; ++r) {
-      // What was reached before row r: the row is kept while that falls short.
-      store(p.cumulative + r * kLanes + v, sum);
-      sum += (load_as_double(p.gate + r * kLanes + v) - lo) * inverse;
+    const DoubleVec own = load_as_double(p.own + v);
+    DoubleVec lo = own, hi = own, total = own;
+    for (int64_t r = 1; r < p.rows; ++r) total += load_as_double(p.gate + r * kLanes + v);
+    if (p.rows > 1) {
+      const DoubleVec best = load_as_double(p.gate + kLanes + v);
+      const DoubleVec worst = load_as_double(p.gate + (p.rows - 1) * kLanes + v);
+      hi = best > hi ? best : hi;
+      lo = worst < lo ? worst : lo;
     }
-    for (int64_t tau = 0; tau < p.num_taus; ++tau) {
-      const DoubleVec needed = load(p.needed + tau * kLanes + v);
-      DoubleVec mass{}, size{};
-      for (int64_t r = 0; r < p.rows; ++r) {
-        const int64_t at = r * kLanes + v;
-        if (r == 0) {
-          mass += load_as_double(p.mass + at);
-          size += load_as_double(p.size + at);
-          continue;
-        }
-        const auto kept = load(p.cumulative + at) < needed;
-        mass += kept ? load_as_double(p.mass + at) : DoubleVec{};
-        size += kept ? load_as_double(p.size + at) : DoubleVec{};
-      }
-      store(p.mass_sum + tau * kLanes + v, mass);
-      store(p.size_sum + tau * kLanes + v, size);
+    const DoubleVec range = hi - lo;
+    const DoubleVec inverse = 1.0 / (range <= 1e-6 ? DoubleVec{} + 1.0 : range);
+    const DoubleVec scale = steps / ((total - blocks * lo) * inverse + kSlack) * inverse;
+    DoubleVec before = own - lo;
+    for (int64_t r = 0; r < p.rows; ++r) {
+      DoubleVec at = scale * before;
+      at = at > 0.0 ? at : DoubleVec{};
+      at = at < last ? at : last;
+      if (r < 2) at = DoubleVec{};
+      *reinterpret_cast<HalfIntVecAt*>(p.code + r * kLanes + v) =
+          __builtin_convertvector(at, HalfIntVec);
+      if (r > 0) before += load_as_double(p.gate + r * kLanes + v) - lo;
     }
   }
 }

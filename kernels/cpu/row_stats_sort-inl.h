@@ -154,7 +154,19 @@ void sort_columns(float* data, int64_t rows) {
 
 void sort_columns_indexed(float* key, int32_t* index, int64_t rows) {
   for (int v = 0; v < kVectors; ++v) {
-    sort_vector_columns(IndexedColumns{key + v * kWidth, index + v * kWidth}, rows);
+    const IndexedColumns columns{key + v * kWidth, index + v * kWidth};
+    switch (rows) {
+      case 1:
+        break;
+      case 2:
+        sort_runs<1>(columns, rows);
+        break;
+      case 4:
+        sort_runs<2>(columns, rows);
+        break;
+      default:
+        sort_vector_columns(columns, rows);
+    }
   }
 }
 

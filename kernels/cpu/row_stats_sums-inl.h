@@ -59,11 +59,52 @@ void absolute_difference(const float* data, int64_t rows, const float* mean, int
   }
 }
 
+// One step of a transposition in registers: blocks of kHalf lanes trade places across the diagonal.
+template <int kHalf>
+inline void transpose_step(Vec* rows) {
+  IntVec low, high;
+  for (int i = 0; i < kWidth; ++i) {
+    const bool second = (i & kHalf) != 0;
+    low[i] = second ? kWidth + i - kHalf : i;
+    high[i] = second ? kWidth + i : i + kHalf;
+  }
+#pragma GCC unroll 16
+  for (int i = 0; i < kWidth; ++i) {
+    if ((i & kHalf) != 0) continue;
+    const Vec a = rows[i], b = rows[i + kHalf];
+    rows[i] = __builtin_shuffle(a, b, low);
+    rows[i + kHalf] = __builtin_shuffle(a, b, high);
+  }
+  if constexpr (kHalf > 1) transpose_step<kHalf / 2>(rows);
+}
+
+void transpose(const float* const* rows, int64_t num_rows, int64_t depth, float* columns) {
+  const int64_t whole = depth - depth % kWidth;
+  for (int64_t lane = 0; lane < kLanes; lane += kWidth) {
+    for (int64_t d = 0; d < whole; d += kWidth) {
+      Vec block[kWidth];
+#pragma GCC unroll 16
+      for (int i = 0; i < kWidth; ++i) {
+        block[i] = lane + i < num_rows ? load(rows[lane + i] + d) : Vec{};
+      }
+      transpose_step<kWidth / 2>(block);
+#pragma GCC unroll 16
+      for (int i = 0; i < kWidth; ++i) store(columns + (d + i) * kLanes + lane, block[i]);
+    }
+  }
+  for (int64_t d = whole; d < depth; ++d) {
+    for (int64_t lane = 0; lane < kLanes; ++lane) {
+      columns[d * kLanes + lane] = lane < num_rows ? rows[lane][d] : 0.0f;
+    }
+  }
+}
+
 // Register blocks: kRows broadcasts against kColumns vectors of the channel.
 constexpr int kColumns = kWidth == 16 ? 4 : 2;
 
 template <int kRows>
-void product_rows(const float* rows_by_d, int64_t depth, const float* columns, float* out) {
+void product_rows(const float* rows_by_d, int64_t depth, const float* columns, float* out,
+                  int64_t out_stride) {
   Vec sum[kRows][kColumns] = {};
   for (int64_t d = 0; d < depth; ++d) {
     Vec column[kColumns];
@@ -79,20 +120,22 @@ void product_rows(const float* rows_by_d, int64_t depth, const float* columns, f
 #pragma GCC unroll 6
   for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 4
-    for (int v = 0; v < kColumns; ++v) store(out + r * kLanes + v * kWidth, sum[r][v]);
+    for (int v = 0; v < kColumns; ++v) store(out + r * out_stride + v * kWidth, sum[r][v]);
   }
 }
 
-void products(const float* rows_by_d, int64_t rows, int64_t depth, const float* columns,
-              float* out) {
+void products(const float* rows_by_d, int64_t rows, int64_t depth, const float* columns, float* out,
+              int64_t out_stride) {
   constexpr int kRows = 6;
   for (int v = 0; v < kLanes; v += kColumns * kWidth) {
     int64_t r = 0;
     for (; r + kRows <= rows; r += kRows) {
-      product_rows<kRows>(rows_by_d + r * depth, depth, columns + v, out + r * kLanes + v);
+      product_rows<kRows>(rows_by_d + r * depth, depth, columns + v, out + r * out_stride + v,
+                          out_stride);
     }
     for (; r < rows; ++r) {
-      product_rows<1>(rows_by_d + r * depth, depth, columns + v, out + r * kLanes + v);
+      product_rows<1>(rows_by_d + r * depth, depth, columns + v, out + r * out_stride + v,
+                      out_stride);
     }
   }
 }

@@ -1,6 +1,7 @@
 // The table of one instruction set; each source that includes this hands it out under its own name.
 #pragma once
 
+#include "kernels/cpu/row_stats_gates-inl.h"
 #include "kernels/cpu/row_stats_rules-inl.h"
 #include "kernels/cpu/row_stats_sort-inl.h"
 #include "kernels/cpu/row_stats_sums-inl.h"
@@ -16,12 +17,18 @@ constexpr RowStatsKernels kRowStats{.combine = combine,
                                     .prefix_sums = prefix_sums,
                                     .gather = gather,
                                     .absolute_difference = absolute_difference,
+                                    .transpose = transpose,
                                     .products = products,
-                                    .min_max = min_max,
                                     .moments = moments,
-                                    .lane_threshold_sums = threshold_sums<true>,
-                                    .row_threshold_sums = threshold_sums<false>,
-                                    .pool_sums = pool_sums};
+                                    .lane_threshold_sums = lane_threshold_sums,
+                                    .finite_range = finite_range,
+                                    .gate_histogram = gate_histogram,
+                                    .unpack_bins = unpack_bins,
+                                    .gate_codes = gate_codes,
+                                    .tau_codes = tau_codes,
+                                    .pack_masses = pack_masses,
+                                    .code_sums = code_sums,
+                                    .ranked_sums = ranked_sums};
 
 }  // namespace
 }  // namespace sparsescope

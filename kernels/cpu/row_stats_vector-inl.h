@@ -24,6 +24,10 @@ typedef float Vec __attribute__((vector_size(kVectorBytes)));
 typedef int32_t IntVec __attribute__((vector_size(kVectorBytes)));
 typedef double DoubleVec __attribute__((vector_size(kVectorBytes)));
 typedef float HalfVecAt __attribute__((vector_size(kVectorBytes / 2), aligned(4), may_alias));
+typedef int32_t HalfIntVec __attribute__((vector_size(kVectorBytes / 2)));
+typedef int32_t HalfIntVecAt __attribute__((vector_size(kVectorBytes / 2), aligned(4), may_alias));
+typedef int64_t LongVec __attribute__((vector_size(kVectorBytes)));
+typedef int64_t LongVecAt __attribute__((vector_size(kVectorBytes), aligned(8), may_alias));
 // The same in memory, without alignment.
 typedef float VecAt __attribute__((vector_size(kVectorBytes), aligned(4), may_alias));
 typedef int32_t IntVecAt __attribute__((vector_size(kVectorBytes), aligned(4), may_alias));
@@ -35,6 +39,9 @@ inline IntVec load(const int32_t* at) { return *reinterpret_cast<const IntVecAt*
 inline void store(int32_t* at, IntVec value) { *reinterpret_cast<IntVecAt*>(at) = value; }
 inline DoubleVec load(const double* at) { return *reinterpret_cast<const DoubleVecAt*>(at); }
 inline void store(double* at, DoubleVec value) { *reinterpret_cast<DoubleVecAt*>(at) = value; }
+
+inline LongVec load(const int64_t* at) { return *reinterpret_cast<const LongVecAt*>(at); }
+inline void store(int64_t* at, LongVec value) { *reinterpret_cast<LongVecAt*>(at) = value; }
 
 inline DoubleVec load_as_double(const float* at) {
   return __builtin_convertvector(*reinterpret_cast<const HalfVecAt*>(at), DoubleVec);

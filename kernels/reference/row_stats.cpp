@@ -86,25 +86,23 @@ void absolute_difference(const float* data, int64_t rows, const float* mean, int
   }
 }
 
-void products(const float* rows_by_d, int64_t rows, int64_t depth, const float* columns,
-              float* out) {
+void transpose(const float* const* rows, int64_t num_rows, int64_t depth, float* columns) {
+  for (int64_t d = 0; d < depth; ++d) {
+    for (int lane = 0; lane < kRowLanes; ++lane) {
+      columns[at(d, lane)] = lane < num_rows ? rows[lane][d] : 0.0f;
+    }
+  }
+}
+
+void products(const float* rows_by_d, int64_t rows, int64_t depth, const float* columns, float* out,
+              int64_t out_stride) {
   for (int64_t r = 0; r < rows; ++r) {
     for (int lane = 0; lane < kRowLanes; ++lane) {
       double sum = 0.0;
       for (int64_t d = 0; d < depth; ++d) {
         sum += static_cast<double>(rows_by_d[r * depth + d]) * columns[at(d, lane)];
       }
-      out[at(r, lane)] = static_cast<float>(sum);
-    }
-  }
-}
-
-void min_max(const float* data, int64_t rows, float* min, float* max) {
-  for (int lane = 0; lane < kRowLanes; ++lane) {
-    min[lane] = max[lane] = data[lane];
-    for (int64_t r = 1; r < rows; ++r) {
-      min[lane] = std::min(min[lane], data[at(r, lane)]);
-      max[lane] = std::max(max[lane], data[at(r, lane)]);
+      out[r * out_stride + lane] = static_cast<float>(sum);
     }
   }
 }
@@ -125,14 +123,12 @@ void moments(const float* data, int64_t rows, double* mean, double* m2, double* 
   }
 }
 
-// threshold_of(row, lane)
-template <typename ThresholdOf>
-void threshold_sums(const float* key, const float* value, const float* size, int64_t rows,
-                    const ThresholdOf& threshold_of, float* value_sum, float* size_sum) {
+void lane_threshold_sums(const float* key, const float* value, const float* size, int64_t rows,
+                         const float* threshold, float* value_sum, float* size_sum) {
   for (int lane = 0; lane < kRowLanes; ++lane) {
     double values = 0.0, sizes = 0.0;
     for (int64_t r = 0; r < rows; ++r) {
-      if (key[at(r, lane)] < threshold_of(r, lane)) continue;
+      if (key[at(r, lane)] < threshold[lane]) continue;
       values += value[at(r, lane)];
       sizes += size[r];
     }
@@ -141,31 +137,95 @@ void threshold_sums(const float* key, const float* value, const float* size, int
   }
 }
 
-void lane_threshold_sums(const float* key, const float* value, const float* size, int64_t rows,
-                         const float* threshold, float* value_sum, float* size_sum) {
-  threshold_sums(
-      key, value, size, rows, [&](int64_t, int lane) { return threshold[lane]; }, value_sum,
-      size_sum);
+void finite_range(const float* gate, int64_t count, float* lo, float* hi) {
+  for (int64_t i = 0; i < count; ++i) {
+    if (!std::isfinite(gate[i])) continue;
+    *lo = std::min(*lo, gate[i]);
+    *hi = std::max(*hi, gate[i]);
+  }
 }
 
-void row_threshold_sums(const float* key, const float* value, const float* size, int64_t rows,
-                        const float* threshold, float* value_sum, float* size_sum) {
-  threshold_sums(
-      key, value, size, rows, [&](int64_t r, int) { return threshold[r]; }, value_sum, size_sum);
+int32_t bin_of(float gate, const GateBins& bins) {
+  if (std::isinf(gate)) return bins.num_bins;
+  const float found = (gate - bins.lo) * bins.scale;
+  return static_cast<int32_t>(std::clamp(found, 0.0f, static_cast<float>(bins.num_bins - 1)));
 }
 
-void pool_sums(const PoolSumsParams& p) {
-  for (int64_t tau = 0; tau < p.num_taus; ++tau) {
-    for (int lane = 0; lane < kRowLanes; ++lane) {
-      double reached = 0.0, mass = 0.0, size = 0.0;
-      for (int64_t r = 0; r < p.rows; ++r) {
-        mass += p.mass[at(r, lane)];
-        size += p.size[at(r, lane)];
-        reached += (p.gate[at(r, lane)] - p.lo[lane]) * p.inverse_width[lane];
-        if (reached >= p.needed[at(tau, lane)]) break;
-      }
-      p.mass_sum[at(tau, lane)] = mass;
-      p.size_sum[at(tau, lane)] = size;
+void gate_histogram(const float* gate, int64_t count, const GateBins& bins, uint64_t* histogram) {
+  for (int64_t i = 0; i < count; ++i) {
+    const float fixed = std::min(gate[i], bins.hi) * bins.unit;
+    histogram[bin_of(gate[i], bins)] +=
+        kPackedOne + static_cast<uint64_t>(static_cast<int64_t>(fixed) + kGateOffset);
+  }
+}
+
+void unpack_bins(uint64_t* packed, int64_t num_bins, int64_t* sum_a, int64_t* count_a,
+                 int64_t* sum_b, int64_t* count_b) {
+  for (int64_t i = 0; i < num_bins; ++i) {
+    for (int64_t* sum : {sum_a, sum_b}) sum[i] += static_cast<int64_t>(packed[i] & kPackedValue);
+    for (int64_t* n : {count_a, count_b}) n[i] += static_cast<int64_t>(packed[i] >> kCountShift);
+    packed[i] = 0;
+  }
+}
+
+int64_t gate_codes(const float* gate, int64_t count, const GateBins& bins,
+                   const uint8_t* code_of_bin, uint8_t* code, int32_t* flagged) {
+  int64_t num_flagged = 0;
+  for (int64_t i = 0; i < count; ++i) {
+    code[i] = code_of_bin[bin_of(gate[i], bins)];
+    if (code[i] >= 128) flagged[num_flagged++] = static_cast<int32_t>(i);
+  }
+  return num_flagged;
+}
+
+void tau_codes(const TauCodesParams& p) {
+  for (int lane = 0; lane < kRowLanes; ++lane) {
+    const double own = p.own[lane];
+    double lo = own, hi = own;
+    for (int64_t r = 1; r < p.rows; ++r) {
+      lo = std::min<double>(lo, p.gate[at(r, lane)]);
+      hi = std::max<double>(hi, p.gate[at(r, lane)]);
+    }
+    const double width = hi - lo <= 1e-6 ? 1.0 : hi - lo;
+    double total = (own - lo) / width, before = 0.0;
+    for (int64_t r = 1; r < p.rows; ++r) total += (p.gate[at(r, lane)] - lo) / width;
+    for (int64_t r = 0; r < p.rows; ++r) {
+      const auto kept_by = [&](int32_t tau) {
+        const double wanted = (tau + 1.0) / (p.num_taus + 1.0);
+        return r < 2 || before < std::max(0.0, wanted * (total + 1e-6) - (own - lo) / width);
+      };
+      int32_t tau = 0;
+      while (tau < p.num_taus && !kept_by(tau)) ++tau;
+      p.code[at(r, lane)] = tau;
+      if (r > 0) before += (p.gate[at(r, lane)] - lo) / width;
+    }
+  }
+}
+
+void pack_masses(const float* mass, int64_t rows, const float* weight, uint64_t* out) {
+  for (int64_t i = 0; i < rows * kRowLanes; ++i) {
+    const double value = static_cast<double>(mass[i]) * weight[i % kRowLanes] * kMassUnits;
+    out[i] = kPackedOne + static_cast<uint64_t>(value + 0.5);
+  }
+}
+
+void code_sums(const uint8_t* code, int64_t stride, const uint64_t* packed, int64_t rows,
+               int64_t lanes, uint64_t* sums) {
+  for (int64_t r = 0; r < rows; ++r) {
+    for (int64_t lane = 0; lane < lanes; ++lane) {
+      sums[r * kPoolCodes + code[r * stride + lane]] += packed[at(r, lane)];
+    }
+  }
+}
+
+void ranked_sums(const int32_t* code, const int32_t* index, const uint64_t* packed, int64_t rows,
+                 int64_t lanes, uint64_t* by_rank, uint64_t* by_code) {
+  for (int64_t r = 0; r < rows; ++r) {
+    by_rank[r] = 0;
+    for (int64_t lane = 0; lane < lanes; ++lane) {
+      const uint64_t value = packed[at(index[at(r, lane)], lane)];
+      by_rank[r] += value;
+      by_code[code[at(r, lane)]] += value;
     }
   }
 }
@@ -180,12 +240,18 @@ const RowStatsKernels& row_stats() {
                                           .prefix_sums = prefix_sums,
                                           .gather = gather,
                                           .absolute_difference = absolute_difference,
+                                          .transpose = transpose,
                                           .products = products,
-                                          .min_max = min_max,
                                           .moments = moments,
                                           .lane_threshold_sums = lane_threshold_sums,
-                                          .row_threshold_sums = row_threshold_sums,
-                                          .pool_sums = pool_sums};
+                                          .finite_range = finite_range,
+                                          .gate_histogram = gate_histogram,
+                                          .unpack_bins = unpack_bins,
+                                          .gate_codes = gate_codes,
+                                          .tau_codes = tau_codes,
+                                          .pack_masses = pack_masses,
+                                          .code_sums = code_sums,
+                                          .ranked_sums = ranked_sums};
   return kTable;
 }
 

@@ -40,13 +40,27 @@ AxisLanes make_axis_lanes(const CallLayout& layout, int axis) {
   return lanes;
 }
 
+// [N] from the blocks of the cells, or nothing where a tile lies in several blocks.
+std::vector<int32_t> find_block_of_tile(const CallLayout& layout,
+                                        const std::vector<int32_t>& block_of_cell) {
+  std::vector<int32_t> blocks(layout.num_tiles, -1);
+  for (int32_t cell = 0; cell < layout.cells.num_video_cells; ++cell) {
+    int32_t& block = blocks[layout.tile_of_cell[cell]];
+    if (block >= 0 && block != block_of_cell[cell]) return {};
+    block = block_of_cell[cell];
+  }
+  return blocks;
+}
+
+// idx: of the partition
 PartitionLayout make_partition_layout(const CallLayout& layout, const Partition& partition,
-                                      int64_t first_block) {
+                                      size_t idx, int64_t first_block) {
   const TileGrid blocks = partition_blocks(partition, layout.grid());
   PartitionLayout result;
   result.name = to_string(partition);
   result.blocks = blocks.num_tiles();
   result.first_block = first_block;
+  result.block_of_tile = find_block_of_tile(layout, layout.cells.block_of_cell[idx]);
   std::vector<int32_t> rank_of_token(layout.video_tokens), block_of_token(layout.video_tokens);
   int32_t rank = 0;
   for (int64_t block = 0; block < result.blocks; ++block) {
@@ -57,6 +71,8 @@ PartitionLayout make_partition_layout(const CallLayout& layout, const Partition&
       block_of_token[token] = static_cast<int32_t>(block);
     }
   }
+  result.equal_sizes =
+      std::count(result.size.begin(), result.size.end(), result.size[0]) == std::ssize(result.size);
   for (int64_t position = 0; position < layout.video_tokens; ++position) {
     const int64_t token = layout.rows.order[position] - layout.prefix;
     result.self.push_back(block_of_token[token]);
@@ -114,8 +130,9 @@ CallLayout make_call_layout(const CallShape& shape, const TileShape& tile,
   }
   describe_tiles(layout);
   for (int axis = 0; axis < 3; ++axis) layout.axes[axis] = make_axis_lanes(layout, axis);
-  for (const Partition& partition : partitions) {
-    layout.partitions.push_back(make_partition_layout(layout, partition, layout.partition_blocks));
+  for (size_t p = 0; p < partitions.size(); ++p) {
+    layout.partitions.push_back(
+        make_partition_layout(layout, partitions[p], p, layout.partition_blocks));
     layout.partition_blocks += layout.partitions.back().blocks;
   }
   layout.sample_weight = make_sample_weights(layout, rows_per_tile, seed);

@@ -1,16 +1,18 @@
-// VMoBA's threshold rule for the pools that span more than one query, streamed: gates are
-// recomputed from queries and mean keys a row block at a time and never stored.
+// VMoBA's threshold rule for the pools that span more than one query, for all taus of the
+// statistics at once.
 //
-// Pass 1 finds the range of a sample of gates, pass 2 fills histograms over it (count and sum of
-// the gates of each bin, for each head and each block), pass 3 collects the gates of the bins in
-// which some cut falls and sorts them. The result is the exact cut of select_blocks.
+// Histograms of the gates (count and sum of each bin, for each head and each block) tell the bin in
+// which each cut falls; the gates of those bins are sorted. The cuts are those of select_blocks.
+// Every entry then gets a code: how many of the cuts that concern its head and block keep it.
 #pragma once
 
 #include <cstdint>
-#include <limits>
+#include <memory>
 #include <vector>
 
 #include "capture/call_layout.h"
+#include "capture/gate_codes.h"
+#include "capture/gate_store.h"
 #include "capture/key_means.h"
 #include "core/tensor_view.h"
 #include "core/thread_pool.h"
@@ -18,31 +20,18 @@
 
 namespace sparsescope {
 
-// The last entry that a pool keeps, in the order gate descending, then block, head, rank ascending.
-struct GateCut {
-  float gate = -std::numeric_limits<float>::infinity();  // the default keeps everything
-  int32_t block = 0, head = 0, rank = 0;
-  bool tied = false;  // some entry of the same gate ranks behind it and is not kept
+struct GateSelection {
+  std::unique_ptr<GateStore> store;  // null without partitions
+  std::vector<uint8_t> codes;        // [pieces, blocks, slots] as in the store
+  std::vector<CutOrder> orders;      // [H, blocks] which cuts a code stands for
 
-  bool keeps(float other_gate, int32_t c, int32_t h, int32_t s) const {
-    if (other_gate != gate || !tied) return other_gate >= gate;
-    if (c != block) return c < block;
-    return h != head ? h < head : s <= rank;
-  }
-  // A threshold t so that "g >= t" decides for all queries of block c and head h; the cut's own
-  // block and head need keeps() where the cut is tied.
-  float threshold(int32_t c, int32_t h) const;
+  // codes of a row block: [blocks, store->slots_of(block)]
+  const uint8_t* codes_of(int64_t head, int64_t block) const;
 };
 
-struct PartitionCuts {
-  std::vector<GateCut> head_global;  // [H, tau]
-  std::vector<GateCut> block;        // [blocks, tau]
-  std::vector<GateCut> overall;      // [tau]
-};
-
-// [partitions], for the taus of the statistics; of batch entry 0.
-std::vector<PartitionCuts> find_gate_cuts(const AttentionTensor& q, const CallLayout& layout,
-                                          const KeyMeans& means, const RowStatsKernels& kernels,
-                                          ThreadPool& pool);
+// Of batch entry 0. The store refers to q, layout and means.
+GateSelection find_gate_cuts(const AttentionTensor& q, const CallLayout& layout,
+                             const KeyMeans& means, const RowStatsKernels& kernels,
+                             ThreadPool& pool);
 
 }  // namespace sparsescope

@@ -1,59 +1,47 @@
 #include "capture/gate_tally.h"
 
 #include <algorithm>
+#include <cmath>
 
 namespace sparsescope {
 
-GateTally::GateTally(int64_t heads, const CallLayout& layout)
-    : num_blocks_(layout.partition_blocks),
-      num_partitions_(std::ssize(layout.partitions)),
-      ranges_(heads * num_blocks_),
-      own_(heads * num_blocks_),
-      by_head_(heads * num_partitions_ * kGateBins),
-      by_block_(num_blocks_ * kGateBins) {}
+GateBins make_gate_bins(float lo, float hi) {
+  GateBins bins{.lo = lo, .hi = hi, .num_bins = kGateBins};
+  if (hi > lo) bins.scale = static_cast<float>(kGateBins) / (hi - lo);
+  const float largest = std::max(std::abs(lo), std::abs(hi));
+  // A power of two, so that gates of few bits stay exact.
+  if (largest > 0.0f) bins.unit = std::ldexp(1.0f, 29 - std::ilogb(largest));
+  return bins;
+}
 
-void GateTally::add(const GateBlock& rows, const std::vector<GateBins>& bins,
-                    const CallLayout& layout) {
-  for (int64_t p = 0; p < num_partitions_; ++p) {
-    const PartitionLayout& partition = layout.partitions[p];
-    const int32_t* self = &partition.self[rows.first_row];
-    GateSum* head_bins = &by_head_[(rows.head * num_partitions_ + p) * kGateBins];
-    for (int32_t c = 0; c < partition.blocks; ++c) {
-      const int64_t block = partition.first_block + c;
-      add_block(rows.gate + block * kRowLanes, rows.num_rows, self, c, bins[p], head_bins,
-                &by_block_[block * kGateBins], rows.head * num_blocks_ + block);
-    }
+void BinSums::operator+=(const BinSums& other) {
+  for (int32_t bin = 0; bin < kGateBins; ++bin) {
+    sum[bin] += other.sum[bin];
+    count[bin] += other.count[bin];
   }
 }
 
-// Locals instead of members in the loop: stores to the histograms could alias them.
-void GateTally::add_block(const float* gate, int32_t num_rows, const int32_t* self, int32_t c,
-                          const GateBins bins, GateSum* head_bins, GateSum* block_bins,
-                          int64_t entry) {
-  Range range = ranges_[entry];
-  GateSum own;
-  for (int32_t lane = 0; lane < num_rows; ++lane) {
-    const float g = gate[lane];
-    range.lo = g < range.lo ? g : range.lo;
-    range.hi = g > range.hi ? g : range.hi;
-    if (self[lane] == c) {
-      own += {g, 1.0};
-      continue;
+GateTally::GateTally(int64_t heads, const CallLayout& layout)
+    : layout_(layout),
+      by_head_(heads * std::ssize(layout.partitions)),
+      by_block_(layout.partition_blocks),
+      packed_(kGateBins + 1) {}
+
+void GateTally::add(const GatePiece& piece, const float* gate, const std::vector<GateBins>& bins,
+                    const RowStatsKernels& kernels) {
+  for (size_t p = 0; p < layout_.partitions.size(); ++p) {
+    const PartitionLayout& partition = layout_.partitions[p];
+    BinSums& of_head = by_head_[piece.head * std::ssize(layout_.partitions) + p];
+    for (int64_t c = partition.first_block; c < partition.first_block + partition.blocks; ++c) {
+      kernels.gate_histogram(gate + c * piece.slots(), piece.slots(), bins[p], packed_.data());
+      packed_[kGateBins] = 0;
+      kernels.unpack_bins(packed_.data(), kGateBins, of_head.sum.data(), of_head.count.data(),
+                          by_block_[c].sum.data(), by_block_[c].count.data());
     }
-    const int32_t bin = bins.bin(g);
-    head_bins[bin] += {g, 1.0};
-    block_bins[bin] += {g, 1.0};
   }
-  ranges_[entry] = range;
-  own_[entry] += own;
 }
 
 void GateTally::merge(const GateTally& other) {
-  for (size_t i = 0; i < ranges_.size(); ++i) {
-    ranges_[i].lo = std::min(ranges_[i].lo, other.ranges_[i].lo);
-    ranges_[i].hi = std::max(ranges_[i].hi, other.ranges_[i].hi);
-    own_[i] += other.own_[i];
-  }
   for (size_t i = 0; i < by_head_.size(); ++i) by_head_[i] += other.by_head_[i];
   for (size_t i = 0; i < by_block_.size(); ++i) by_block_[i] += other.by_block_[i];
 }

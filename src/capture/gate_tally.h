@@ -1,40 +1,32 @@
-// What one pass over the gates of a call counts: ranges, sums of the queries' own blocks, and
-// histograms of all other entries, by head and by block.
+// Histograms of the gates of a call, by head and by block: counts and fixed-point sums, own blocks
+// left out. Integers, so that they depend neither on the order of pieces nor on the threads.
 #pragma once
 
 #include <cstdint>
-#include <limits>
 #include <vector>
 
-#include "capture/gate_scan.h"
+#include "capture/gate_store.h"
 
 namespace sparsescope {
 
 inline constexpr int32_t kGateBins = 1024;
 
-// Maps gates of one partition to bins, monotonically; what lies outside the range falls into the
-// end bins, so that any range gives right results.
-struct GateBins {
-  float lo = std::numeric_limits<float>::infinity();
-  float hi = -std::numeric_limits<float>::infinity();
-  float scale = 0.0f;
+// Bins over the gates of one partition; see GateBins.
+GateBins make_gate_bins(float lo, float hi);
 
-  void finish() { scale = hi > lo ? static_cast<float>(kGateBins) / (hi - lo) : 0.0f; }
-  int32_t bin(float gate) const {
-    const float at = (gate - lo) * scale;
-    const float last = kGateBins - 1;
-    return static_cast<int32_t>(at > 0.0f ? (at < last ? at : last) : 0.0f);
-  }
-};
+// The bin of a gate of some other block, with the roundings of the kernels.
+inline int32_t bin_of_gate(float gate, const GateBins& bins) {
+  const float at = (gate - bins.lo) * bins.scale;
+  const auto last = static_cast<float>(kGateBins - 1);
+  return static_cast<int32_t>(at > 0.0f ? (at < last ? at : last) : 0.0f);
+}
 
-struct GateSum {
-  double sum = 0.0;    // of gates
-  double count = 0.0;  // of entries
+struct BinSums {
+  std::vector<int64_t> sum;    // [bins] of packed gates
+  std::vector<int64_t> count;  // [bins] entries
 
-  void operator+=(const GateSum& other) {
-    sum += other.sum;
-    count += other.count;
-  }
+  BinSums() : sum(kGateBins), count(kGateBins) {}
+  void operator+=(const BinSums& other);
 };
 
 // Blocks are numbered over all partitions.
@@ -42,32 +34,21 @@ class GateTally {
  public:
   GateTally(int64_t heads, const CallLayout& layout);
 
-  void add(const GateBlock& rows, const std::vector<GateBins>& bins, const CallLayout& layout);
+  // gate [blocks, slots] of the piece; bins [partitions]
+  void add(const GatePiece& piece, const float* gate, const std::vector<GateBins>& bins,
+           const RowStatsKernels& kernels);
   void merge(const GateTally& other);
 
-  struct Range {
-    float lo = std::numeric_limits<float>::infinity();
-    float hi = -std::numeric_limits<float>::infinity();
-  };
-  const Range& range(int64_t head, int64_t block) const {
-    return ranges_[head * num_blocks_ + block];
+  const BinSums& of_head(int64_t head, int64_t partition) const {
+    return by_head_[head * std::ssize(layout_.partitions) + partition];
   }
-  const GateSum& own(int64_t head, int64_t block) const { return own_[head * num_blocks_ + block]; }
-  const GateSum* head_bins(int64_t head, int64_t partition) const {
-    return &by_head_[(head * num_partitions_ + partition) * kGateBins];
-  }
-  const GateSum* block_bins(int64_t block) const { return &by_block_[block * kGateBins]; }
+  const BinSums& of_block(int64_t block) const { return by_block_[block]; }
 
  private:
-  // The gates of one block c; entry: its place in ranges_ and own_.
-  void add_block(const float* gate, int32_t num_rows, const int32_t* self, int32_t c,
-                 const GateBins bins, GateSum* head_bins, GateSum* block_bins, int64_t entry);
-
-  int64_t num_blocks_, num_partitions_;
-  std::vector<Range> ranges_;      // [H, blocks]
-  std::vector<GateSum> own_;       // [H, blocks]
-  std::vector<GateSum> by_head_;   // [H, partitions, bins] own blocks left out
-  std::vector<GateSum> by_block_;  // [blocks, bins] own blocks left out
+  const CallLayout& layout_;
+  std::vector<BinSums> by_head_;   // [H, partitions]
+  std::vector<BinSums> by_block_;  // [blocks]
+  std::vector<uint64_t> packed_;   // [bins + 1] scratch
 };
 
 }  // namespace sparsescope

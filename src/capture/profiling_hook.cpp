@@ -67,7 +67,7 @@ struct ProfilingHook::State {
     }
     const KeyMeans means = compute_key_means(call.k, wanted, pool);
     const auto cuts = wanted.partitions.empty()
-                          ? std::vector<PartitionCuts>{}
+                          ? GateSelection{}
                           : find_gate_cuts(call.q, wanted, means, kernels, pool);
     const ReductionContext context{wanted,
                                    call.q,

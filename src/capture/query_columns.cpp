@@ -1,5 +1,8 @@
 #include "capture/query_columns.h"
 
+#include <array>
+#include <vector>
+
 #include "core/error.h"
 #include "core/row_groups.h"
 
@@ -43,14 +46,22 @@ void load_row(const AttentionTensor& tensor, int64_t batch, int64_t head, int64_
 }
 
 void load_columns(const AttentionTensor& tensor, int64_t batch, int64_t head, const int32_t* tokens,
-                  int64_t count, float* columns) {
-  for (int64_t lane = 0; lane < count; ++lane) {
-    visit_row(tensor, batch, head, tokens[lane],
-              [&](int64_t d, float value) { columns[d * kRowLanes + lane] = value; });
+                  int64_t count, const RowStatsKernels& kernels, float* columns) {
+  std::array<const float*, kRowLanes> rows{};
+  std::vector<float> converted;
+  if (tensor.dtype == Dtype::kF32) {
+    const auto* data = static_cast<const float*>(tensor.data) + batch * tensor.stride_batch +
+                       head * tensor.stride_head;
+    for (int64_t i = 0; i < count; ++i) rows[i] = data + tokens[i] * tensor.stride_token;
+  } else {
+    converted.resize(count * tensor.head_dim);
+    for (int64_t i = 0; i < count; ++i) {
+      float* row = &converted[i * tensor.head_dim];
+      load_row(tensor, batch, head, tokens[i], row);
+      rows[i] = row;
+    }
   }
-  for (int64_t lane = count; lane < kRowLanes; ++lane) {
-    for (int64_t d = 0; d < tensor.head_dim; ++d) columns[d * kRowLanes + lane] = 0.0f;
-  }
+  kernels.transpose(rows.data(), count, tensor.head_dim, columns);
 }
 
 }  // namespace sparsescope

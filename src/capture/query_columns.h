@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "core/tensor_view.h"
+#include "kernels/row_stats.h"
 
 namespace sparsescope {
 
@@ -11,8 +12,8 @@ namespace sparsescope {
 void load_row(const AttentionTensor& tensor, int64_t batch, int64_t head, int64_t token,
               float* out);
 
-// columns [D, 64]: lane i holds token tokens[i]; lanes >= count hold zero.
+// columns [D, 64]: lane i holds token tokens[i]; lanes >= count hold zero. count <= 64.
 void load_columns(const AttentionTensor& tensor, int64_t batch, int64_t head, const int32_t* tokens,
-                  int64_t count, float* columns);
+                  int64_t count, const RowStatsKernels& kernels, float* columns);
 
 }  // namespace sparsescope

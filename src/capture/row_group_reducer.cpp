@@ -40,7 +40,7 @@ RowGroupReducer::RowGroupReducer(const ReductionContext& context)
       counts_(coverage_counts(num_tiles_)),
       heads_(context.q.heads, HeadSums(context.layout)),
       batch_(context.layout, head_dim_, context.kernels),
-      vmoba_(context.layout, context.means, context.cuts, context.kernels),
+      vmoba_(context.layout, context.cuts, context.kernels),
       sorted_(sort_rows(num_tiles_) * kRowLanes),
       covered_(kNumFractions * kRowLanes) {
   const TokenGrid& grid = context.layout.grid();
@@ -48,16 +48,14 @@ RowGroupReducer::RowGroupReducer(const ReductionContext& context)
 }
 
 void RowGroupReducer::add(const RowGroupMasses& masses) {
-  if (masses.head != head_) {
-    head_ = masses.head;
-    batch_.start_head(context_.means.tiles_of(head_), &heads_[head_]);
-  }
+  if (masses.head != head_) start_head(masses.head);
   HeadSums& sums = heads_[head_];
   const RowGroup& group = context_.layout.rows.groups[masses.group];
   for (int32_t b = 0; b < masses.num_blocks; ++b) {
     load_block(masses.blocks[b], b);
     add_rows(masses.blocks[b], b, sums);
     const int64_t block = group.first_block + b;
+    if (!context_.layout.partitions.empty()) add_vmoba(masses.blocks[b], b, block, sums);
     add_axis(context_.layout.axes[0], block, masses.blocks[b].mass_t, sums.pairs_t);
     add_axis(context_.layout.axes[1], block, masses.blocks[b].mass_h, sums.pairs_h);
     add_axis(context_.layout.axes[2], block, masses.blocks[b].mass_w, sums.pairs_w);
@@ -65,6 +63,17 @@ void RowGroupReducer::add(const RowGroupMasses& masses) {
   for (int32_t i = 0; i < group.num_tiles; ++i) {
     add_tile(masses, context_.layout.rows.tiles[group.first_tile + i], sums);
   }
+}
+
+void RowGroupReducer::start_head(int64_t head) {
+  if (head_ >= 0) vmoba_.flush(heads_[head_].vmoba);
+  head_ = head;
+  batch_.start_head(context_.means.tiles_of(head_), &heads_[head_]);
+}
+
+void RowGroupReducer::finish() {
+  batch_.flush();
+  if (head_ >= 0) vmoba_.flush(heads_[head_].vmoba);
 }
 
 void RowGroupReducer::load_block(const RowBlockMasses& block, int32_t block_idx) {
@@ -84,7 +93,8 @@ void RowGroupReducer::load_block(const RowBlockMasses& block, int32_t block_idx)
     tile_mass_[block_idx] = combined_[block_idx].data();
   }
   float* columns = columns_[block_idx].data();
-  load_columns(context_.q, 0, head_, &layout.rows.order[block.first_row], block.num_rows, columns);
+  load_columns(context_.q, 0, head_, &layout.rows.order[block.first_row], block.num_rows,
+               context_.kernels, columns);
   Lanes squares{};
   for (int64_t d = 0; d < head_dim_; ++d) {
     const float* row = columns + d * kRowLanes;
@@ -114,9 +124,20 @@ void RowGroupReducer::add_rows(const RowBlockMasses& block, int32_t block_idx, H
     context_.kernels.weighted_sums(covered_.data(), kNumFractions, sampled.data(), covered.data());
     sums.coverage_row.add(covered, sampled_rows);
   }
-  if (!layout.partitions.empty()) {
-    vmoba_.add(head_, block, columns_[block_idx].data(), sampled.data(), sums.vmoba);
-  }
+}
+
+void RowGroupReducer::add_vmoba(const RowBlockMasses& block, int32_t block_idx, int64_t row_block,
+                                HeadSums& sums) {
+  Lanes sampled{};
+  std::copy_n(&context_.layout.sample_weight[block.first_row], block.num_rows, sampled.begin());
+  vmoba_.add({.head = head_,
+              .block = row_block,
+              .num_rows = block.num_rows,
+              .cell_mass = block.mass,
+              .tile_mass = tile_mass_[block_idx],
+              .columns = columns_[block_idx].data(),
+              .sampled = sampled.data()},
+             sums.vmoba);
 }
 
 void RowGroupReducer::add_axis(const AxisLanes& lanes, int64_t block, const float* mass,
@@ -179,7 +200,7 @@ void RowGroupReducer::add_cosines(const TileRows& tile, const std::vector<TileSp
   for (const TileSpan& span : spans) {
     Lanes products;
     context_.kernels.products(centre.data(), 1, head_dim_, columns_[span.block_idx].data(),
-                              products.data());
+                              products.data(), kRowLanes);
     const int32_t* tokens = &layout.rows.order[tile.first + span.first_row];
     for (int32_t i = 0; i < span.num_lanes; ++i) {
       if (tokens[i] == centre_token) continue;

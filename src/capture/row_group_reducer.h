@@ -22,7 +22,7 @@ struct ReductionContext {
   const AttentionTensor& q;
   float scale;
   const KeyMeans& means;
-  const std::vector<PartitionCuts>& cuts;
+  const GateSelection& cuts;
   const RowStatsKernels& kernels;
   float* map = nullptr;  // [H, N, N] or null: tile masses are not kept
 };
@@ -33,13 +33,15 @@ class RowGroupReducer {
 
   void add(const RowGroupMasses& masses);
   // Call once, after the last group.
-  void finish() { batch_.flush(); }
+  void finish();
   const std::vector<HeadSums>& heads() const { return heads_; }  // [H]
 
  private:
   struct TileSpan;  // the lanes of one tile in one block of its group
   void load_block(const RowBlockMasses& block, int32_t block_idx);
+  void start_head(int64_t head);
   void add_rows(const RowBlockMasses& block, int32_t block_idx, HeadSums& sums);
+  void add_vmoba(const RowBlockMasses& block, int32_t block_idx, int64_t row_block, HeadSums& sums);
   void add_axis(const AxisLanes& lanes, int64_t block, const float* mass, AxisPairs& pairs);
   void add_tile(const RowGroupMasses& masses, const TileRows& tile, HeadSums& sums);
   void add_cosines(const TileRows& tile, const std::vector<TileSpan>& spans, HeadSums& sums);

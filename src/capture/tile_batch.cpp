@@ -16,6 +16,18 @@ constexpr int64_t kNumFractions = std::ssize(kFractions);
 using Lanes = std::array<float, kRowLanes>;
 using DoubleLanes = std::array<double, kRowLanes>;
 
+// out[r] = sum over lanes of weight[lane] * data[r, lane]. In fp64: which tiles share a batch
+// depends on the threads, and the result must not.
+void weighted_sums(const float* data, std::span<const float> weight, std::span<double> out) {
+  for (double& sum : out) {
+    sum = 0.0;
+    for (int lane = 0; lane < kRowLanes; ++lane) {
+      sum += static_cast<double>(weight[lane]) * data[lane];
+    }
+    data += kRowLanes;
+  }
+}
+
 }  // namespace
 
 TileBatch::TileBatch(const CallLayout& layout, int64_t head_dim, const RowStatsKernels& kernels)
@@ -53,7 +65,8 @@ void TileBatch::add(std::span<const float> scaled_query_mean, std::span<const fl
 void TileBatch::flush() {
   if (pending_ == 0) return;
   std::fill(weight_.begin() + pending_, weight_.end(), 0.0f);
-  kernels_.products(key_means_, num_tiles_, head_dim_, query_means_.data(), scores_.data());
+  kernels_.products(key_means_, num_tiles_, head_dim_, query_means_.data(), scores_.data(),
+                    kRowLanes);
   add_coverages();
   add_moments_and_bsa();
   pending_ = 0;
@@ -64,7 +77,7 @@ void TileBatch::add_coverages() {
   std::array<double, kNumFractions> sums;
   const auto add_to = [&](const float* ranked, MeanCurve& curve) {
     kernels_.prefix_sums(ranked, counts_.data(), kNumFractions, covered_.data());
-    kernels_.weighted_sums(covered_.data(), kNumFractions, weight_.data(), sums.data());
+    weighted_sums(covered_.data(), weight_, sums);
     curve.add(sums, rows);
   };
   copy_padded(mass_.data(), num_tiles_, -1.0f, sorted_);
@@ -78,7 +91,7 @@ void TileBatch::add_coverages() {
   add_to(ranked_mass_.data(), sums_->coverage_pooled);
 
   std::vector<double> key_mass(num_tiles_);
-  kernels_.weighted_sums(mass_.data(), num_tiles_, weight_.data(), key_mass.data());
+  weighted_sums(mass_.data(), weight_, key_mass);
   sums_->key_mass.add(key_mass, rows);
 }
 

@@ -1,56 +1,75 @@
-// VMoBA's densities and recalls of one row block: top-k and all threshold pools, for every
-// partition.
+// VMoBA's densities and recalls: top-k and all threshold pools, for every partition. Row blocks of
+// one head are summed as packed integers (kernels/row_stats.h) and handed over by flush.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <vector>
 
 #include "capture/call_layout.h"
 #include "capture/gate_cuts.h"
-#include "capture/key_means.h"
 #include "capture/reducers/head_sums.h"
 #include "kernels/attention.h"
 #include "kernels/row_stats.h"
 
 namespace sparsescope {
 
+// The rows of one block that VmobaReducer takes.
+struct VmobaRows {
+  int64_t head = 0;
+  int64_t block = 0;  // row block
+  int32_t num_rows = 0;
+  const float* cell_mass = nullptr;  // [cells, 64]
+  const float* tile_mass = nullptr;  // [N, 64]
+  const float* columns = nullptr;    // [D, 64] queries
+  const float* sampled = nullptr;    // [64] rows that each row stands for in a recall
+};
+
 class VmobaReducer {
  public:
-  VmobaReducer(const CallLayout& layout, const KeyMeans& means,
-               const std::vector<PartitionCuts>& cuts, const RowStatsKernels& kernels);
+  VmobaReducer(const CallLayout& layout, const GateSelection& selection,
+               const RowStatsKernels& kernels);
 
-  // columns [D, 64]: the block's queries; sampled [64]: rows that each row stands for in a recall.
-  void add(int64_t head, const RowBlockMasses& block, const float* columns, const float* sampled,
-           std::vector<VmobaSums>& sums);
+  // Adds to the rows not yet handed over, which must be of the same head.
+  void add(const VmobaRows& rows, std::vector<VmobaSums>& sums);
+  // Adds to the sums of that head what was not yet handed over.
+  void flush(std::vector<VmobaSums>& sums);
 
  private:
-  struct Rows;  // the row block at hand
-  void prepare(const Rows& rows, const PartitionLayout& partition);
-  void rank_blocks(const PartitionLayout& partition);
-  void add_topk(const Rows& rows, const PartitionLayout& partition, VmobaSums& sums);
-  void add_query_head(const Rows& rows, const PartitionLayout& partition, VmobaSums& sums);
-  void add_pools(const Rows& rows, const PartitionLayout& partition, const PartitionCuts& cuts,
-                 VmobaSums& sums);
-  // cut_of(c): the cut that concerns block c
-  template <typename CutOf>
-  void add_cut(const Rows& rows, const PartitionLayout& partition, const CutOf& cut_of,
-               int64_t curve_idx, VmobaSums& sums);
+  static constexpr int64_t kNumCodes = kPoolCodes;  // of an entry in the pools
+  static constexpr int64_t kNumTauCodes = 32;       // of an entry in its query's pool
+  static constexpr int64_t kMaxPending = 16384;     // rows that packed counts hold
+
+  // Packed sums of one partition.
+  struct Pending {
+    std::vector<uint64_t> by_code;       // [blocks, codes] packed
+    std::vector<uint64_t> mass_by_rank;  // [blocks] in mass units
+    std::vector<uint64_t> size_by_rank;  // [blocks] tokens; unused where sizes are equal
+    std::array<uint64_t, kNumTauCodes> tau_mass{}, tau_size{};  // mass units, tokens
+  };
+  void add_partition(const VmobaRows& rows, const GateRows& gates, int64_t p);
+  void rank_blocks(const GateRows& gates, int64_t p);
+  void sum_ranked(const VmobaRows& rows, const PartitionLayout& partition, Pending& pending);
+  void flush_ranked(const PartitionLayout& partition, const Pending& pending, VmobaSums& sums);
+  void flush_pools(const PartitionLayout& partition, const Pending& pending, VmobaSums& sums);
 
   const CallLayout& layout_;
-  const KeyMeans& means_;
-  const std::vector<PartitionCuts>& cuts_;
+  const GateSelection& selection_;
   const RowStatsKernels& kernels_;
-  std::vector<float> gates_;        // [blocks of all partitions, 64]
-  std::vector<float> mass_;         // [blocks, 64] of the partition at hand, as all that follow
-  std::vector<float> ranked_gate_;  // [sort_rows(blocks), 64] own block first, then descending
-  std::vector<int32_t> index_;      // [sort_rows(blocks), 64]
-  std::vector<float> ranked_mass_, ranked_size_;  // [blocks, 64]
-  std::vector<float> size_;                       // [blocks, 64] tokens of the block in every lane
-  std::vector<double> lo_, hi_, total_, own_;     // [64] of a query's pool
-  std::vector<double> inverse_width_;             // [64]
-  std::vector<double> needed_, pool_mass_, pool_size_;  // [tau, 64]
-  std::vector<double> cumulative_;                      // [blocks, 64]
-  std::vector<float> thresholds_;                       // [blocks]
+  int64_t head_ = 0;
+  int64_t pending_rows_ = 0;
+  double pending_sampled_ = 0.0;
+  std::vector<Pending> pending_;  // [partitions]
+
+  std::vector<float> gate_scratch_;
+  // Of the partition at hand.
+  std::vector<float> mass_;            // [blocks, 64]
+  std::vector<uint64_t> packed_;       // [blocks, 64]
+  std::vector<float> ranked_gate_;     // [sort_rows, 64] own block first, then descending
+  std::vector<int32_t> index_;         // [sort_rows, 64]
+  std::vector<int32_t> tau_code_;      // [blocks, 64]
+  std::vector<uint64_t> packed_size_;  // [blocks, 64] tokens of the block in every lane
+  std::vector<uint64_t> by_rank_;      // [kMaxRankedRows]
 };
 
 }  // namespace sparsescope

@@ -105,31 +105,89 @@ TEST_P(RowStats, ThresholdSumsByHand) {
                                 values.data(), sizes.data());
   EXPECT_EQ(values[0], 0.625f);  // keys 3 and 2: at the limit counts
   EXPECT_EQ(sizes[0], 5.0f);
-  const std::vector<float> row_limit{kInf, 1.0f, -kInf};
-  kernels().row_threshold_sums(key.data(), value.data(), size.data(), 3, row_limit.data(),
-                               values.data(), sizes.data());
-  EXPECT_EQ(values[0], 0.375f);
-  EXPECT_EQ(sizes[0], 3.0f);
 }
 
-TEST_P(RowStats, PoolSumsByHand) {
-  // Normalised gates 1, 0.5, 0 in lane 0 (lo 0, width 2).
-  const auto gate = lane_zero({2.0f, 1.0f, 0.0f});
-  const auto mass = lane_zero({0.5f, 0.25f, 0.125f});
-  const std::vector<float> size(3 * kL, 7.0f);
-  const std::vector<double> lo(kL, 0.0), inverse(kL, 0.5);
-  // Nothing needed still keeps one; 1.2 takes two; out of reach takes all.
-  std::vector<double> needed(3 * kL), cumulative(3 * kL), masses(3 * kL), sizes(3 * kL);
-  needed[kL] = 1.2;
-  needed[2 * kL] = 9.0;
-  kernels().pool_sums({3, gate.data(), mass.data(), size.data(), lo.data(), inverse.data(),
-                       needed.data(), 3, cumulative.data(), masses.data(), sizes.data()});
-  EXPECT_DOUBLE_EQ(masses[0], 0.5);
-  EXPECT_DOUBLE_EQ(masses[kL], 0.75);
-  EXPECT_DOUBLE_EQ(masses[2 * kL], 0.875);
-  EXPECT_DOUBLE_EQ(sizes[0], 7.0);
-  EXPECT_DOUBLE_EQ(sizes[kL], 14.0);
-  EXPECT_DOUBLE_EQ(sizes[2 * kL], 21.0);
+TEST_P(RowStats, TauCodesByHand) {
+  // Own gate 1, others 2, 1, 0: normalised 0.5 and 1, 0.5, 0 of a total of 2 (and 1e-6).
+  const auto gate = lane_zero({kInf, 2.0f, 1.0f, 0.0f});
+  const auto own = lane_zero({1.0f});
+  std::vector<int32_t> code(4 * kL, -1);
+  kernels().tau_codes({4, gate.data(), own.data(), 19, code.data()});
+  EXPECT_EQ(code[0], 0);
+  EXPECT_EQ(code[kL], 0);       // the best other block is always kept
+  EXPECT_EQ(code[2 * kL], 14);  // 1.5 of 2 precede it: 0.75 * (2 + 1e-6) is more
+  EXPECT_EQ(code[3 * kL], 19);  // all 2 precede it: 0.95 does not reach it
+}
+
+TEST_P(RowStats, EqualGatesAreKeptByEveryTau) {
+  auto gate = lane_zero({kInf, 3.0f, 3.0f, 3.0f});
+  const auto own = lane_zero({3.0f});
+  std::vector<int32_t> code(4 * kL, -1);
+  kernels().tau_codes({4, gate.data(), own.data(), 19, code.data()});
+  for (int64_t r = 0; r < 4; ++r) EXPECT_EQ(code[r * kL], 0);
+}
+
+TEST_P(RowStats, GateBinsByHand) {
+  // Four bins of width 2 over [-2, 6], fixed-point steps of a quarter.
+  const GateBins bins{.lo = -2.0f, .hi = 6.0f, .scale = 0.5f, .unit = 4.0f, .num_bins = 4};
+  std::vector<float> gate(kL, kInf);
+  gate[0] = -2.0f;
+  gate[1] = -0.25f;
+  gate[2] = 6.0f;
+  gate[63] = 1.75f;
+  std::vector<uint64_t> packed(5);
+  kernels().gate_histogram(gate.data(), kL, bins, packed.data());
+  std::vector<int64_t> sum(4, 100), count(4), other_sum(4), other_count(4, 7);
+  kernels().unpack_bins(packed.data(), 4, sum.data(), count.data(), other_sum.data(),
+                        other_count.data());
+  EXPECT_EQ(count, (std::vector<int64_t>{2, 1, 0, 1}));
+  EXPECT_EQ(other_count, (std::vector<int64_t>{9, 8, 7, 8}));
+  const int64_t offset = kGateOffset;
+  EXPECT_EQ(other_sum, (std::vector<int64_t>{2 * offset - 9, offset + 7, 0, offset + 24}));
+  EXPECT_EQ(sum[0], 100 + 2 * offset - 9);
+  EXPECT_EQ(packed, (std::vector<uint64_t>{0, 0, 0, 0, packed[4]}));
+
+  const std::vector<uint8_t> code_of_bin{3, 128 + 3, 7, 128 + 9, 63};
+  std::vector<uint8_t> code(kL);
+  std::vector<int32_t> flagged(kL + 1);
+  EXPECT_EQ(
+      kernels().gate_codes(gate.data(), kL, bins, code_of_bin.data(), code.data(), flagged.data()),
+      2);
+  EXPECT_EQ(code[0], 3);
+  EXPECT_EQ(code[1], 3);
+  EXPECT_EQ(code[2], 128 + 9);
+  EXPECT_EQ(code[63], 128 + 3);
+  EXPECT_EQ(code[5], 63);
+  EXPECT_EQ(flagged[0], 2);
+  EXPECT_EQ(flagged[1], 63);
+}
+
+TEST_P(RowStats, FiniteRangeLeavesOutInfinity) {
+  for (const int64_t count : {1, 15, 64, 83}) {
+    auto gate = normals(count, 600 + count);
+    float lo = kInf, hi = -kInf, expected_lo = kInf, expected_hi = -kInf;
+    if (count > 2) gate[2] = gate[count - 1] = kInf;
+    kernels().finite_range(gate.data(), count, &lo, &hi);
+    reference().finite_range(gate.data(), count, &expected_lo, &expected_hi);
+    EXPECT_EQ(lo, expected_lo);
+    EXPECT_EQ(hi, expected_hi);
+    EXPECT_LT(hi, kInf);
+  }
+}
+
+TEST_P(RowStats, TransposesRows) {
+  for (const int64_t depth : {1, 8, 16, 77}) {
+    for (const int64_t rows : {1, 5, 16, 63, 64}) {
+      const auto data = normals(rows * depth, 700 + depth);
+      std::vector<const float*> row;
+      for (int64_t i = 0; i < rows; ++i) row.push_back(&data[i * depth]);
+      std::vector<float> found(depth * kL, -1.0f), expected(depth * kL);
+      kernels().transpose(row.data(), rows, depth, found.data());
+      reference().transpose(row.data(), rows, depth, expected.data());
+      EXPECT_EQ(found, expected);
+      EXPECT_EQ(found[rows - 1], data[(rows - 1) * depth]);
+    }
+  }
 }
 
 TEST_P(RowStats, SortsEveryColumn) {
@@ -147,7 +205,7 @@ TEST_P(RowStats, SortsEveryColumn) {
 }
 
 TEST_P(RowStats, IndexedSortBreaksTiesByIndex) {
-  for (const int64_t rows : {16, 32, 64, 128, 256, 512}) {
+  for (const int64_t rows : {1, 2, 4, 8, 16, 32, 64, 128, 256, 512}) {
     auto key = tied(rows, 7 + rows);
     const auto original = key;
     std::vector<int32_t> index(rows * kL);
@@ -204,12 +262,6 @@ TEST_P(RowStats, SumsAgreeWithTheReference) {
       EXPECT_NEAR(difference[lane], expected_difference[lane],
                   2e-6 * (1 + expected_difference[lane]));
     }
-
-    std::vector<float> lo(kL), hi(kL), expected_lo(kL), expected_hi(kL);
-    kernels().min_max(data.data(), rows, lo.data(), hi.data());
-    reference().min_max(data.data(), rows, expected_lo.data(), expected_hi.data());
-    EXPECT_EQ(lo, expected_lo);
-    EXPECT_EQ(hi, expected_hi);
   }
 }
 
@@ -218,16 +270,18 @@ TEST_P(RowStats, ProductsAgreeWithTheReference) {
     for (const int64_t depth : {1, 16, 77}) {
       const auto left = normals(rows * depth, 300 + rows);
       const auto columns = normals(depth * kL, 400 + depth);
-      std::vector<float> found(rows * kL), expected(rows * kL);
-      kernels().products(left.data(), rows, depth, columns.data(), found.data());
-      reference().products(left.data(), rows, depth, columns.data(), expected.data());
+      const int64_t stride = kL + 16;
+      std::vector<float> found(rows * stride), expected(rows * stride);
+      kernels().products(left.data(), rows, depth, columns.data(), found.data(), stride);
+      reference().products(left.data(), rows, depth, columns.data(), expected.data(), stride);
       expect_near(found, expected, 1e-5, "products");
     }
   }
 }
 
 TEST_P(RowStats, RulesAgreeWithTheReference) {
-  const int64_t rows = 37, taus = 5;
+  const int64_t rows = 37;
+  const int32_t taus = 19;
   auto gate = tied(rows, 500);
   for (int64_t lane = 0; lane < kL; ++lane) {  // descending columns, as the rule expects
     std::vector<float> column(rows);
@@ -236,32 +290,24 @@ TEST_P(RowStats, RulesAgreeWithTheReference) {
     for (int64_t r = 0; r < rows; ++r) gate[r * kL + lane] = column[r];
   }
   const auto mass = peaked(rows, 501), size = peaked(rows, 502);
-  const std::vector<double> lo(kL, -2.0), inverse(kL, 0.25);
-  std::vector<double> needed(taus * kL), cumulative(rows * kL);
-  for (size_t i = 0; i < needed.size(); ++i) needed[i] = uniform(503, i) * 20.0;
-  const auto run = [&](const RowStatsKernels& table) {
-    std::vector<double> result(2 * taus * kL);
-    table.pool_sums({rows, gate.data(), mass.data(), size.data(), lo.data(), inverse.data(),
-                     needed.data(), taus, cumulative.data(), result.data(),
-                     result.data() + taus * kL});
-    return result;
+  const auto own = normals(kL, 503);
+  const auto codes = [&](const RowStatsKernels& table) {
+    std::vector<int32_t> code(rows * kL);
+    table.tau_codes({rows, gate.data(), own.data(), taus, code.data()});
+    return code;
   };
-  expect_near(run(kernels()), run(reference()), 1e-12, "pool sums");
+  EXPECT_EQ(codes(kernels()), codes(reference()));
 
   std::vector<float> limits(kL);
   for (int64_t lane = 0; lane < kL; ++lane) limits[lane] = static_cast<float>(lane % 6) - 3.0f;
-  std::vector<float> sums(4 * kL), expected(4 * kL);
-  const std::vector<float> weights(size.begin(), size.begin() + rows);
-  for (const bool by_lane : {true, false}) {
-    const auto choose = [&](const RowStatsKernels& table, std::vector<float>& out) {
-      const auto rule = by_lane ? table.lane_threshold_sums : table.row_threshold_sums;
-      rule(gate.data(), mass.data(), weights.data(), rows, limits.data(), out.data(),
-           out.data() + kL);
-    };
-    choose(kernels(), sums);
-    choose(reference(), expected);
-    expect_near(sums, expected, 2e-6, by_lane ? "lane thresholds" : "row thresholds");
-  }
+  std::vector<float> sums(2 * kL), expected(2 * kL);
+  const auto threshold_sums = [&](const RowStatsKernels& table, std::vector<float>& out) {
+    table.lane_threshold_sums(gate.data(), mass.data(), size.data(), rows, limits.data(),
+                              out.data(), out.data() + kL);
+  };
+  threshold_sums(kernels(), sums);
+  threshold_sums(reference(), expected);
+  expect_near(sums, expected, 2e-6, "lane thresholds");
 
   const auto scores = normals(rows * kL, 504);
   std::vector<double> found(4 * kL), wanted(4 * kL);
@@ -269,6 +315,37 @@ TEST_P(RowStats, RulesAgreeWithTheReference) {
   reference().moments(scores.data(), rows, &wanted[0], &wanted[kL], &wanted[2 * kL],
                       &wanted[3 * kL]);
   expect_near(found, wanted, 1e-12, "moments");
+}
+
+TEST_P(RowStats, PackedSumsAgreeWithTheReference) {
+  const int64_t rows = 23, lanes = 61, stride = 2 * kL;
+  const auto mass = peaked(rows, 800);
+  const auto weight = normals(kL, 801);
+  std::vector<float> positive(weight);
+  for (float& w : positive) w = std::abs(w);
+  std::vector<uint8_t> code(rows * stride);
+  std::vector<int32_t> tau_code(rows * kL), index(rows * kL);
+  for (size_t i = 0; i < code.size(); ++i) {
+    code[i] = static_cast<uint8_t>(uniform(802, i) * kPoolCodes);
+  }
+  for (size_t i = 0; i < index.size(); ++i) {
+    tau_code[i] = static_cast<int32_t>(uniform(803, i) * 20);
+    index[i] = static_cast<int32_t>(uniform(804, i) * rows);
+  }
+  const auto run = [&](const RowStatsKernels& table) {
+    std::vector<uint64_t> packed(rows * kL), result(rows * kPoolCodes + rows + 32);
+    table.pack_masses(mass.data(), rows, positive.data(), packed.data());
+    uint64_t* ranked = result.data() + rows * kPoolCodes;
+    table.code_sums(code.data(), stride, packed.data(), rows, lanes, result.data());
+    table.ranked_sums(tau_code.data(), index.data(), packed.data(), rows, lanes, ranked,
+                      ranked + rows);
+    return result;
+  };
+  const auto found = run(kernels());
+  EXPECT_EQ(found, run(reference()));
+  uint64_t entries = 0;
+  for (int64_t i = 0; i < rows * kPoolCodes; ++i) entries += found[i] >> kCountShift;
+  EXPECT_EQ(entries, static_cast<uint64_t>(rows * lanes));
 }
 
 INSTANTIATE_TEST_SUITE_P(Impls, RowStats, testing::ValuesIn(available_impls()),

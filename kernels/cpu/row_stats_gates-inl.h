@@ -1,0 +1,150 @@
+// Histograms and codes of VMoBA's gates, and sums of packed entries.
+#pragma once
+
+#include "kernels/cpu/row_stats_vector-inl.h"
+#include "kernels/row_stats.h"
+
+namespace sparsescope {
+namespace {
+
+constexpr float kInfinity = __builtin_inff();
+
+void finite_range(const float* gate, int64_t count, float* lo, float* hi) {
+  Vec low = broadcast(*lo), high = broadcast(*hi);
+  int64_t i = 0;
+  for (; i + kWidth <= count; i += kWidth) {
+    const Vec value = load(gate + i);
+    low = value < low ? value : low;
+    high = (value > high) & (value < kInfinity) ? value : high;
+  }
+  for (int lane = 0; lane < kWidth; ++lane) {
+    *lo = low[lane] < *lo ? low[lane] : *lo;
+    *hi = high[lane] > *hi ? high[lane] : *hi;
+  }
+  for (; i < count; ++i) {
+    *lo = gate[i] < *lo ? gate[i] : *lo;
+    *hi = gate[i] > *hi && gate[i] < kInfinity ? gate[i] : *hi;
+  }
+}
+
+inline IntVec bins_of(Vec gate, const GateBins& bins) {
+  const Vec last = broadcast(static_cast<float>(bins.num_bins - 1));
+  Vec at = (gate - bins.lo) * bins.scale;
+  at = at > 0.0f ? at : Vec{};
+  at = at < last ? at : last;
+  return gate == kInfinity ? IntVec{} + bins.num_bins : __builtin_convertvector(at, IntVec);
+}
+
+void gate_histogram(const float* gate, int64_t count, const GateBins& bins, uint64_t* histogram) {
+  for (int64_t first = 0; first < count; first += kLanes) {
+    int32_t bin[kLanes], fixed[kLanes];
+    for (int v = 0; v < kLanes; v += kWidth) {
+      const Vec value = load(gate + first + v);
+      store(bin + v, bins_of(value, bins));
+      const Vec finite = value < bins.hi ? value : broadcast(bins.hi);
+      store(fixed + v, __builtin_convertvector(finite * bins.unit, IntVec) + kGateOffset);
+    }
+    for (int lane = 0; lane < kLanes; ++lane) {
+      histogram[bin[lane]] += kPackedOne + static_cast<uint32_t>(fixed[lane]);
+    }
+  }
+}
+
+void unpack_bins(uint64_t* packed, int64_t num_bins, int64_t* sum_a, int64_t* count_a,
+                 int64_t* sum_b, int64_t* count_b) {
+  auto* at = reinterpret_cast<int64_t*>(packed);
+  int64_t i = 0;
+  const auto add = [](int64_t* to, LongVec value) { store(to, load(to) + value); };
+  for (; i + kDoubleWidth <= num_bins; i += kDoubleWidth) {
+    const LongVec both = load(at + i);
+    const LongVec sum = both & static_cast<int64_t>(kPackedValue), count = both >> kCountShift;
+    add(sum_a + i, sum);
+    add(sum_b + i, sum);
+    add(count_a + i, count);
+    add(count_b + i, count);
+    store(at + i, LongVec{});
+  }
+  for (; i < num_bins; ++i) {
+    const auto sum = static_cast<int64_t>(packed[i] & kPackedValue);
+    const auto count = static_cast<int64_t>(packed[i] >> kCountShift);
+    sum_a[i] += sum;
+    sum_b[i] += sum;
+    count_a[i] += count;
+    count_b[i] += count;
+    packed[i] = 0;
+  }
+}
+
+int64_t gate_codes(const float* gate, int64_t count, const GateBins& bins,
+                   const uint8_t* code_of_bin, uint8_t* code, int32_t* flagged) {
+  int64_t num_flagged = 0;
+  for (int64_t first = 0; first < count; first += kLanes) {
+    int32_t bin[kLanes];
+    for (int v = 0; v < kLanes; v += kWidth) store(bin + v, bins_of(load(gate + first + v), bins));
+    for (int lane = 0; lane < kLanes; ++lane) {
+      const uint8_t found = code_of_bin[bin[lane]];
+      code[first + lane] = found;
+      flagged[num_flagged] = static_cast<int32_t>(first + lane);
+      num_flagged += found >> 7;
+    }
+  }
+  return num_flagged;
+}
+
+void pack_masses(const float* mass, int64_t rows, const float* weight, uint64_t* out) {
+  for (int v = 0; v < kLanes; v += kDoubleWidth) {
+    const DoubleVec factor = load_as_double(weight + v) * static_cast<double>(kMassUnits);
+    for (int64_t r = 0; r < rows; ++r) {
+      const DoubleVec value = load_as_double(mass + r * kLanes + v) * factor + 0.5;
+      store(reinterpret_cast<int64_t*>(out) + r * kLanes + v,
+            __builtin_convertvector(value, LongVec) + static_cast<int64_t>(kPackedOne));
+    }
+  }
+}
+
+// Several blocks by turns: neighbours often have the same code, and an addition would wait for the
+// one before.
+template <int kRows>
+void code_sums_of(const uint8_t* code, int64_t stride, const uint64_t* packed, int64_t lanes,
+                  uint64_t* sums) {
+  for (int64_t lane = 0; lane < lanes; ++lane) {
+#pragma GCC unroll 4
+    for (int r = 0; r < kRows; ++r) {
+      sums[r * kPoolCodes + code[r * stride + lane]] += packed[r * kLanes + lane];
+    }
+  }
+}
+
+void code_sums(const uint8_t* code, int64_t stride, const uint64_t* packed, int64_t rows,
+               int64_t lanes, uint64_t* sums) {
+  int64_t r = 0;
+  for (; r + 4 <= rows; r += 4) {
+    code_sums_of<4>(code + r * stride, stride, packed + r * kLanes, lanes, sums + r * kPoolCodes);
+  }
+  for (; r < rows; ++r) {
+    code_sums_of<1>(code + r * stride, stride, packed + r * kLanes, lanes, sums + r * kPoolCodes);
+  }
+}
+
+// Four tables: neighbours often have the same code, and an addition would wait for the one before.
+void ranked_sums(const int32_t* code, const int32_t* index, const uint64_t* packed, int64_t rows,
+                 int64_t lanes, uint64_t* by_rank, uint64_t* by_code) {
+  constexpr int kTables = 4, kCodes = 32;
+  uint64_t tables[kTables][kCodes] = {};
+  for (int64_t r = 0; r < rows; ++r) {
+    uint64_t sum = 0;
+    for (int64_t lane = 0; lane < lanes; ++lane) {
+      const int64_t at = r * kLanes + lane;
+      const uint64_t value = packed[int64_t{index[at]} * kLanes + lane];
+      sum += value;
+      tables[lane % kTables][code[at]] += value;
+    }
+    by_rank[r] = sum;
+  }
+  for (const auto& table : tables) {
+    for (int i = 0; i < kCodes; ++i) by_code[i] += table[i];
+  }
+}
+
+}  // namespace
+}  // namespace sparsescope

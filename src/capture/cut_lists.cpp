@@ -1,0 +1,154 @@
+#include "capture/cut_lists.h"
+
+#include <algorithm>
+#include <functional>
+#include <limits>
+#include <numeric>
+
+#include "capture/sorted_columns.h"
+
+namespace sparsescope {
+namespace {
+
+// Longer lists are sorted one by one: a column sort of n rows takes n log^2 n steps.
+constexpr int64_t kMaxColumn = 1024;
+
+}  // namespace
+
+CutLists::CutLists(const CallLayout& layout, int64_t partition, const PartitionPools& pools,
+                   const GateBins& bins)
+    : layout_(layout),
+      partition_(layout.partitions[partition]),
+      pools_(pools),
+      bins_(bins),
+      heads_(std::ssize(pools.head_global)) {
+  int64_t gates = 0;
+  for (int64_t pool = 0; pool <= heads_ + partition_.blocks; ++pool) {
+    first_list_.push_back(std::ssize(lists_));
+    for (const PoolSearch::CutBin& cut_bin : pool_of(pool).cut_bins()) {
+      lists_.push_back({pool, &cut_bin, gates, 0});
+      gates += cut_bin.count;
+    }
+  }
+  first_list_.push_back(std::ssize(lists_));
+  gates_.resize(gates);
+}
+
+const PoolSearch& CutLists::pool_of(int64_t pool) const {
+  if (pool < heads_) return pools_.head_global[pool];
+  return pool < heads_ + partition_.blocks ? pools_.block[pool - heads_] : pools_.overall;
+}
+
+std::vector<GateCut> CutLists::solve(const GateStore& store, const std::vector<PieceFlags>& flags,
+                                     const RowStatsKernels& kernels) {
+  collect(store, flags);
+  sort(kernels);
+  std::vector<GateCut> cuts((heads_ + partition_.blocks + 1) * kNumTaus);
+  for (const List& list : lists_) place(list, cuts);
+  for (const Tie& tie : ties_) resolve_tie(tie, store, flags, cuts[tie.cut]);
+  return cuts;
+}
+
+// list_of_bin [kGateBins]: the pool's lists, or -1 everywhere again.
+void CutLists::mark(int64_t pool, int32_t* list_of_bin, bool set) const {
+  for (int64_t i = first_list_[pool]; i < first_list_[pool + 1]; ++i) {
+    list_of_bin[lists_[i].cut_bin->bin] = set ? static_cast<int32_t>(i) : -1;
+  }
+}
+
+void CutLists::collect(const GateStore& store, const std::vector<PieceFlags>& flags) {
+  std::array<std::vector<int32_t>, kCutPools> list_of_bin;
+  list_of_bin.fill(std::vector<int32_t>(kGateBins, -1));
+  const int64_t overall = heads_ + partition_.blocks;
+  mark(overall, list_of_bin[2].data(), true);
+  for (int64_t c = 0; c < partition_.blocks; ++c) {
+    mark(heads_ + c, list_of_bin[1].data(), true);
+    for (int64_t idx = 0; idx < store.num_pieces(); ++idx) {
+      const int64_t head = store.piece(idx).head;
+      mark(head, list_of_bin[0].data(), true);
+      for (const FlaggedGate& entry : flags[idx].of(partition_.first_block + c)) {
+        const int32_t bin = bin_of_gate(entry.gate, bins_);
+        for (const auto& lists : list_of_bin) {
+          if (lists[bin] < 0) continue;
+          List& list = lists_[lists[bin]];
+          gates_[list.first + list.count++] = entry.gate;
+        }
+      }
+      mark(head, list_of_bin[0].data(), false);
+    }
+    mark(heads_ + c, list_of_bin[1].data(), false);
+  }
+}
+
+void CutLists::sort(const RowStatsKernels& kernels) {
+  std::vector<int64_t> by_count(lists_.size());
+  std::iota(by_count.begin(), by_count.end(), 0);
+  std::sort(by_count.begin(), by_count.end(),
+            [&](int64_t a, int64_t b) { return lists_[a].count < lists_[b].count; });
+  const auto first_long = std::find_if(by_count.begin(), by_count.end(),
+                                       [&](int64_t i) { return lists_[i].count > kMaxColumn; });
+  const int64_t num_short = first_long - by_count.begin();
+  for (int64_t first = 0; first < num_short; first += kRowLanes) {
+    sort_batch(&by_count[first], std::min<int64_t>(kRowLanes, num_short - first), kernels);
+  }
+  for (auto i = first_long; i != by_count.end(); ++i) {
+    const auto begin = gates_.begin() + lists_[*i].first;
+    std::sort(begin, begin + lists_[*i].count, std::greater<float>());
+  }
+}
+
+// Up to 64 lists, the longest last.
+void CutLists::sort_batch(const int64_t* lists, int64_t count, const RowStatsKernels& kernels) {
+  const int64_t rows = sort_rows(lists_[lists[count - 1]].count);
+  columns_.assign(rows * kRowLanes, -std::numeric_limits<float>::infinity());
+  for (int64_t lane = 0; lane < count; ++lane) {
+    const List& list = lists_[lists[lane]];
+    for (int64_t i = 0; i < list.count; ++i)
+      columns_[i * kRowLanes + lane] = gates_[list.first + i];
+  }
+  kernels.sort_columns(columns_.data(), rows);
+  for (int64_t lane = 0; lane < count; ++lane) {
+    const List& list = lists_[lists[lane]];
+    for (int64_t i = 0; i < list.count; ++i)
+      gates_[list.first + i] = columns_[i * kRowLanes + lane];
+  }
+}
+
+void CutLists::place(const List& list, std::vector<GateCut>& cuts) {
+  const float* gates = &gates_[list.first];
+  const auto gate_at = [&](int64_t i) { return static_cast<double>(gates[i]); };
+  pool_of(list.pool).place_cuts(*list.cut_bin, gate_at, [&](int64_t tau, int64_t place) {
+    GateCut& cut = cuts[list.pool * kNumTaus + tau];
+    cut.gate = gates[place];
+    cut.tied = place + 1 < list.count && gates[place + 1] == cut.gate;
+    if (!cut.tied) return;
+    const float* equal = std::lower_bound(gates, gates + place, cut.gate, std::greater<float>());
+    ties_.push_back({list.pool * kNumTaus + tau, gates + place - equal});
+  });
+}
+
+void CutLists::resolve_tie(const Tie& tie, const GateStore& store,
+                           const std::vector<PieceFlags>& flags, GateCut& cut) const {
+  const int64_t pool = tie.cut / kNumTaus;
+  const bool of_block = pool >= heads_ && pool < heads_ + partition_.blocks;
+  std::vector<std::array<int32_t, 3>> equal;  // block, head, rank
+  for (int64_t c = 0; c < partition_.blocks; ++c) {
+    if (of_block && c != pool - heads_) continue;
+    for (int64_t idx = 0; idx < store.num_pieces(); ++idx) {
+      const GatePiece piece = store.piece(idx);
+      if (pool < heads_ && pool != piece.head) continue;
+      for (const FlaggedGate& entry : flags[idx].of(partition_.first_block + c)) {
+        if (entry.gate != cut.gate) continue;
+        const int64_t row = row_of_slot(layout_, piece, entry.slot);
+        equal.push_back(
+            {static_cast<int32_t>(c), static_cast<int32_t>(piece.head), partition_.rank[row]});
+      }
+    }
+  }
+  std::nth_element(equal.begin(), equal.begin() + tie.nth, equal.end());
+  cut.block = equal[tie.nth][0];
+  cut.head = equal[tie.nth][1];
+  cut.rank = equal[tie.nth][2];
+}
+
+}  // namespace sparsescope

@@ -1,0 +1,137 @@
+#include "capture/gate_store.h"
+
+#include <algorithm>
+
+#include "capture/query_columns.h"
+
+namespace sparsescope {
+namespace {
+
+constexpr int64_t kBudgetBytes = int64_t{64} << 20;
+// Long enough for a histogram to pay, short enough to give every thread some.
+constexpr int64_t kMaxPieceBlocks = 64, kMinPieceBlocks = 8, kPiecesPerThread = 3;
+
+int64_t choose_piece_blocks(int64_t heads, int64_t row_blocks, int64_t threads) {
+  const int64_t wanted = threads == 1 ? 1 : kPiecesPerThread * threads;
+  const int64_t pieces_per_head = (wanted + heads - 1) / heads;
+  return std::clamp((row_blocks + pieces_per_head - 1) / pieces_per_head, kMinPieceBlocks,
+                    kMaxPieceBlocks);
+}
+
+}  // namespace
+
+GateStore::GateStore(const AttentionTensor& q, const CallLayout& layout, const KeyMeans& means,
+                     const RowStatsKernels& kernels, ThreadPool& pool)
+    : q_(q),
+      layout_(layout),
+      means_(means),
+      kernels_(kernels),
+      num_partitions_(std::ssize(layout.partitions)),
+      piece_blocks_(choose_piece_blocks(q.heads, layout.num_video_blocks, pool.size())),
+      pieces_per_head_((layout.num_video_blocks + piece_blocks_ - 1) / piece_blocks_),
+      piece_size_(layout.partition_blocks * piece_blocks_ * kRowLanes),
+      kept_(num_pieces() * piece_size_ * static_cast<int64_t>(sizeof(float)) <= kBudgetBytes),
+      own_(q.heads * layout.num_video_blocks * num_partitions_ * kRowLanes),
+      ranges_(q.heads * layout.partition_blocks) {
+  if (kept_) gates_.resize(num_pieces() * piece_size_);
+  std::vector<std::vector<float>> scratch(pool.size());
+  std::vector<std::vector<GateRange>> found(num_pieces());
+  pool.parallel_for(num_pieces(), [&](int64_t idx, int worker) {
+    const GatePiece of = piece(idx);
+    if (!kept_) scratch[worker].resize(piece_size_);
+    float* gate = kept_ ? &gates_[idx * piece_size_] : scratch[worker].data();
+    float* own = own_of(of.head, of.first_block);
+    compute(of, gate, own);
+    add_ranges(of, gate, own, found[idx]);
+  });
+  for (int64_t idx = 0; idx < num_pieces(); ++idx) {
+    GateRange* ranges = &ranges_[piece(idx).head * layout.partition_blocks];
+    for (int64_t block = 0; block < layout.partition_blocks; ++block) {
+      const GateRange& other = found[idx][block];
+      ranges[block].lo = std::min(ranges[block].lo, other.lo);
+      ranges[block].hi = std::max(ranges[block].hi, other.hi);
+      ranges[block].own_sum += other.own_sum;
+      ranges[block].own_count += other.own_count;
+    }
+  }
+}
+
+GatePiece GateStore::piece(int64_t idx) const {
+  const int64_t first = idx % pieces_per_head_ * piece_blocks_;
+  return {idx / pieces_per_head_, first, std::min(piece_blocks_, layout_.num_video_blocks - first)};
+}
+
+const float* GateStore::read(int64_t idx, std::vector<float>& scratch) const {
+  if (kept_) return &gates_[idx * piece_size_];
+  scratch.resize(piece_size_);
+  std::vector<float> own(piece_blocks_ * num_partitions_ * kRowLanes);
+  compute(piece(idx), scratch.data(), own.data());
+  return scratch.data();
+}
+
+GateRows GateStore::read_rows(int64_t head, int64_t block, const float* columns,
+                              std::vector<float>& scratch) const {
+  const float* own = &own_[(head * layout_.num_video_blocks + block) * num_partitions_ * kRowLanes];
+  if (kept_) return {&gates_[offset_of(head, block)], slots_of(block), own};
+  const int64_t own_size = num_partitions_ * kRowLanes;
+  scratch.resize(layout_.partition_blocks * kRowLanes + own_size);
+  compute_rows(head, block, columns, scratch.data() + own_size, kRowLanes, scratch.data());
+  return {scratch.data() + own_size, kRowLanes, own};
+}
+
+void GateStore::compute_rows(int64_t head, int64_t block, const float* columns, float* gate,
+                             int64_t stride, float* own) const {
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  const RowBlock& rows = layout_.rows.blocks[block];
+  kernels_.products(means_.blocks_of(head, 0), layout_.partition_blocks, means_.head_dim, columns,
+                    gate, stride);
+  for (const PartitionLayout& partition : layout_.partitions) {
+    const int32_t* self = &partition.self[rows.first];
+    float* of_partition = gate + partition.first_block * stride;
+    for (int32_t lane = 0; lane < rows.count; ++lane) {
+      float& entry = of_partition[self[lane] * stride + lane];
+      own[lane] = entry;
+      entry = kInfinity;
+    }
+    own += kRowLanes;
+  }
+  if (rows.count == kRowLanes) return;
+  for (int64_t c = 0; c < layout_.partition_blocks; ++c) {
+    std::fill(gate + c * stride + rows.count, gate + c * stride + kRowLanes, kInfinity);
+  }
+}
+
+void GateStore::compute(const GatePiece& piece, float* gate, float* own) const {
+  std::vector<float> columns(q_.head_dim * kRowLanes);
+  for (int64_t b = 0; b < piece.num_blocks; ++b) {
+    const RowBlock& rows = layout_.rows.blocks[piece.first_block + b];
+    load_columns(q_, 0, piece.head, &layout_.rows.order[rows.first], rows.count, kernels_,
+                 columns.data());
+    compute_rows(piece.head, piece.first_block + b, columns.data(), gate + b * kRowLanes,
+                 piece.slots(), own + b * num_partitions_ * kRowLanes);
+  }
+}
+
+void GateStore::add_ranges(const GatePiece& piece, const float* gate, const float* own,
+                           std::vector<GateRange>& ranges) const {
+  ranges.resize(layout_.partition_blocks);
+  for (int64_t c = 0; c < layout_.partition_blocks; ++c) {
+    kernels_.finite_range(gate + c * piece.slots(), piece.slots(), &ranges[c].lo, &ranges[c].hi);
+  }
+  for (int64_t b = 0; b < piece.num_blocks; ++b) {
+    const RowBlock& rows = layout_.rows.blocks[piece.first_block + b];
+    for (int64_t p = 0; p < num_partitions_; ++p) {
+      const PartitionLayout& partition = layout_.partitions[p];
+      const float* of_rows = own + (b * num_partitions_ + p) * kRowLanes;
+      for (int32_t lane = 0; lane < rows.count; ++lane) {
+        GateRange& range = ranges[partition.first_block + partition.self[rows.first + lane]];
+        range.lo = std::min(range.lo, of_rows[lane]);
+        range.hi = std::max(range.hi, of_rows[lane]);
+        range.own_sum += of_rows[lane];
+        ++range.own_count;
+      }
+    }
+  }
+}
+
+}  // namespace sparsescope

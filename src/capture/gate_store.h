@@ -1,0 +1,90 @@
+// The gates of one call in pieces of consecutive row blocks of a head. They are kept where all
+// pieces fit a budget, and computed anew at each reading above it.
+//
+// A piece is [blocks of all partitions, slots], slot 64*b + i being lane i of its row block b.
+// Entries of a query's own block, and of lanes that hold no row, are +infinity: they stand above
+// all others and lie in no bin of the others.
+#pragma once
+
+#include <cstdint>
+#include <limits>
+#include <vector>
+
+#include "capture/call_layout.h"
+#include "capture/key_means.h"
+#include "core/tensor_view.h"
+#include "core/thread_pool.h"
+#include "kernels/row_stats.h"
+
+namespace sparsescope {
+
+struct GateRange {
+  float lo = std::numeric_limits<float>::infinity();
+  float hi = -std::numeric_limits<float>::infinity();
+  double own_sum = 0.0;  // of the gates of queries in the block itself
+  int64_t own_count = 0;
+};
+
+struct GatePiece {
+  int64_t head = 0;
+  int64_t first_block = 0, num_blocks = 0;  // row blocks
+  int64_t slots() const { return num_blocks * kRowLanes; }
+};
+
+// Where a row block's part of a piece lies.
+struct GateRows {
+  const float* gate = nullptr;  // [blocks of all partitions, stride]
+  int64_t stride = 0;
+  const float* own = nullptr;  // [partitions, 64] gates of the own blocks
+};
+
+class GateStore {
+ public:
+  // Computes ranges and own gates of batch entry 0, and the gates where they fit the budget.
+  GateStore(const AttentionTensor& q, const CallLayout& layout, const KeyMeans& means,
+            const RowStatsKernels& kernels, ThreadPool& pool);
+
+  int64_t num_pieces() const { return pieces_per_head_ * q_.heads; }
+  GatePiece piece(int64_t idx) const;
+  int64_t piece_size() const { return piece_size_; }  // entries of a full piece
+  // Where the first entry of a row block stands in an array of all pieces.
+  int64_t offset_of(int64_t head, int64_t block) const {
+    const int64_t idx = head * pieces_per_head_ + block / piece_blocks_;
+    return idx * piece_size_ + block % piece_blocks_ * kRowLanes;
+  }
+
+  // [blocks, slots] of a piece; scratch holds it where it is not kept.
+  const float* read(int64_t idx, std::vector<float>& scratch) const;
+  // One row block; columns [D, 64] are its queries.
+  GateRows read_rows(int64_t head, int64_t block, const float* columns,
+                     std::vector<float>& scratch) const;
+  // Entries from one block's row to the next inside the piece of a row block.
+  int64_t slots_of(int64_t block) const { return piece(block / piece_blocks_).slots(); }
+  const GateRange& range(int64_t head, int64_t block) const {
+    return ranges_[head * layout_.partition_blocks + block];
+  }
+
+ private:
+  // gate [blocks, stride], own [partitions, 64]
+  void compute_rows(int64_t head, int64_t block, const float* columns, float* gate, int64_t stride,
+                    float* own) const;
+  void compute(const GatePiece& piece, float* gate, float* own) const;
+  void add_ranges(const GatePiece& piece, const float* gate, const float* own,
+                  std::vector<GateRange>& ranges) const;
+  float* own_of(int64_t head, int64_t block) {
+    return &own_[(head * layout_.num_video_blocks + block) * num_partitions_ * kRowLanes];
+  }
+
+  const AttentionTensor q_;
+  const CallLayout& layout_;
+  const KeyMeans& means_;
+  const RowStatsKernels& kernels_;
+  int64_t num_partitions_ = 0, piece_blocks_ = 0, pieces_per_head_ = 0;
+  int64_t piece_size_ = 0;  // entries of a full piece
+  bool kept_ = false;
+  std::vector<float> gates_;       // [pieces, blocks, slots] where kept
+  std::vector<float> own_;         // [H, row blocks, partitions, 64]
+  std::vector<GateRange> ranges_;  // [H, blocks]
+};
+
+}  // namespace sparsescope
