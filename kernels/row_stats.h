@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 
 #include "kernels/impl.h"
 
@@ -22,11 +23,19 @@ inline constexpr int64_t kPoolCodes = 64;        // codes of an entry, see code_
 inline constexpr int64_t kMaxRankedRows = 512;   // of 64 entries each: a count holds 15 bits
 inline constexpr int32_t kGateOffset = 1 << 30;  // packed gates are value * unit + offset
 
-// Maps gates to bins, monotonically; +infinity has the bin num_bins of its own.
+struct FiniteRange {
+  float lo = std::numeric_limits<float>::infinity();
+  float hi = -std::numeric_limits<float>::infinity();
+  double sum = 0.0, squares = 0.0;
+};
+
+// Maps gates to bins, monotonically; the end bins take what lies outside the bins' range, and
+// +infinity has the bin num_bins of its own.
 struct GateBins {
-  float lo = 0.0f, hi = 0.0f;  // of all finite gates
-  float scale = 0.0f;          // bins per unit of the gate
-  float unit = 1.0f;           // fixed-point steps per unit of the gate, |gate| * unit < 2^30
+  float first = 0.0f;  // where the bins begin
+  float scale = 0.0f;  // bins per unit of the gate
+  float hi = 0.0f;     // the largest finite gate
+  float unit = 1.0f;   // fixed-point steps per unit of the gate, |gate| * unit < 2^30
   int32_t num_bins = 0;
 };
 
@@ -49,8 +58,11 @@ struct RowStatsKernels {
 
   // Every column descending. rows is a power of two, at least 16.
   void (*sort_columns)(float* data, int64_t rows);
-  // Every column by key descending, then index ascending. rows is a power of two.
-  void (*sort_columns_indexed)(float* key, int32_t* index, int64_t rows);
+  // Every column of key [rows, stride] by value descending, then row ascending, and the rows that
+  // the values stood in. Both results hold padded rows, a power of two; behind the rows stand
+  // -infinity and the numbers from rows on.
+  void (*rank_columns)(const float* key, int64_t stride, int64_t rows, int64_t padded,
+                       float* ranked, int32_t* index);
 
   // out[i, :] = sum of data[r, :] over r < counts[i]; counts ascend.
   void (*prefix_sums)(const float* data, const int32_t* counts, int64_t num_counts, float* out);
@@ -62,6 +74,9 @@ struct RowStatsKernels {
   // num_lanes; other lanes of out are unspecified.
   void (*absolute_difference)(const float* data, int64_t rows, const float* mean,
                               int64_t first_lane, int64_t num_lanes, float* out);
+
+  // sums[d] += sum over the rows of rows[i][d]
+  void (*add_rows)(const float* const* rows, int64_t num_rows, int64_t depth, double* sums);
 
   // columns[d, lane] = rows[lane][d]; lanes without a row hold zero.
   void (*transpose)(const float* const* rows, int64_t num_rows, int64_t depth, float* columns);
@@ -79,8 +94,9 @@ struct RowStatsKernels {
   void (*lane_threshold_sums)(const float* key, const float* value, const float* size, int64_t rows,
                               const float* threshold, float* value_sum, float* size_sum);
 
-  // Smallest and largest of the finite values; lo and hi are extended.
-  void (*finite_range)(const float* gate, int64_t count, float* lo, float* hi);
+  // Of the values below infinity: extends the range, adds to their sum and that of their squares
+  // (rounded to fp32 now and then: the two only place bins).
+  void (*finite_range)(const float* gate, int64_t count, FiniteRange* range);
   // histogram[bin] += kPackedOne + packed gate; [num_bins + 1]. count is a multiple of 64.
   void (*gate_histogram)(const float* gate, int64_t count, const GateBins& bins,
                          uint64_t* histogram);

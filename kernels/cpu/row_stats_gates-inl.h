@@ -9,27 +9,36 @@ namespace {
 
 constexpr float kInfinity = __builtin_inff();
 
-void finite_range(const float* gate, int64_t count, float* lo, float* hi) {
-  Vec low = broadcast(*lo), high = broadcast(*hi);
+void finite_range(const float* gate, int64_t count, FiniteRange* range) {
+  Vec low = broadcast(range->lo), high = broadcast(range->hi), sum{}, squares{};
   int64_t i = 0;
   for (; i + kWidth <= count; i += kWidth) {
     const Vec value = load(gate + i);
+    const auto finite = value < kInfinity;
+    const Vec kept = finite ? value : Vec{};
     low = value < low ? value : low;
-    high = (value > high) & (value < kInfinity) ? value : high;
+    high = finite & (value > high) ? value : high;
+    sum += kept;
+    squares += kept * kept;
   }
   for (int lane = 0; lane < kWidth; ++lane) {
-    *lo = low[lane] < *lo ? low[lane] : *lo;
-    *hi = high[lane] > *hi ? high[lane] : *hi;
+    range->lo = low[lane] < range->lo ? low[lane] : range->lo;
+    range->hi = high[lane] > range->hi ? high[lane] : range->hi;
   }
+  range->sum += sum_of_lanes(sum);
+  range->squares += sum_of_lanes(squares);
   for (; i < count; ++i) {
-    *lo = gate[i] < *lo ? gate[i] : *lo;
-    *hi = gate[i] > *hi && gate[i] < kInfinity ? gate[i] : *hi;
+    if (!(gate[i] < kInfinity)) continue;
+    range->lo = gate[i] < range->lo ? gate[i] : range->lo;
+    range->hi = gate[i] > range->hi ? gate[i] : range->hi;
+    range->sum += gate[i];
+    range->squares += gate[i] * gate[i];
   }
 }
 
 inline IntVec bins_of(Vec gate, const GateBins& bins) {
   const Vec last = broadcast(static_cast<float>(bins.num_bins - 1));
-  Vec at = (gate - bins.lo) * bins.scale;
+  Vec at = (gate - bins.first) * bins.scale;
   at = at > 0.0f ? at : Vec{};
   at = at < last ? at : last;
   return gate == kInfinity ? IntVec{} + bins.num_bins : __builtin_convertvector(at, IntVec);

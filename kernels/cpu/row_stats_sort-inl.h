@@ -84,12 +84,13 @@ inline void sort_registers(typename Columns::Item* item) {
   }
 }
 
-template <int kLevels, typename Columns>
-void sort_runs(const Columns& columns, int64_t rows) {
+// source.get(row): the columns before the sort.
+template <int kLevels, typename Columns, typename Source>
+void sort_runs(const Source& source, const Columns& columns, int64_t rows) {
   constexpr int kItems = 1 << kLevels;
   typename Columns::Item item[kItems];
   for (int64_t base = 0; base < rows; base += kItems) {
-    for (int i = 0; i < kItems; ++i) item[i] = columns.get(base + i);
+    for (int i = 0; i < kItems; ++i) item[i] = source.get(base + i);
     if ((base & kItems) == 0) {
       sort_registers<kLevels, true, Columns>(item);
     } else {
@@ -132,10 +133,13 @@ void merge_levels(const Columns& columns, int64_t rows, int64_t run, int levels,
   }
 }
 
-template <typename Columns>
-void sort_vector_columns(const Columns& columns, int64_t rows) {
+template <typename Columns, typename Source>
+void sort_vector_columns(const Source& source, const Columns& columns, int64_t rows) {
   constexpr int kMax = Columns::kMaxLevels;
-  sort_runs<kMax>(columns, rows);
+  if (rows == 1) return columns.put(0, source.get(0));
+  if (rows == 2) return sort_runs<1>(source, columns, rows);
+  if (rows == 4) return sort_runs<2>(source, columns, rows);
+  sort_runs<kMax>(source, columns, rows);
   int levels = kMax + 1;
   for (int64_t run = int64_t{2} << kMax; run <= rows; run *= 2, ++levels) {
     // The short pass comes first, so that the last one always has full registers.
@@ -149,24 +153,29 @@ void sort_vector_columns(const Columns& columns, int64_t rows) {
 }
 
 void sort_columns(float* data, int64_t rows) {
-  for (int v = 0; v < kVectors; ++v) sort_vector_columns(KeyColumns{data + v * kWidth}, rows);
+  for (int v = 0; v < kVectors; ++v) {
+    const KeyColumns columns{data + v * kWidth};
+    sort_vector_columns(columns, columns, rows);
+  }
 }
 
-void sort_columns_indexed(float* key, int32_t* index, int64_t rows) {
+// Rows of a matrix, numbered; behind them -infinity.
+struct NumberedRows {
+  const float* key;
+  int64_t stride, rows;
+
+  IndexedColumns::Item get(int64_t row) const {
+    const IntVec index = IntVec{} + static_cast<int32_t>(row);
+    if (row < rows) return {load(key + row * stride), index};
+    return {broadcast(-__builtin_inff()), index};
+  }
+};
+
+void rank_columns(const float* key, int64_t stride, int64_t rows, int64_t padded, float* ranked,
+                  int32_t* index) {
   for (int v = 0; v < kVectors; ++v) {
-    const IndexedColumns columns{key + v * kWidth, index + v * kWidth};
-    switch (rows) {
-      case 1:
-        break;
-      case 2:
-        sort_runs<1>(columns, rows);
-        break;
-      case 4:
-        sort_runs<2>(columns, rows);
-        break;
-      default:
-        sort_vector_columns(columns, rows);
-    }
+    sort_vector_columns(NumberedRows{key + v * kWidth, stride, rows},
+                        IndexedColumns{ranked + v * kWidth, index + v * kWidth}, padded);
   }
 }
 

@@ -59,6 +59,18 @@ void absolute_difference(const float* data, int64_t rows, const float* mean, int
   }
 }
 
+void add_rows(const float* const* rows, int64_t num_rows, int64_t depth, double* sums) {
+  int64_t d = 0;
+  for (; d + kDoubleWidth <= depth; d += kDoubleWidth) {
+    DoubleVec sum = load(sums + d);
+    for (int64_t i = 0; i < num_rows; ++i) sum += load_as_double(rows[i] + d);
+    store(sums + d, sum);
+  }
+  for (; d < depth; ++d) {
+    for (int64_t i = 0; i < num_rows; ++i) sums[d] += rows[i][d];
+  }
+}
+
 // One step of a transposition in registers: blocks of kHalf lanes trade places across the diagonal.
 template <int kHalf>
 inline void transpose_step(Vec* rows) {

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numeric>
 #include <vector>
 
@@ -43,15 +44,20 @@ void sort_columns(float* data, int64_t rows) {
   }
 }
 
-void sort_columns_indexed(float* key, int32_t* index, int64_t rows) {
-  std::vector<std::pair<float, int32_t>> column(rows);
+void rank_columns(const float* key, int64_t stride, int64_t rows, int64_t padded, float* ranked,
+                  int32_t* index) {
+  std::vector<std::pair<float, int32_t>> column(padded);
   for (int lane = 0; lane < kRowLanes; ++lane) {
-    for (int64_t r = 0; r < rows; ++r) column[r] = {key[at(r, lane)], index[at(r, lane)]};
+    for (int64_t r = 0; r < padded; ++r) {
+      const float value =
+          r < rows ? key[r * stride + lane] : -std::numeric_limits<float>::infinity();
+      column[r] = {value, static_cast<int32_t>(r)};
+    }
     std::sort(column.begin(), column.end(), [](const auto& a, const auto& b) {
       return a.first != b.first ? a.first > b.first : a.second < b.second;
     });
-    for (int64_t r = 0; r < rows; ++r) {
-      key[at(r, lane)] = column[r].first;
+    for (int64_t r = 0; r < padded; ++r) {
+      ranked[at(r, lane)] = column[r].first;
       index[at(r, lane)] = column[r].second;
     }
   }
@@ -83,6 +89,12 @@ void absolute_difference(const float* data, int64_t rows, const float* mean, int
       sum += std::abs(static_cast<double>(data[at(r, lane)]) - mean[r]);
     }
     out[lane] = static_cast<float>(sum);
+  }
+}
+
+void add_rows(const float* const* rows, int64_t num_rows, int64_t depth, double* sums) {
+  for (int64_t i = 0; i < num_rows; ++i) {
+    for (int64_t d = 0; d < depth; ++d) sums[d] += rows[i][d];
   }
 }
 
@@ -137,17 +149,19 @@ void lane_threshold_sums(const float* key, const float* value, const float* size
   }
 }
 
-void finite_range(const float* gate, int64_t count, float* lo, float* hi) {
+void finite_range(const float* gate, int64_t count, FiniteRange* range) {
   for (int64_t i = 0; i < count; ++i) {
     if (!std::isfinite(gate[i])) continue;
-    *lo = std::min(*lo, gate[i]);
-    *hi = std::max(*hi, gate[i]);
+    range->lo = std::min(range->lo, gate[i]);
+    range->hi = std::max(range->hi, gate[i]);
+    range->sum += gate[i];
+    range->squares += static_cast<double>(gate[i]) * gate[i];
   }
 }
 
 int32_t bin_of(float gate, const GateBins& bins) {
   if (std::isinf(gate)) return bins.num_bins;
-  const float found = (gate - bins.lo) * bins.scale;
+  const float found = (gate - bins.first) * bins.scale;
   return static_cast<int32_t>(std::clamp(found, 0.0f, static_cast<float>(bins.num_bins - 1)));
 }
 
@@ -236,10 +250,11 @@ const RowStatsKernels& row_stats() {
   static constexpr RowStatsKernels kTable{.combine = combine,
                                           .weighted_sums = weighted_sums,
                                           .sort_columns = sort_columns,
-                                          .sort_columns_indexed = sort_columns_indexed,
+                                          .rank_columns = rank_columns,
                                           .prefix_sums = prefix_sums,
                                           .gather = gather,
                                           .absolute_difference = absolute_difference,
+                                          .add_rows = add_rows,
                                           .transpose = transpose,
                                           .products = products,
                                           .moments = moments,

@@ -31,7 +31,7 @@ CutLists::CutLists(const CallLayout& layout, int64_t partition, const PartitionP
     }
   }
   first_list_.push_back(std::ssize(lists_));
-  gates_.resize(gates);
+  gates_.resize(gates + 1);
 }
 
 const PoolSearch& CutLists::pool_of(int64_t pool) const {
@@ -49,35 +49,41 @@ std::vector<GateCut> CutLists::solve(const GateStore& store, const std::vector<P
   return cuts;
 }
 
-// list_of_bin [kGateBins]: the pool's lists, or -1 everywhere again.
-void CutLists::mark(int64_t pool, int32_t* list_of_bin, bool set) const {
+// list_of_bin [kGateBins]: the lists of a pool, or where none is given none.
+void CutLists::mark(int64_t pool, int32_t* list_of_bin, int32_t none) const {
   for (int64_t i = first_list_[pool]; i < first_list_[pool + 1]; ++i) {
-    list_of_bin[lists_[i].cut_bin->bin] = set ? static_cast<int32_t>(i) : -1;
+    list_of_bin[lists_[i].cut_bin->bin] = none >= 0 ? none : static_cast<int32_t>(i);
   }
 }
 
+// Bins that hold no cut of a pool lead to a list behind all others, which stays empty: whether a
+// gate belongs to a list is no branch, which would be predicted badly.
 void CutLists::collect(const GateStore& store, const std::vector<PieceFlags>& flags) {
+  const auto none = static_cast<int32_t>(lists_.size());
+  std::vector<int64_t> next(none + 1, std::ssize(gates_) - 1);
+  for (int32_t i = 0; i < none; ++i) next[i] = lists_[i].first;
   std::array<std::vector<int32_t>, kCutPools> list_of_bin;
-  list_of_bin.fill(std::vector<int32_t>(kGateBins, -1));
+  list_of_bin.fill(std::vector<int32_t>(kGateBins, none));
   const int64_t overall = heads_ + partition_.blocks;
-  mark(overall, list_of_bin[2].data(), true);
+  mark(overall, list_of_bin[2].data(), -1);
   for (int64_t c = 0; c < partition_.blocks; ++c) {
-    mark(heads_ + c, list_of_bin[1].data(), true);
+    mark(heads_ + c, list_of_bin[1].data(), -1);
     for (int64_t idx = 0; idx < store.num_pieces(); ++idx) {
       const int64_t head = store.piece(idx).head;
-      mark(head, list_of_bin[0].data(), true);
+      mark(head, list_of_bin[0].data(), -1);
       for (const FlaggedGate& entry : flags[idx].of(partition_.first_block + c)) {
         const int32_t bin = bin_of_gate(entry.gate, bins_);
         for (const auto& lists : list_of_bin) {
-          if (lists[bin] < 0) continue;
-          List& list = lists_[lists[bin]];
-          gates_[list.first + list.count++] = entry.gate;
+          const int32_t list = lists[bin];
+          gates_[next[list]] = entry.gate;
+          next[list] += list != none ? 1 : 0;
         }
       }
-      mark(head, list_of_bin[0].data(), false);
+      mark(head, list_of_bin[0].data(), none);
     }
-    mark(heads_ + c, list_of_bin[1].data(), false);
+    mark(heads_ + c, list_of_bin[1].data(), none);
   }
+  for (int32_t i = 0; i < none; ++i) lists_[i].count = next[i] - lists_[i].first;
 }
 
 void CutLists::sort(const RowStatsKernels& kernels) {

@@ -68,7 +68,7 @@ class CutLists {
   };
 
   const PoolSearch& pool_of(int64_t pool) const;
-  void mark(int64_t pool, int32_t* list_of_bin, bool set) const;
+  void mark(int64_t pool, int32_t* list_of_bin, int32_t none) const;
   void collect(const GateStore& store, const std::vector<PieceFlags>& flags);
   void sort(const RowStatsKernels& kernels);
   void sort_batch(const int64_t* lists, int64_t count, const RowStatsKernels& kernels);
@@ -83,7 +83,7 @@ class CutLists {
   int64_t heads_;
   std::vector<List> lists_;          // by pool
   std::vector<int64_t> first_list_;  // [pools + 1]
-  std::vector<float> gates_;         // of all lists
+  std::vector<float> gates_;         // of all lists, and one for what is in none
   std::vector<Tie> ties_;
   std::vector<float> columns_;  // scratch
 };

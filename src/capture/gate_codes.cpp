@@ -48,6 +48,7 @@ BlockCuts::BlockCuts(const PoolCuts& cuts, int32_t block, int32_t head) {
       Limit limit{cut.gate, kAll, static_cast<uint8_t>(pool * kNumTaus + tau)};
       if (cut.tied && cut.block == block && cut.head == head) {
         limit.rank = cut.rank;
+        has_ranks_ = true;
       } else if (cut.tied && (block > cut.block || (block == cut.block && head > cut.head))) {
         limit.gate = std::nextafter(cut.gate, kInfinity);
       }
@@ -55,7 +56,11 @@ BlockCuts::BlockCuts(const PoolCuts& cuts, int32_t block, int32_t head) {
     }
   }
   limits_ = merge_pools(limits, weaker);
-  for (int64_t i = 0; i < kNumCuts; ++i) order_[i] = limits_[i].curve;
+  gates_.fill(std::numeric_limits<float>::quiet_NaN());
+  for (int64_t i = 0; i < kNumCuts; ++i) {
+    order_[i] = limits_[i].curve;
+    gates_[i] = limits_[i].gate;
+  }
 }
 
 }  // namespace sparsescope

@@ -36,12 +36,16 @@ void code_bins(const std::array<const PoolSearch*, kCutPools>& pools, uint8_t* c
 class BlockCuts {
  public:
   BlockCuts(const PoolCuts& cuts, int32_t block, int32_t head);
-  // flagged: kFlaggedCode and the number of cuts in the bins below.
-  uint8_t code(uint8_t flagged, float gate, int32_t rank) const {
+  // flagged: kFlaggedCode and the number of cuts in the bins below. rank(): of the entry, asked
+  // for where gates tie.
+  template <typename Rank>
+  uint8_t code(uint8_t flagged, float gate, const Rank& rank) const {
     int64_t i = flagged - kFlaggedCode;
-    while (i < kNumCuts &&
-           (gate > limits_[i].gate || (gate == limits_[i].gate && rank <= limits_[i].rank))) {
-      ++i;
+    const float* limit = &gates_[i];
+    for (int64_t next = 0; next < kAtOnce; ++next) i += gate >= limit[next] ? 1 : 0;
+    while (gate >= gates_[i]) ++i;
+    if (has_ranks_) {
+      while (i > 0 && gate == limits_[i - 1].gate && rank() > limits_[i - 1].rank) --i;
     }
     return static_cast<uint8_t>(i);
   }
@@ -58,7 +62,11 @@ class BlockCuts {
     return a.gate != b.gate ? a.gate < b.gate : a.rank > b.rank;
   }
 
-  std::array<Limit, kNumCuts> limits_;  // from the weakest to the strictest
+  static constexpr int64_t kAtOnce = 4;  // limits compared without a branch
+
+  std::array<Limit, kNumCuts> limits_;           // from the weakest to the strictest
+  std::array<float, kNumCuts + kAtOnce> gates_;  // of the limits, then NaN
+  bool has_ranks_ = false;                       // some limit asks for ranks
   CutOrder order_;
 };
 

@@ -12,13 +12,11 @@ std::vector<GateBins> make_bins(const GateStore& store, int64_t heads, const Cal
   for (const PartitionLayout& partition : layout.partitions) {
     GateRange all;
     for (int64_t h = 0; h < heads; ++h) {
-      for (int64_t c = 0; c < partition.blocks; ++c) {
-        const GateRange& range = store.range(h, partition.first_block + c);
-        all.lo = std::min(all.lo, range.lo);
-        all.hi = std::max(all.hi, range.hi);
-      }
+      for (int64_t c = 0; c < partition.blocks; ++c)
+        all += store.range(h, partition.first_block + c);
     }
-    bins.push_back(make_gate_bins(all.lo, all.hi));
+    const int64_t entries = heads * (partition.blocks - 1) * layout.video_tokens;
+    bins.push_back(make_gate_bins(all.finite, entries));
   }
   return bins;
 }
@@ -127,9 +125,10 @@ void code_flagged(Search& search, GateSelection& selection) {
       if (piece.first_block == 0) selection.orders[piece.head * blocks + block] = of_block.order();
       uint8_t* codes = &selection.codes[idx * search.store.piece_size() + block * piece.slots()];
       for (const FlaggedGate& entry : search.flags[idx].of(block)) {
-        const int64_t row = row_of_slot(search.layout, piece, entry.slot);
         uint8_t& code = codes[entry.slot];
-        code = of_block.code(code, entry.gate, partition.rank[row]);
+        code = of_block.code(code, entry.gate, [&] {
+          return partition.rank[row_of_slot(search.layout, piece, entry.slot)];
+        });
       }
     }
   });

@@ -20,6 +20,15 @@ int64_t choose_piece_blocks(int64_t heads, int64_t row_blocks, int64_t threads) 
 
 }  // namespace
 
+void GateRange::operator+=(const GateRange& other) {
+  finite.lo = std::min(finite.lo, other.finite.lo);
+  finite.hi = std::max(finite.hi, other.finite.hi);
+  finite.sum += other.finite.sum;
+  finite.squares += other.finite.squares;
+  own_sum += other.own_sum;
+  own_count += other.own_count;
+}
+
 GateStore::GateStore(const AttentionTensor& q, const CallLayout& layout, const KeyMeans& means,
                      const RowStatsKernels& kernels, ThreadPool& pool)
     : q_(q),
@@ -47,11 +56,7 @@ GateStore::GateStore(const AttentionTensor& q, const CallLayout& layout, const K
   for (int64_t idx = 0; idx < num_pieces(); ++idx) {
     GateRange* ranges = &ranges_[piece(idx).head * layout.partition_blocks];
     for (int64_t block = 0; block < layout.partition_blocks; ++block) {
-      const GateRange& other = found[idx][block];
-      ranges[block].lo = std::min(ranges[block].lo, other.lo);
-      ranges[block].hi = std::max(ranges[block].hi, other.hi);
-      ranges[block].own_sum += other.own_sum;
-      ranges[block].own_count += other.own_count;
+      ranges[block] += found[idx][block];
     }
   }
 }
@@ -116,7 +121,7 @@ void GateStore::add_ranges(const GatePiece& piece, const float* gate, const floa
                            std::vector<GateRange>& ranges) const {
   ranges.resize(layout_.partition_blocks);
   for (int64_t c = 0; c < layout_.partition_blocks; ++c) {
-    kernels_.finite_range(gate + c * piece.slots(), piece.slots(), &ranges[c].lo, &ranges[c].hi);
+    kernels_.finite_range(gate + c * piece.slots(), piece.slots(), &ranges[c].finite);
   }
   for (int64_t b = 0; b < piece.num_blocks; ++b) {
     const RowBlock& rows = layout_.rows.blocks[piece.first_block + b];
@@ -125,8 +130,8 @@ void GateStore::add_ranges(const GatePiece& piece, const float* gate, const floa
       const float* of_rows = own + (b * num_partitions_ + p) * kRowLanes;
       for (int32_t lane = 0; lane < rows.count; ++lane) {
         GateRange& range = ranges[partition.first_block + partition.self[rows.first + lane]];
-        range.lo = std::min(range.lo, of_rows[lane]);
-        range.hi = std::max(range.hi, of_rows[lane]);
+        range.finite.lo = std::min(range.finite.lo, of_rows[lane]);
+        range.finite.hi = std::max(range.finite.hi, of_rows[lane]);
         range.own_sum += of_rows[lane];
         ++range.own_count;
       }

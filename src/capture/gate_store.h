@@ -19,10 +19,11 @@
 namespace sparsescope {
 
 struct GateRange {
-  float lo = std::numeric_limits<float>::infinity();
-  float hi = -std::numeric_limits<float>::infinity();
+  FiniteRange finite;    // lo and hi of all gates, sums of those of the other blocks
   double own_sum = 0.0;  // of the gates of queries in the block itself
   int64_t own_count = 0;
+
+  void operator+=(const GateRange& other);
 };
 
 struct GatePiece {

@@ -2,14 +2,24 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 namespace sparsescope {
 
-GateBins make_gate_bins(float lo, float hi) {
-  GateBins bins{.lo = lo, .hi = hi, .num_bins = kGateBins};
-  if (hi > lo) bins.scale = static_cast<float>(kGateBins) / (hi - lo);
-  const float largest = std::max(std::abs(lo), std::abs(hi));
+GateBins make_gate_bins(const FiniteRange& range, int64_t entries) {
+  constexpr double kDeviations = 2.75;  // most cuts lie nearer to the mean
+  const double count = std::max<double>(1.0, static_cast<double>(entries));
+  const double mean = range.sum / count;
+  const double deviation = std::sqrt(std::max(0.0, range.squares / count - mean * mean));
+  const double first = std::max<double>(range.lo, mean - kDeviations * deviation);
+  const double end = std::min<double>(range.hi, mean + kDeviations * deviation);
+  GateBins bins{.first = static_cast<float>(first), .hi = range.hi, .num_bins = kGateBins};
+  if (end > first) {
+    const double scale = kGateBins / (end - first);
+    bins.scale = static_cast<float>(std::min<double>(scale, std::numeric_limits<float>::max()));
+  }
   // A power of two, so that gates of few bits stay exact.
+  const float largest = std::max(std::abs(range.lo), std::abs(range.hi));
   if (largest > 0.0f) bins.unit = std::ldexp(1.0f, 29 - std::ilogb(largest));
   return bins;
 }

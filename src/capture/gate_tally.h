@@ -11,12 +11,13 @@ namespace sparsescope {
 
 inline constexpr int32_t kGateBins = 1024;
 
-// Bins over the gates of one partition; see GateBins.
-GateBins make_gate_bins(float lo, float hi);
+// Bins for the gates of one partition, of which entries lie in other blocks: narrow where the cuts
+// are, the ends of the range left to the last bins.
+GateBins make_gate_bins(const FiniteRange& range, int64_t entries);
 
 // The bin of a gate of some other block, with the roundings of the kernels.
 inline int32_t bin_of_gate(float gate, const GateBins& bins) {
-  const float at = (gate - bins.lo) * bins.scale;
+  const float at = (gate - bins.first) * bins.scale;
   const auto last = static_cast<float>(kGateBins - 1);
   return static_cast<int32_t>(at > 0.0f ? (at < last ? at : last) : 0.0f);
 }

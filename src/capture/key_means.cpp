@@ -7,16 +7,12 @@ namespace {
 
 // sums [cells, D] of one head's video keys
 void sum_cells(const AttentionTensor& k, int64_t head, const CallLayout& layout,
-               std::vector<double>& sums) {
-  const int64_t D = k.head_dim;
-  std::vector<float> row(D);
+               const RowStatsKernels& kernels, std::vector<double>& sums) {
+  RowPointers rows;
   for (int32_t c = 0; c < layout.cells.num_video_cells; ++c) {
     const KeyCell& cell = layout.cells.cells[c];
-    double* sum = &sums[c * D];
-    for (int32_t i = 0; i < cell.count; ++i) {
-      load_row(k, 0, head, layout.cells.order[cell.first + i], row.data());
-      for (int64_t d = 0; d < D; ++d) sum[d] += row[d];
-    }
+    kernels.add_rows(rows.load(k, 0, head, &layout.cells.order[cell.first], cell.count), cell.count,
+                     k.head_dim, &sums[c * k.head_dim]);
   }
 }
 
@@ -25,16 +21,21 @@ void mean_of_cells(const std::vector<double>& sums, const std::vector<int32_t>& 
                    const std::vector<float>& size, int64_t D, float* means) {
   std::vector<double> totals(size.size() * D);
   for (size_t cell = 0; cell < target.size(); ++cell) {
-    for (int64_t d = 0; d < D; ++d) totals[target[cell] * D + d] += sums[cell * D + d];
+    double* total = &totals[target[cell] * D];
+    const double* sum = &sums[cell * D];
+    for (int64_t d = 0; d < D; ++d) total[d] += sum[d];
   }
-  for (size_t i = 0; i < totals.size(); ++i) {
-    means[i] = static_cast<float>(totals[i] / size[i / D]);
+  for (size_t i = 0; i < size.size(); ++i) {
+    for (int64_t d = 0; d < D; ++d) {
+      means[i * D + d] = static_cast<float>(totals[i * D + d] / size[i]);
+    }
   }
 }
 
 }  // namespace
 
-KeyMeans compute_key_means(const AttentionTensor& k, const CallLayout& layout, ThreadPool& pool) {
+KeyMeans compute_key_means(const AttentionTensor& k, const CallLayout& layout,
+                           const RowStatsKernels& kernels, ThreadPool& pool) {
   const int64_t D = k.head_dim;
   KeyMeans means{
       .head_dim = D, .num_tiles = layout.num_tiles, .partition_blocks = layout.partition_blocks};
@@ -42,7 +43,7 @@ KeyMeans compute_key_means(const AttentionTensor& k, const CallLayout& layout, T
   means.blocks.resize(k.heads * layout.partition_blocks * D);
   pool.parallel_for(k.heads, [&](int64_t head, int) {
     std::vector<double> sums(layout.cells.num_video_cells * D);
-    sum_cells(k, head, layout, sums);
+    sum_cells(k, head, layout, kernels, sums);
     mean_of_cells(sums, layout.tile_of_cell, layout.tile_size, D,
                   &means.tiles[head * layout.num_tiles * D]);
     for (size_t p = 0; p < layout.partitions.size(); ++p) {

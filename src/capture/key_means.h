@@ -7,6 +7,7 @@
 #include "capture/call_layout.h"
 #include "core/tensor_view.h"
 #include "core/thread_pool.h"
+#include "kernels/row_stats.h"
 
 namespace sparsescope {
 
@@ -24,6 +25,7 @@ struct KeyMeans {
 };
 
 // Of batch entry 0. Sums run in fp64.
-KeyMeans compute_key_means(const AttentionTensor& k, const CallLayout& layout, ThreadPool& pool);
+KeyMeans compute_key_means(const AttentionTensor& k, const CallLayout& layout,
+                           const RowStatsKernels& kernels, ThreadPool& pool);
 
 }  // namespace sparsescope

@@ -5,8 +5,8 @@
 namespace sparsescope {
 
 void PoolSearch::add_range(const GateRange& range) {
-  range_.lo = std::min<double>(range_.lo, range.lo);
-  range_.hi = std::max<double>(range_.hi, range.hi);
+  range_.lo = std::min<double>(range_.lo, range.finite.lo);
+  range_.hi = std::max<double>(range_.hi, range.finite.hi);
   own_sum_ += range.own_sum;
   own_count_ += static_cast<double>(range.own_count);
 }
@@ -30,6 +30,7 @@ void PoolSearch::locate(const GateBins& bins, const BinSums& sums) {
 
   // needed_ ascends with tau, so that one walk finds all.
   bin_.fill(-1);
+  cut_bins_.reserve(kNumTaus);
   sum = count = 0;
   double before = 0.0;
   int64_t tau = 0;

@@ -65,7 +65,7 @@ struct ProfilingHook::State {
     if (options.keep_map && options.keep_map(call.site)) {
       result.map.resize(call.q.heads * wanted.num_tiles * wanted.num_tiles);
     }
-    const KeyMeans means = compute_key_means(call.k, wanted, pool);
+    const KeyMeans means = compute_key_means(call.k, wanted, kernels, pool);
     const auto cuts = wanted.partitions.empty()
                           ? GateSelection{}
                           : find_gate_cuts(call.q, wanted, means, kernels, pool);

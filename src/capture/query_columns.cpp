@@ -1,8 +1,5 @@
 #include "capture/query_columns.h"
 
-#include <array>
-#include <vector>
-
 #include "core/error.h"
 #include "core/row_groups.h"
 
@@ -45,23 +42,28 @@ void load_row(const AttentionTensor& tensor, int64_t batch, int64_t head, int64_
   visit_row(tensor, batch, head, token, [&](int64_t d, float value) { out[d] = value; });
 }
 
-void load_columns(const AttentionTensor& tensor, int64_t batch, int64_t head, const int32_t* tokens,
-                  int64_t count, const RowStatsKernels& kernels, float* columns) {
-  std::array<const float*, kRowLanes> rows{};
-  std::vector<float> converted;
+const float* const* RowPointers::load(const AttentionTensor& tensor, int64_t batch, int64_t head,
+                                      const int32_t* tokens, int64_t count) {
+  rows_.resize(count);
   if (tensor.dtype == Dtype::kF32) {
     const auto* data = static_cast<const float*>(tensor.data) + batch * tensor.stride_batch +
                        head * tensor.stride_head;
-    for (int64_t i = 0; i < count; ++i) rows[i] = data + tokens[i] * tensor.stride_token;
+    for (int64_t i = 0; i < count; ++i) rows_[i] = data + tokens[i] * tensor.stride_token;
   } else {
-    converted.resize(count * tensor.head_dim);
+    converted_.resize(count * tensor.head_dim);
     for (int64_t i = 0; i < count; ++i) {
-      float* row = &converted[i * tensor.head_dim];
+      float* row = &converted_[i * tensor.head_dim];
       load_row(tensor, batch, head, tokens[i], row);
-      rows[i] = row;
+      rows_[i] = row;
     }
   }
-  kernels.transpose(rows.data(), count, tensor.head_dim, columns);
+  return rows_.data();
+}
+
+void load_columns(const AttentionTensor& tensor, int64_t batch, int64_t head, const int32_t* tokens,
+                  int64_t count, const RowStatsKernels& kernels, float* columns) {
+  RowPointers rows;
+  kernels.transpose(rows.load(tensor, batch, head, tokens, count), count, tensor.head_dim, columns);
 }
 
 }  // namespace sparsescope

@@ -30,9 +30,4 @@ inline void copy_padded(const float* data, int64_t rows, float filler, std::vect
   std::fill(out.begin() + rows * kRowLanes, out.end(), filler);
 }
 
-// index [rows, 64] = row
-inline void fill_row_indices(std::vector<int32_t>& index) {
-  for (size_t i = 0; i < index.size(); ++i) index[i] = static_cast<int32_t>(i / kRowLanes);
-}
-
 }  // namespace sparsescope

@@ -84,9 +84,8 @@ void TileBatch::add_coverages() {
   kernels_.sort_columns(sorted_.data(), sort_rows(num_tiles_));
   add_to(sorted_.data(), sums_->coverage_tile);
 
-  copy_padded(scores_.data(), num_tiles_, -std::numeric_limits<float>::infinity(), sorted_);
-  fill_row_indices(index_);
-  kernels_.sort_columns_indexed(sorted_.data(), index_.data(), sort_rows(num_tiles_));
+  kernels_.rank_columns(scores_.data(), kRowLanes, num_tiles_, sort_rows(num_tiles_),
+                        sorted_.data(), index_.data());
   kernels_.gather(mass_.data(), index_.data(), num_tiles_, ranked_mass_.data());
   add_to(ranked_mass_.data(), sums_->coverage_pooled);
 

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <bit>
-#include <limits>
 #include <numeric>
 
 #include "capture/vmoba_rule.h"
@@ -81,15 +80,8 @@ void VmobaReducer::rank_blocks(const GateRows& gates, int64_t p) {
   const PartitionLayout& partition = layout_.partitions[p];
   const int64_t padded = power_of_two(partition.blocks);
   const float* gate = gates.gate + partition.first_block * gates.stride;
-  for (int64_t c = 0; c < partition.blocks; ++c) {
-    std::copy_n(gate + c * gates.stride, kRowLanes, &ranked_gate_[c * kRowLanes]);
-  }
-  std::fill(ranked_gate_.begin() + partition.blocks * kRowLanes,
-            ranked_gate_.begin() + padded * kRowLanes, -std::numeric_limits<float>::infinity());
-  for (int64_t r = 0; r < padded; ++r) {
-    std::fill_n(&index_[r * kRowLanes], kRowLanes, static_cast<int32_t>(r));
-  }
-  kernels_.sort_columns_indexed(ranked_gate_.data(), index_.data(), padded);
+  kernels_.rank_columns(gate, gates.stride, partition.blocks, padded, ranked_gate_.data(),
+                        index_.data());
   kernels_.tau_codes({.rows = partition.blocks,
                       .gate = ranked_gate_.data(),
                       .own = gates.own + p * kRowLanes,

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <limits>
 #include <string>
@@ -129,7 +130,7 @@ TEST_P(RowStats, EqualGatesAreKeptByEveryTau) {
 
 TEST_P(RowStats, GateBinsByHand) {
   // Four bins of width 2 over [-2, 6], fixed-point steps of a quarter.
-  const GateBins bins{.lo = -2.0f, .hi = 6.0f, .scale = 0.5f, .unit = 4.0f, .num_bins = 4};
+  const GateBins bins{.first = -2.0f, .scale = 0.5f, .hi = 6.0f, .unit = 4.0f, .num_bins = 4};
   std::vector<float> gate(kL, kInf);
   gate[0] = -2.0f;
   gate[1] = -0.25f;
@@ -165,17 +166,19 @@ TEST_P(RowStats, GateBinsByHand) {
 TEST_P(RowStats, FiniteRangeLeavesOutInfinity) {
   for (const int64_t count : {1, 15, 64, 83}) {
     auto gate = normals(count, 600 + count);
-    float lo = kInf, hi = -kInf, expected_lo = kInf, expected_hi = -kInf;
+    FiniteRange found, expected;
     if (count > 2) gate[2] = gate[count - 1] = kInf;
-    kernels().finite_range(gate.data(), count, &lo, &hi);
-    reference().finite_range(gate.data(), count, &expected_lo, &expected_hi);
-    EXPECT_EQ(lo, expected_lo);
-    EXPECT_EQ(hi, expected_hi);
-    EXPECT_LT(hi, kInf);
+    kernels().finite_range(gate.data(), count, &found);
+    reference().finite_range(gate.data(), count, &expected);
+    EXPECT_EQ(found.lo, expected.lo);
+    EXPECT_EQ(found.hi, expected.hi);
+    EXPECT_LT(found.hi, kInf);
+    EXPECT_NEAR(found.sum, expected.sum, 1e-4);
+    EXPECT_NEAR(found.squares, expected.squares, 1e-4);
   }
 }
 
-TEST_P(RowStats, TransposesRows) {
+TEST_P(RowStats, TransposesAndAddsRows) {
   for (const int64_t depth : {1, 8, 16, 77}) {
     for (const int64_t rows : {1, 5, 16, 63, 64}) {
       const auto data = normals(rows * depth, 700 + depth);
@@ -186,6 +189,10 @@ TEST_P(RowStats, TransposesRows) {
       reference().transpose(row.data(), rows, depth, expected.data());
       EXPECT_EQ(found, expected);
       EXPECT_EQ(found[rows - 1], data[(rows - 1) * depth]);
+      std::vector<double> sums(depth, 0.5), expected_sums(depth, 0.5);
+      kernels().add_rows(row.data(), rows, depth, sums.data());
+      reference().add_rows(row.data(), rows, depth, expected_sums.data());
+      EXPECT_EQ(sums, expected_sums);
     }
   }
 }
@@ -204,27 +211,30 @@ TEST_P(RowStats, SortsEveryColumn) {
   }
 }
 
-TEST_P(RowStats, IndexedSortBreaksTiesByIndex) {
-  for (const int64_t rows : {1, 2, 4, 8, 16, 32, 64, 128, 256, 512}) {
-    auto key = tied(rows, 7 + rows);
-    const auto original = key;
-    std::vector<int32_t> index(rows * kL);
-    for (int64_t i = 0; i < rows * kL; ++i) index[i] = static_cast<int32_t>(i / kL);
-    kernels().sort_columns_indexed(key.data(), index.data(), rows);
+TEST_P(RowStats, RanksBreakTiesByRow) {
+  for (const int64_t rows : {1, 2, 3, 4, 7, 8, 16, 23, 64, 128, 256, 500}) {
+    const auto padded = static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(rows)));
+    const int64_t stride = kL + 16;
+    std::vector<float> original = tied(rows * stride / kL + 1, 7 + rows);
+    std::vector<float> key(padded * kL);
+    std::vector<int32_t> index(padded * kL);
+    kernels().rank_columns(original.data(), stride, rows, padded, key.data(), index.data());
     for (int64_t lane = 0; lane < kL; ++lane) {
       std::vector<int32_t> expected(rows);
       for (int64_t r = 0; r < rows; ++r) expected[r] = static_cast<int32_t>(r);
       std::stable_sort(expected.begin(), expected.end(), [&](int32_t a, int32_t b) {
-        return original[a * kL + lane] > original[b * kL + lane];
+        return original[a * stride + lane] > original[b * stride + lane];
       });
       for (int64_t r = 0; r < rows; ++r) {
         ASSERT_EQ(index[r * kL + lane], expected[r]) << rows;
-        ASSERT_EQ(key[r * kL + lane], original[expected[r] * kL + lane]) << rows;
+        ASSERT_EQ(key[r * kL + lane], original[expected[r] * stride + lane]) << rows;
       }
+      for (int64_t r = rows; r < padded; ++r) ASSERT_EQ(key[r * kL + lane], -kInf) << rows;
     }
-    std::vector<float> gathered(rows * kL);
-    kernels().gather(original.data(), index.data(), rows, gathered.data());
-    EXPECT_EQ(gathered, key);
+    std::vector<float> gathered(rows * kL), packed(rows * kL);
+    for (int64_t i = 0; i < rows * kL; ++i) packed[i] = original[i / kL * stride + i % kL];
+    kernels().gather(packed.data(), index.data(), rows, gathered.data());
+    EXPECT_TRUE(std::equal(gathered.begin(), gathered.end(), key.begin()));
   }
 }
 

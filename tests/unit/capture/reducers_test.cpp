@@ -103,7 +103,7 @@ TEST(RowGroupReducer, MergedHalvesAreTheWhole) {
   const AttentionCall attention = naive::attention_call(call, out);
   const CallLayout layout = make_call_layout({call.grid, 1, 0}, call.tile, partitions, 0, 0);
   const RowStatsKernels& kernels = row_stats_kernels(Impl::kReference);
-  const KeyMeans means = compute_key_means(attention.k, layout, pool);
+  const KeyMeans means = compute_key_means(attention.k, layout, kernels, pool);
   const auto cuts = find_gate_cuts(attention.q, layout, means, kernels, pool);
   const ReductionContext context{layout, attention.q, attention.scale, means, cuts, kernels};
   std::vector<RowGroupReducer> halves(2, RowGroupReducer(context));
