@@ -6,7 +6,7 @@
 #include "core/atomic_file.h"
 #include "core/error.h"
 #include "core/sha256.h"
-#include "stats/sampling_request.h"
+#include "validate/plan_sampling.h"
 #include "validate/validate.h"
 
 namespace sparsescope {
@@ -26,16 +26,11 @@ Dtype compute_dtype(const std::string& name) {
   return name == "fp16" ? Dtype::kF16 : Dtype::kF32;
 }
 
-// Where the user leaves steps and size open, the plan's are taken.
-SamplingRequest sampling_request(const CommandContext& context, const ValidateArguments& arguments,
-                                 const Plan& plan) {
+SamplingRequest sampling_request(const CommandContext& context,
+                                 const ValidateArguments& arguments) {
   SamplingRequest request = arguments.sampling;
   if (!arguments.video.empty()) request.video = parse_triple(arguments.video, "--video");
   if (!arguments.grid.empty()) request.grid = parse_triple(arguments.grid, "--grid");
-  if (request.video.empty() && request.grid.empty() && request.latents.empty()) {
-    request.grid = {plan.grid.t, plan.grid.h, plan.grid.w};
-  }
-  if (!request.steps) request.steps = plan.num_steps;
   request.seed = context.common.seed;
   request.load.threads = context.threads();
   request.load.compute = compute_dtype(context.common.dtype);
@@ -69,8 +64,14 @@ void run(CommandContext& context, const ValidateArguments& arguments) {
   const std::vector<Requirement> requirements = parse_requirements(arguments.require);
   check_writable_output(arguments.out, arguments.force);
   const Plan plan = read_plan(arguments.plan);
-  const LoadedSampling loaded = load_sampling(sampling_request(context, arguments, plan));
+  const RunMonitor monitor = context.monitor();
+  const LoadedSampling loaded =
+      load_sampling(sampled_like_profile(sampling_request(context, arguments), plan, monitor));
   for (const std::string& warning : loaded.model->info().warnings) context.warn(warning);
+  for (const std::string& prompt : seen_prompts(plan, loaded.prompts)) {
+    context.warn(fmt::format(
+        "the plan was made from the prompt \"{}\"; only unseen prompts can judge it", prompt));
+  }
 
   ThreadPool pool(context.threads());
   const ValidationRequest request{.folder = loaded.folder,
@@ -83,7 +84,7 @@ void run(CommandContext& context, const ValidateArguments& arguments) {
                                   .requirements = requirements,
                                   .impl = default_cpu_impl(),
                                   .pool = pool};
-  const ValidationReport report = run_validation(request, context.monitor());
+  const ValidationReport report = run_validation(request, monitor);
   write_report(arguments.out, report, arguments.force);
   print_report(context, arguments, report);
   if (!report.holds()) context.exit_code = kMissedRequirement;
@@ -100,10 +101,9 @@ void add_sampling_options(CLI::App& command, ValidateArguments& arguments) {
   command.add_option("--grid", arguments.grid, "T,H,W in tokens (the plan's)");
   command.add_option("--steps", sampling.steps, "Denoising steps (the plan's)");
   command.add_option("--guidance", sampling.guidance,
-                     "Classifier-free guidance; 1 runs the conditional branch alone (5)");
-  command.add_option("--shift", sampling.shift, "Shift of the noise grid (the checkpoint's own)");
-  command.add_option("--scheduler", sampling.scheduler,
-                     "flow-euler or unipc (the checkpoint's own)");
+                     "Classifier-free guidance; 1 runs the conditional branch alone (the plan's)");
+  command.add_option("--shift", sampling.shift, "Shift of the noise grid (the plan's)");
+  command.add_option("--scheduler", sampling.scheduler, "flow-euler or unipc (the plan's)");
   command.add_option("--latents", sampling.latents, "Safetensors with the initial noise, latents");
   command
       .add_option("--max-memory", sampling.load.max_memory,

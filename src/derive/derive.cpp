@@ -5,6 +5,7 @@
 #include "derive/dense_choice.h"
 #include "derive/expectation.h"
 #include "derive/method_curves.h"
+#include "derive/plan_evidence.h"
 #include "derive/rules.h"
 
 namespace sparsescope {
@@ -56,6 +57,7 @@ Json make_evidence(const Profile& profile, const DeriveOptions& options, const M
   int64_t recorded = 0;
   for (const uint8_t flag : profile.recorded) recorded += flag;
   Json evidence = options.source;
+  write_profile_evidence(evidence, profile_evidence(profile));
   evidence["measured_on"] = {{"prompts", profile.prompts},
                              {"branches", profile.branches},
                              {"steps", profile.steps},

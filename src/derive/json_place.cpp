@@ -96,6 +96,18 @@ double JsonPlace::number(double low, double high) const {
   return value_->get<double>();
 }
 
+uint64_t JsonPlace::seed() const {
+  const bool fits =
+      value_->is_number_unsigned() || (value_->is_number_integer() && value_->get<int64_t>() >= 0);
+  if (!fits) fail_expected("a whole number from 0 to 2^64 - 1");
+  return value_->get<uint64_t>();
+}
+
+std::array<int64_t, 3> JsonPlace::triple(int64_t low, int64_t high) const {
+  const std::vector<JsonPlace> axes = items(3);
+  return {axes[0].integer(low, high), axes[1].integer(low, high), axes[2].integer(low, high)};
+}
+
 void JsonPlace::check_keys(std::initializer_list<std::string_view> required,
                            std::initializer_list<std::string_view> optional) const {
   for (const std::string_view key : required) at(key);

@@ -3,6 +3,8 @@
 // ...".
 #pragma once
 
+#include <array>
+#include <cstdint>
 #include <initializer_list>
 #include <optional>
 #include <string>
@@ -27,6 +29,8 @@ class JsonPlace {
   bool boolean() const;
   int64_t integer(int64_t low, int64_t high) const;
   double number(double low, double high) const;
+  uint64_t seed() const;  // any whole number of 64 bits without sign
+  std::array<int64_t, 3> triple(int64_t low, int64_t high) const;  // axes t, h, w
   bool is_null() const { return value_->is_null(); }
   bool is_array() const { return value_->is_array(); }
   // An object with all of required and nothing besides required and optional.

@@ -16,6 +16,8 @@ namespace sparsescope {
 
 enum class Method { kDense, kBsa, kVsa, kVmoba };
 
+inline constexpr int64_t kMaxExtent = int64_t{1} << 20;  // of layers, heads, steps and grid axes
+
 // First and last, both included.
 struct IndexRange {
   int64_t first = 0;
@@ -75,7 +77,7 @@ struct Plan {
   std::vector<int64_t> dense_steps, dense_layers;
   std::vector<PlanRule> rules;
   std::optional<Expected> expected_density, expected_recall, expected_error;
-  Json evidence;
+  Json evidence;  // see plan_evidence.h
 
   // The parameters in force, or nullptr where the site is dense.
   const PlanRule* rule_for(int64_t step, int64_t layer, int64_t head) const;

@@ -1,19 +1,16 @@
 // Version 1 of the plan file, written and read strictly: unknown keys, wrong types and values that
 // do not fit the model or the grid are errors. The same rules stand in
 // data/schema/plan.schema.json.
-#include <algorithm>
-#include <array>
-
 #include "core/error.h"
 #include "derive/json_place.h"
 #include "derive/plan.h"
+#include "derive/plan_evidence.h"
 
 namespace sparsescope {
 namespace {
 
 constexpr std::string_view kFormat = "sparsescope-plan";
 constexpr int64_t kVersion = 1;
-constexpr int64_t kMaxExtent = int64_t{1} << 20;  // of layers, heads, steps and grid axes
 
 // --- writing ---
 
@@ -57,12 +54,6 @@ void write_expected(Json& json, const char* name, const std::optional<Expected>&
 }
 
 // --- reading ---
-
-std::array<int64_t, 3> read_triple(const JsonPlace& place, int64_t low) {
-  const std::vector<JsonPlace> items = place.items(3);
-  return {items[0].integer(low, kMaxExtent), items[1].integer(low, kMaxExtent),
-          items[2].integer(low, kMaxExtent)};
-}
 
 Plan::Model read_model(const JsonPlace& place) {
   place.check_keys({"family", "layers", "heads", "head_dim", "checkpoint_hash"});
@@ -108,7 +99,7 @@ VsaParams read_vsa(const JsonPlace& rule, const Plan& plan) {
 
 TileShape read_window(const JsonPlace& place, const TileShape& tile) {
   if (place.value() == "none") return {0, 0, 0};
-  const auto [t, h, w] = read_triple(place, 1);
+  const auto [t, h, w] = place.triple(1, kMaxExtent);
   if (t > tile.t || h > tile.h || w > tile.w) {
     place.fail_expected(fmt::format("\"none\" or extents within the tile {}", to_string(tile)));
   }
@@ -239,9 +230,9 @@ Plan plan_from_json(const Json& json, const std::string& what) {
   Plan plan;
   plan.model = read_model(root.at("model"));
   plan.num_steps = root.at("steps").integer(1, kMaxExtent);
-  const auto [grid_t, grid_h, grid_w] = read_triple(root.at("grid"), 1);
+  const auto [grid_t, grid_h, grid_w] = root.at("grid").triple(1, kMaxExtent);
   plan.grid = {grid_t, grid_h, grid_w};
-  const auto [tile_t, tile_h, tile_w] = read_triple(root.at("tile"), 1);
+  const auto [tile_t, tile_h, tile_w] = root.at("tile").triple(1, kMaxExtent);
   plan.tile = {tile_t, tile_h, tile_w};
   plan.method = read_method(root.at("method"));
   const JsonPlace dense = root.at("dense");
@@ -256,7 +247,7 @@ Plan plan_from_json(const Json& json, const std::string& what) {
   plan.expected_density = read_expected(expected, "density", 1.0);
   plan.expected_recall = read_expected(expected, "recall", 1.0);
   plan.expected_error = read_expected(expected, "error", 1e300);
-  if (!root.at("evidence").value().is_object()) root.at("evidence").fail_expected("an object");
+  read_profile_evidence(root.at("evidence"));  // anything else may stand beside it
   plan.evidence = root.at("evidence").value();
   return plan;
 }

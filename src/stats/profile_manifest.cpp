@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <span>
+
 #include "core/sha256.h"
 
 namespace sparsescope {
@@ -10,7 +12,7 @@ namespace {
 Json triple(const TokenGrid& grid) { return {grid.t, grid.h, grid.w}; }
 Json triple(const TileShape& tile) { return {tile.t, tile.h, tile.w}; }
 
-std::string hash_of(const std::vector<HostTensor>& tensors) {
+std::string hash_of(std::span<const HostTensor> tensors) {
   Sha256 hash;
   for (const HostTensor& tensor : tensors) {
     const std::string shape = shape_to_string(tensor.shape);
@@ -27,6 +29,13 @@ std::string path_tail(const std::filesystem::path& path) {
   const std::filesystem::path last = clean.has_filename() ? clean : clean.parent_path();
   const std::filesystem::path above = last.parent_path().filename();
   return above.empty() ? last.filename().string() : (above / last.filename()).string();
+}
+
+std::vector<std::string> prompt_hashes(const PromptSet& prompts) {
+  std::vector<std::string> hashes;
+  for (const HostTensor& embedding : prompts.conditional)
+    hashes.push_back(hash_of({&embedding, 1}));
+  return hashes;
 }
 
 Json build_manifest(Impl impl, int threads) {
@@ -69,8 +78,8 @@ Json trajectory_settings(const TrajectoryRun& run, const Denoiser& denoiser) {
   settings["head_dim"] = info.head_dim;
   settings["config"] = run.folder->config.value_or(Json());
   settings["prompts"] = run.prompts->names;
-  settings["prompts_hash"] = hash_of(run.prompts->conditional) +
-                             (denoiser.guided() ? hash_of(run.prompts->unconditional) : "");
+  settings["prompt_hashes"] = prompt_hashes(*run.prompts);
+  settings["unconditional_hash"] = denoiser.guided() ? hash_of(run.prompts->unconditional) : "";
   settings["scheduler"] = scheduler.name();
   settings["shift"] = scheduler.shift();
   settings["timesteps"] = scheduler.timesteps();

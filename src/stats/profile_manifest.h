@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "stats/profile_runner.h"
 
@@ -14,6 +15,8 @@ Json build_manifest(Impl impl, int threads);
 Json record_manifest(const RecordOptions& record, const TokenGrid& grid);
 // Everything that decides the numbers of a run over trajectories.
 Json trajectory_settings(const TrajectoryRun& run, const Denoiser& denoiser);
+// SHA-256 of each prompt's conditional embedding: the same prompt is found again under any name.
+std::vector<std::string> prompt_hashes(const PromptSet& prompts);
 // The last two components of a path: enough to recognise it, nothing about the machine.
 std::string path_tail(const std::filesystem::path& path);
 

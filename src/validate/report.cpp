@@ -169,6 +169,7 @@ Json report_to_json(const ValidationReport& report) {
                {"plan", report.plan_hash},
                {"checkpoint", report.checkpoint_hash},
                {"prompts", report.prompts}};
+  if (report.sampling) json["sampling"] = sampling_record_to_json(*report.sampling);
   json["summary"] = summary_to_json(report);
   json["sites"] = Json::array();
   for (const SiteResult& site : report.sites) json["sites"].push_back(site_to_json(site));
@@ -183,7 +184,8 @@ ValidationReport report_from_json(const Json& json, const std::string& what) {
   SPARSESCOPE_CHECK(ErrorKind::kUnsupported, version == kVersion,
                     "{}: report version {} is not supported here (version {} is)", what, version,
                     kVersion);
-  root.check_keys({"format", "version", "plan", "checkpoint", "prompts", "summary", "sites"});
+  root.check_keys({"format", "version", "plan", "checkpoint", "prompts", "summary", "sites"},
+                  {"sampling"});
   ValidationReport report;
   report.plan_hash = root.at("plan").text();
   report.checkpoint_hash = root.at("checkpoint").text();
@@ -191,6 +193,9 @@ ValidationReport report_from_json(const Json& json, const std::string& what) {
     report.prompts.push_back(prompt.text());
   }
   if (report.prompts.empty()) root.at("prompts").fail_expected("at least one prompt");
+  if (const std::optional<JsonPlace> sampling = root.find("sampling")) {
+    report.sampling = read_sampling_record(*sampling);
+  }
   for (const JsonPlace& site : root.at("sites").items()) {
     report.sites.push_back(read_site(site, static_cast<int64_t>(report.prompts.size())));
   }

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "core/json_io.h"
+#include "derive/sampling_record.h"
 #include "validate/requirements.h"
 
 namespace sparsescope {
@@ -36,6 +37,7 @@ struct RequirementResult {
 struct ValidationReport {
   std::string plan_hash, checkpoint_hash;
   std::vector<std::string> prompts;
+  std::optional<SamplingRecord> sampling;  // of both trajectories
   std::vector<SiteResult> sites;
   std::map<std::string, SummaryValue> summary;  // by summary_names(); pixels only with a codec
   std::vector<RequirementResult> requirements;

@@ -64,6 +64,15 @@ void check_options(const ValidationRequest& request, const Denoiser& denoiser) {
   }
 }
 
+SamplingRecord sampling_record(const SamplingOptions& sampling, const Denoiser& denoiser) {
+  return {.steps = sampling.steps,
+          .guidance = denoiser.guided() ? sampling.guidance : 1.0,
+          .scheduler = denoiser.scheduler().name(),
+          .shift = denoiser.scheduler().shift(),
+          .seed = sampling.seed,
+          .grid = denoiser.token_grid()};
+}
+
 // Units of progress: the steps of both trajectories of every prompt.
 class Progress {
  public:
@@ -171,6 +180,7 @@ ValidationReport run_validation(const ValidationRequest& request, const RunMonit
   report.plan_hash = request.plan_hash;
   report.checkpoint_hash = request.model.info().checkpoint_hash;
   report.prompts = request.prompts.names;
+  report.sampling = sampling_record(request.sampling, denoiser);
   for (const PromptOutcome& outcome : outcomes) {
     report.sites.insert(report.sites.end(), outcome.sites.begin(), outcome.sites.end());
   }

@@ -78,6 +78,36 @@ TEST(Flow, FromTheCheckpointToTheReport) {
   }
 }
 
+// Not the model's defaults: a run that falls back to those is told apart.
+const Arguments kUnusualSampling = {"--guidance", "2.5",         "--shift",
+                                    "4",          "--scheduler", "flow-euler"};
+
+TEST(Flow, APlanIsJudgedOnTheTrajectoryItWasMeasuredOn) {
+  const TempDir folder;
+  const fs::path prompts = write_prompts(folder);
+  const fs::path profile = folder / "run.h5", plan = folder / "plan.json",
+                 report = folder / "report.json";
+  run_json(profile_arguments(prompts, profile, "1") + kUnusualSampling);
+  run_json({"derive", profile.string(), "--method", "vsa", "--target", "recall=0.8", "--out",
+            plan.string()});
+  const auto evidence = nlohmann::json::parse(read_file(plan)).at("evidence");
+  EXPECT_EQ(evidence.at("prompts")[0], "a yellow diamond moving right on plain");
+  EXPECT_EQ(evidence.at("sampling").at("guidance"), 2.5);
+
+  const Arguments validate = {"validate",    kTinyWan,        "--plan",
+                              plan.string(), "--prompts",     prompts.string(),
+                              "--out",       report.string(), "--force"};
+  const ProgramRun same = run_program(validate);
+  EXPECT_EQ(same.exit_code, 0) << same.err;
+  EXPECT_EQ(nlohmann::json::parse(read_file(report)).at("sampling"), evidence.at("sampling"));
+  EXPECT_EQ(same.err.find("--guidance"), std::string::npos) << same.err;
+  EXPECT_THAT(same.err, HasSubstr("a yellow diamond moving right on plain"));  // seen
+
+  const ProgramRun other = run_program(validate + Arguments{"--guidance", "1"});
+  EXPECT_EQ(nlohmann::json::parse(read_file(report)).at("sampling").at("guidance"), 1.0);
+  EXPECT_THAT(other.err, HasSubstr("--guidance 1: the plan was measured with 2.5"));
+}
+
 TEST(Flow, AMissedRequirementIsExitSixAndTheReportIsWritten) {
   const TempDir folder;
   const fs::path prompts = write_prompts(folder);

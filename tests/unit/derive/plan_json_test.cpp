@@ -6,6 +6,7 @@
 
 #include "core/error.h"
 #include "derive/plan.h"
+#include "support/expect_error.h"
 
 namespace sparsescope {
 namespace {
@@ -86,6 +87,13 @@ TEST(PlanJson, LaterRulesOverride) {
   EXPECT_EQ(plan.rule_for(5, 7, 0), nullptr);  // dense layer
   plan.rules.erase(plan.rules.begin());
   EXPECT_EQ(plan.rule_for(4, 2, 1), nullptr);  // no rule
+}
+
+TEST(PlanJson, EvidenceIsReadWithThePlan) {
+  Json json = plan_to_json(base_plan(Method::kVsa, VsaParams{.top_k = 7}));
+  json["evidence"]["sampling"] = {{"steps", 20}};
+  EXPECT_THAT(testing::error_of(ErrorKind::kData, [&] { plan_from_json(json, "p"); }),
+              HasSubstr("/evidence/sampling"));
 }
 
 struct Rejection {

@@ -93,6 +93,7 @@ ValidationReport sample_report() {
   report.plan_hash = "aa";
   report.checkpoint_hash = "bb";
   report.prompts = {"a ring", "a disc"};
+  report.sampling = SamplingRecord{4, 5.0, "unipc", 3.0, uint64_t{1} << 63, {2, 4, 4}};
   auto outcomes = two_prompts();
   for (PromptOutcome& outcome : outcomes) {
     outcome.pixel = VideoQuality{33, 0.95};
@@ -119,6 +120,7 @@ TEST(Report, RoundTrip) {
   EXPECT_TRUE(json.at("summary").contains("output_rel_l2_low"));
   const ValidationReport read = report_from_json(parse_json(json.dump(), "r"), "r");
   EXPECT_EQ(report_to_json(read), json);
+  EXPECT_EQ(read.sampling, report.sampling);
   ASSERT_EQ(read.sites.size(), 4u);
   EXPECT_EQ(read.sites[3].layer, 1);
   EXPECT_DOUBLE_EQ(read.sites[3].density, 0.6);
@@ -145,6 +147,13 @@ TEST(Report, DamageIsFound) {
       {"/extra", [](Json& j) { j["extra"] = 1; }},
       {"sites", [](Json& j) { j.erase("sites"); }},
       {"/prompts", [](Json& j) { j["prompts"] = Json::array(); }},
+      {"/sampling/guidance", [](Json& j) { j["sampling"]["guidance"] = 0.5; }},
+      {"/sampling/seed", [](Json& j) { j["sampling"]["seed"] = -1; }},
+      {"/sampling/grid",
+       [](Json& j) {
+         j["sampling"]["grid"] = {2, 4};
+       }},
+      {"shift", [](Json& j) { j["sampling"].erase("shift"); }},
       {"/sites/1/prompt", [](Json& j) { j["sites"][1]["prompt"] = 2; }},
       {"/sites/0/branch", [](Json& j) { j["sites"][0]["branch"] = 2; }},
       {"/sites/0/density", [](Json& j) { j["sites"][0]["density"] = 1.5; }},

@@ -86,6 +86,7 @@ TEST(Validate, ADensePlanIsTheDenseModel) {
     EXPECT_EQ(site.rel_l2, 0.0);
     EXPECT_NEAR(site.recall, 1.0, 1e-6);
   }
+  EXPECT_EQ(report.sampling, (SamplingRecord{3, 2.0, "flow-euler", 3.0, 7, kGrid}));
   EXPECT_EQ(report.summary.at("psnr_latent").value, 100.0);
   EXPECT_NEAR(report.summary.at("ssim_latent").value, 1.0, 1e-12);
   EXPECT_EQ(report.summary.at("output_rel_l2").value, 0.0);
@@ -158,6 +159,7 @@ TEST(Validate, AnotherCheckpointOfTheSameShapeIsARemark) {
   const ValidationReport report = run.validate(plan);
   ASSERT_EQ(run.notes.size(), 1u);
   EXPECT_THAT(run.notes[0], HasSubstr("another checkpoint"));
+  EXPECT_EQ(report.sampling->guidance, 1.0);
   EXPECT_EQ(report.sites.size(), 2u * 1 * 3 * 2 * 2);  // the conditional branch alone
 }
 
