@@ -15,20 +15,16 @@ namespace {
 constexpr std::string_view kFormat = "sparsescope-report";
 constexpr int64_t kVersion = 1;
 constexpr double kInfiniteError = 1e300;
+constexpr double kRounding = 1e-6;  // by which sums of rounded shares may pass 1
 constexpr int64_t kMaxIndex = int64_t{1} << 20;
 
 double finite(double value) { return std::min(value, kInfiniteError); }
 
-// What a number of the summary can be.
-struct Range {
-  double low, high;
-};
-
-Range range_of(const std::string& name) {
-  if (name == "density" || name == "recall") return {0.0, 1.0 + 1e-6};
-  if (name == "cosine" || name.starts_with("ssim")) return {-1.0, 1.0 + 1e-9};
-  if (name.starts_with("psnr")) return {-kInfiniteError, 100.0};
-  return {0.0, kInfiniteError};
+// A number of the summary, or a bound of its interval, in the file.
+double read_value(const JsonPlace& place, const std::string& name) {
+  const NaturalRange range = natural_range(name);
+  return place.number(std::max(range.low, -kInfiniteError),
+                      std::min(range.high + kRounding, kInfiniteError));
 }
 
 Json optional_number(const std::optional<double>& value) {
@@ -51,10 +47,7 @@ Json site_to_json(const SiteResult& site) {
 SiteResult read_site(const JsonPlace& place, int64_t num_prompts) {
   place.check_keys({"prompt", "branch", "step", "layer", "head", "density", "recall", "rel_l1",
                     "rel_l2", "cosine"});
-  const auto number = [&](const char* name) {
-    const Range range = range_of(name);
-    return place.at(name).number(range.low, range.high);
-  };
+  const auto number = [&](const char* name) { return read_value(place.at(name), name); };
   SiteResult site;
   site.prompt = place.at("prompt").integer(0, num_prompts - 1);
   site.branch = place.at("branch").integer(0, 1);
@@ -69,9 +62,9 @@ SiteResult read_site(const JsonPlace& place, int64_t num_prompts) {
   return site;
 }
 
-std::optional<double> read_bound(const JsonPlace& place) {
+std::optional<double> read_bound(const JsonPlace& place, const std::string& name) {
   if (place.is_null()) return std::nullopt;
-  return place.number(-kInfiniteError, kInfiniteError);
+  return read_value(place, name);
 }
 
 RequirementResult read_requirement(const JsonPlace& place) {
@@ -105,13 +98,12 @@ void read_summary(const JsonPlace& place, ValidationReport& report) {
       continue;
     }
     SummaryValue& entry = report.summary[name];
-    const Range range = range_of(name);
-    entry.value = value->number(range.low, range.high);
+    entry.value = read_value(*value, name);
     ++known;
     entry.has_interval = place.find(name + "_low").has_value();
     if (!entry.has_interval) continue;
-    entry.low = read_bound(place.at(name + "_low"));
-    entry.high = read_bound(place.at(name + "_high"));
+    entry.low = read_bound(place.at(name + "_low"), name);
+    entry.high = read_bound(place.at(name + "_high"), name);
     known += 2;
   }
   for (const JsonPlace& item : place.at("requirements").items()) {

@@ -3,13 +3,16 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <limits>
 
 #include "core/error.h"
+#include "validate/video_quality.h"
 
 namespace sparsescope {
 namespace {
 
 constexpr std::string_view kBlanks = " \t\n";
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 Requirement parse_requirement(std::string_view text) {
   const size_t sign = text.find_first_of("<>");
@@ -54,6 +57,13 @@ const std::vector<std::string>& summary_names() {
                                               "time_selection_ms",
                                               "speedup"};
   return names;
+}
+
+NaturalRange natural_range(std::string_view name) {
+  if (name == "density" || name == "recall") return {0.0, 1.0};
+  if (name == "cosine" || name.starts_with("ssim")) return {-1.0, 1.0};
+  if (name.starts_with("psnr")) return {-kInfinity, kMaxPsnr};
+  return {0.0, kInfinity};
 }
 
 std::vector<Requirement> parse_requirements(std::string_view text) {

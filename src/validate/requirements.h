@@ -22,6 +22,13 @@ struct Requirement {
 // The numbers of a summary that can be asked for, in the order of the report.
 const std::vector<std::string>& summary_names();
 
+// What such a number can be: shares within [0, 1], similarities within [-1, 1], PSNR at most
+// kMaxPsnr, errors and times not negative. Infinite where there is no bound.
+struct NaturalRange {
+  double low, high;
+};
+NaturalRange natural_range(std::string_view name);
+
 // Blank-separated NAME>=NUMBER or NAME<=NUMBER; psnr and ssim mean psnr_latent and ssim_latent.
 // Error(kUsage) lists the names.
 std::vector<Requirement> parse_requirements(std::string_view text);

@@ -1,6 +1,7 @@
 #include "validate/summary.h"
 
 #include <algorithm>
+#include <cmath>
 #include <functional>
 
 #include "core/error.h"
@@ -19,25 +20,26 @@ double median(std::vector<double> values) {
 }
 
 // Every prompt has as many sites and forwards, so that the mean over prompts is the mean over all.
-SummaryValue over_prompts(const std::vector<PromptOutcome>& prompts, double confidence,
+// Student's t knows no bounds: the interval ends where the quantity does. It is unknown with one
+// prompt, and where an error is infinite.
+SummaryValue over_prompts(const std::string& name, const std::vector<PromptOutcome>& prompts,
+                          double confidence,
                           const std::function<double(const PromptOutcome&)>& value) {
   std::vector<double> values;
   for (const PromptOutcome& prompt : prompts) values.push_back(value(prompt));
   SummaryValue result{.value = mean_of(values), .has_interval = true};
-  if (values.size() < 2) return result;
+  if (values.size() < 2 || !std::isfinite(result.value)) return result;
   const Interval interval = mean_interval(values, confidence);
-  result.low = interval.low;
-  result.high = interval.high;
+  const NaturalRange range = natural_range(name);
+  result.low = std::max(interval.low, range.low);
+  result.high = std::min(interval.high, range.high);
   return result;
 }
 
-SummaryValue over_sites(const std::vector<PromptOutcome>& prompts, double confidence,
-                        double SiteResult::*member) {
-  return over_prompts(prompts, confidence, [&](const PromptOutcome& prompt) {
-    double sum = 0.0;
-    for (const SiteResult& site : prompt.sites) sum += site.*member;
-    return sum / static_cast<double>(prompt.sites.size());
-  });
+double mean_over_sites(const PromptOutcome& prompt, double SiteResult::*member) {
+  double sum = 0.0;
+  for (const SiteResult& site : prompt.sites) sum += site.*member;
+  return sum / static_cast<double>(prompt.sites.size());
 }
 
 double median_ms(const std::vector<PromptOutcome>& prompts,
@@ -56,22 +58,23 @@ double median_ms(const std::vector<PromptOutcome>& prompts,
 std::map<std::string, SummaryValue> summarize(const std::vector<PromptOutcome>& prompts,
                                               double confidence) {
   std::map<std::string, SummaryValue> summary;
-  summary["density"] = over_sites(prompts, confidence, &SiteResult::density);
-  summary["recall"] = over_sites(prompts, confidence, &SiteResult::recall);
-  summary["rel_l1"] = over_sites(prompts, confidence, &SiteResult::rel_l1);
-  summary["rel_l2"] = over_sites(prompts, confidence, &SiteResult::rel_l2);
-  summary["cosine"] = over_sites(prompts, confidence, &SiteResult::cosine);
-  summary["output_rel_l2"] = over_prompts(prompts, confidence, [](const PromptOutcome& prompt) {
-    return mean_of(prompt.output_rel_l2);
-  });
-  const auto add_video = [&](const std::string& name, auto value) {
-    summary[name] = over_prompts(prompts, confidence, value);
+  const auto add = [&](const std::string& name, auto value) {
+    summary[name] = over_prompts(name, prompts, confidence, value);
   };
-  add_video("psnr_latent", [](const PromptOutcome& prompt) { return prompt.latent.psnr; });
-  add_video("ssim_latent", [](const PromptOutcome& prompt) { return prompt.latent.ssim; });
+  const auto add_sites = [&](const std::string& name, double SiteResult::*member) {
+    add(name, [member](const PromptOutcome& prompt) { return mean_over_sites(prompt, member); });
+  };
+  add_sites("density", &SiteResult::density);
+  add_sites("recall", &SiteResult::recall);
+  add_sites("rel_l1", &SiteResult::rel_l1);
+  add_sites("rel_l2", &SiteResult::rel_l2);
+  add_sites("cosine", &SiteResult::cosine);
+  add("output_rel_l2", [](const PromptOutcome& prompt) { return mean_of(prompt.output_rel_l2); });
+  add("psnr_latent", [](const PromptOutcome& prompt) { return prompt.latent.psnr; });
+  add("ssim_latent", [](const PromptOutcome& prompt) { return prompt.latent.ssim; });
   if (prompts.front().pixel) {
-    add_video("psnr_pixel", [](const PromptOutcome& prompt) { return prompt.pixel->psnr; });
-    add_video("ssim_pixel", [](const PromptOutcome& prompt) { return prompt.pixel->ssim; });
+    add("psnr_pixel", [](const PromptOutcome& prompt) { return prompt.pixel->psnr; });
+    add("ssim_pixel", [](const PromptOutcome& prompt) { return prompt.pixel->ssim; });
   }
   const double dense = median_ms(prompts, [](const auto& times) { return times.dense_seconds; });
   summary["time_dense_ms"].value = dense;

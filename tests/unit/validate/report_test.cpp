@@ -82,6 +82,39 @@ TEST(Summary, ByHand) {
   EXPECT_FALSE(summary.at("speedup").has_interval);
 }
 
+// Student's t alone would give density 0.4 +- 1.27, rel_l2 0.25 +- 3.18, cosine 0 +- 6.35,
+// ssim 0.5 +- 6.35 and psnr 95 +- 63.5.
+TEST(Summary, IntervalsEndWhereTheQuantityDoes) {
+  auto prompts = two_prompts();
+  for (size_t i = 0; i < 2; ++i) {
+    const double sign = i == 0 ? -1.0 : 1.0;
+    for (SiteResult& site : prompts[i].sites) {
+      site.rel_l2 = 0.25 + 0.25 * sign;
+      site.cosine = 0.5 * sign;
+    }
+    prompts[i].latent = {95.0 + 5.0 * sign, 0.5 + 0.5 * sign};
+  }
+  const auto summary = summarize(prompts, 0.95);
+  EXPECT_EQ(summary.at("density").low, 0.0);
+  EXPECT_EQ(summary.at("density").high, 1.0);
+  EXPECT_EQ(summary.at("rel_l2").low, 0.0);
+  EXPECT_NEAR(*summary.at("rel_l2").high, 0.25 + 0.25 * 12.7062047, 1e-6);
+  EXPECT_EQ(summary.at("cosine").low, -1.0);
+  EXPECT_EQ(summary.at("cosine").high, 1.0);
+  EXPECT_EQ(summary.at("ssim_latent").low, -1.0);
+  EXPECT_EQ(summary.at("ssim_latent").high, 1.0);
+  EXPECT_NEAR(*summary.at("psnr_latent").low, 95 - 5 * 12.7062047, 1e-6);
+  EXPECT_EQ(summary.at("psnr_latent").high, 100.0);
+}
+
+TEST(Summary, AnInfiniteErrorHasNoInterval) {
+  auto prompts = two_prompts();
+  prompts[0].sites[0].rel_l2 = std::numeric_limits<double>::infinity();
+  const auto summary = summarize(prompts, 0.95);
+  EXPECT_FALSE(summary.at("rel_l2").low.has_value());
+  EXPECT_FALSE(summary.at("rel_l2").high.has_value());
+}
+
 TEST(Summary, OnePromptHasNoInterval) {
   const auto summary = summarize({two_prompts()[0]}, 0.95);
   EXPECT_TRUE(summary.at("density").has_interval);
@@ -162,6 +195,9 @@ TEST(Report, DamageIsFound) {
       {"recall", [](Json& j) { j["summary"].erase("recall"); }},
       {"/summary/psnr_latent", [](Json& j) { j["summary"]["psnr_latent"] = 101; }},
       {"recall_high", [](Json& j) { j["summary"].erase("recall_high"); }},
+      {"/summary/density_high", [](Json& j) { j["summary"]["density_high"] = 1.1; }},
+      {"/summary/rel_l2_low", [](Json& j) { j["summary"]["rel_l2_low"] = -0.1; }},
+      {"/summary/cosine_low", [](Json& j) { j["summary"]["cosine_low"] = -1.1; }},
       {"/summary", [](Json& j) { j["summary"]["speed"] = 1; }},
       {"/summary/requirements/0/holds",
        [](Json& j) { j["summary"]["requirements"][0]["holds"] = true; }},
