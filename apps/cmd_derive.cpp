@@ -20,15 +20,6 @@ struct DeriveArguments {
   bool force = false;
 };
 
-// The parts of the command line that the plan follows from.
-std::string command_line(const DeriveArguments& arguments) {
-  return fmt::format(
-      "sparsescope derive {} --method {} --target {} --per {} --confidence {} "
-      "--dense-first-steps {} --dense-layers {}",
-      arguments.profile.filename().string(), arguments.method, arguments.target, arguments.per,
-      arguments.confidence, arguments.dense_first_steps, arguments.dense_layers);
-}
-
 std::string expected_line(const char* name, const Expected& expected) {
   return fmt::format("{:<18}{:.4f}   {:.4f} to {:.4f} on a new prompt ({:.0f} %)", name,
                      expected.mean, expected.low, expected.high, 100.0 * expected.confidence);
@@ -68,7 +59,7 @@ void run(CommandContext& context, const DeriveArguments& arguments) {
   options.source = {{"profile",
                      {{"file", arguments.profile.filename().string()},
                       {"sha256", sha256_file(arguments.profile)}}},
-                    {"command_line", command_line(arguments)}};
+                    {"command_line", context.command_line}};
   const Plan plan = derive_plan(profile, options);
   write_plan(arguments.out, plan, arguments.force);
   print_plan(context, arguments, plan);

@@ -91,6 +91,8 @@ TEST(Flow, APlanIsJudgedOnTheTrajectoryItWasMeasuredOn) {
   run_json({"derive", profile.string(), "--method", "vsa", "--target", "recall=0.8", "--out",
             plan.string()});
   const auto evidence = nlohmann::json::parse(read_file(plan)).at("evidence");
+  EXPECT_THAT(evidence.at("command_line").get<std::string>(),
+              HasSubstr("derive " + profile.string() + " --method vsa"));
   EXPECT_EQ(evidence.at("prompts")[0], "a yellow diamond moving right on plain");
   EXPECT_EQ(evidence.at("sampling").at("guidance"), 2.5);
 
