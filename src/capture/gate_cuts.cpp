@@ -142,9 +142,9 @@ const uint8_t* GateSelection::codes_of(int64_t head, int64_t block) const {
 
 GateSelection find_gate_cuts(const AttentionTensor& q, const CallLayout& layout,
                              const KeyMeans& means, const RowStatsKernels& kernels,
-                             ThreadPool& pool) {
+                             ThreadPool& pool, int64_t budget_bytes) {
   GateSelection selection;
-  selection.store = std::make_unique<GateStore>(q, layout, means, kernels, pool);
+  selection.store = std::make_unique<GateStore>(q, layout, means, kernels, pool, budget_bytes);
   Search search{.layout = layout,
                 .kernels = kernels,
                 .pool = pool,

@@ -29,9 +29,9 @@ struct GateSelection {
   const uint8_t* codes_of(int64_t head, int64_t block) const;
 };
 
-// Of batch entry 0. The store refers to q, layout and means.
+// Of batch entry 0. The store refers to layout and means; results do not depend on the budget.
 GateSelection find_gate_cuts(const AttentionTensor& q, const CallLayout& layout,
                              const KeyMeans& means, const RowStatsKernels& kernels,
-                             ThreadPool& pool);
+                             ThreadPool& pool, int64_t budget_bytes = kGateBudgetBytes);
 
 }  // namespace sparsescope

@@ -7,7 +7,6 @@
 namespace sparsescope {
 namespace {
 
-constexpr int64_t kBudgetBytes = int64_t{64} << 20;
 // Long enough for a histogram to pay, short enough to give every thread some.
 constexpr int64_t kMaxPieceBlocks = 64, kMinPieceBlocks = 8, kPiecesPerThread = 3;
 
@@ -30,7 +29,7 @@ void GateRange::operator+=(const GateRange& other) {
 }
 
 GateStore::GateStore(const AttentionTensor& q, const CallLayout& layout, const KeyMeans& means,
-                     const RowStatsKernels& kernels, ThreadPool& pool)
+                     const RowStatsKernels& kernels, ThreadPool& pool, int64_t budget_bytes)
     : q_(q),
       layout_(layout),
       means_(means),
@@ -39,7 +38,7 @@ GateStore::GateStore(const AttentionTensor& q, const CallLayout& layout, const K
       piece_blocks_(choose_piece_blocks(q.heads, layout.num_video_blocks, pool.size())),
       pieces_per_head_((layout.num_video_blocks + piece_blocks_ - 1) / piece_blocks_),
       piece_size_(layout.partition_blocks * piece_blocks_ * kRowLanes),
-      kept_(num_pieces() * piece_size_ * static_cast<int64_t>(sizeof(float)) <= kBudgetBytes),
+      kept_(num_pieces() * piece_size_ * static_cast<int64_t>(sizeof(float)) <= budget_bytes),
       own_(q.heads * layout.num_video_blocks * num_partitions_ * kRowLanes),
       ranges_(q.heads * layout.partition_blocks) {
   if (kept_) gates_.resize(num_pieces() * piece_size_);

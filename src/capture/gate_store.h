@@ -26,6 +26,9 @@ struct GateRange {
   void operator+=(const GateRange& other);
 };
 
+// Gates of a call that take no more than this are kept.
+inline constexpr int64_t kGateBudgetBytes = int64_t{64} << 20;
+
 struct GatePiece {
   int64_t head = 0;
   int64_t first_block = 0, num_blocks = 0;  // row blocks
@@ -43,7 +46,7 @@ class GateStore {
  public:
   // Computes ranges and own gates of batch entry 0, and the gates where they fit the budget.
   GateStore(const AttentionTensor& q, const CallLayout& layout, const KeyMeans& means,
-            const RowStatsKernels& kernels, ThreadPool& pool);
+            const RowStatsKernels& kernels, ThreadPool& pool, int64_t budget_bytes);
 
   int64_t num_pieces() const { return pieces_per_head_ * q_.heads; }
   GatePiece piece(int64_t idx) const;

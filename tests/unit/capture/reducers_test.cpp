@@ -1,12 +1,14 @@
 // The reducers by hand, the law that merged halves are the whole, and the sampling of rows.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
 #include <numeric>
 #include <vector>
 
 #include "capture/call_layout.h"
 #include "capture/gaussian_cut.h"
+#include "capture/query_columns.h"
 #include "capture/reducers/axis_pairs.h"
 #include "capture/reducers/cosine_histogram.h"
 #include "capture/reducers/mean_curve.h"
@@ -89,6 +91,37 @@ TEST(SampledRows, ChangeOnlyWhatTheyMay) {
     } else {
       EXPECT_EQ(some.arrays.at(name).values, array.values) << name;
     }
+  }
+}
+
+// Gates that are computed at each reading lead to the same codes and rows as those that are kept.
+TEST(GateSelection, DoesNotDependOnTheBudget) {
+  const auto call = naive::make_call({5, 6, 7}, {2, 4, 4}, 1, 0, 2, 8, 3);
+  ThreadPool pool(2);
+  std::vector<float> out;
+  const AttentionCall attention = naive::attention_call(call, out);
+  const CallLayout layout =
+      make_call_layout({call.grid, 1, 0}, call.tile,
+                       {parse_partition("spatial:3,7"), parse_partition("temporal:2")}, 0, 0);
+  const RowStatsKernels& kernels = row_stats_kernels(default_cpu_impl());
+  const KeyMeans means = compute_key_means(attention.k, layout, kernels, pool);
+  const auto kept = find_gate_cuts(attention.q, layout, means, kernels, pool);
+  const auto anew = find_gate_cuts(attention.q, layout, means, kernels, pool, 0);
+  EXPECT_EQ(anew.codes, kept.codes);
+  EXPECT_EQ(anew.orders, kept.orders);
+  std::vector<float> columns(8 * kRowLanes), unused, scratch;
+  for (int64_t block = 0; block < layout.num_video_blocks; ++block) {
+    const RowBlock& rows = layout.rows.blocks[block];
+    load_columns(attention.q, 0, 1, &layout.rows.order[rows.first], rows.count, kernels,
+                 columns.data());
+    const GateRows a = kept.store->read_rows(1, block, columns.data(), unused);
+    const GateRows b = anew.store->read_rows(1, block, columns.data(), scratch);
+    for (int64_t c = 0; c < layout.partition_blocks; ++c) {
+      for (int64_t lane = 0; lane < kRowLanes; ++lane) {
+        ASSERT_EQ(a.gate[c * a.stride + lane], b.gate[c * b.stride + lane]);
+      }
+    }
+    EXPECT_TRUE(std::equal(a.own, a.own + rows.count, b.own));
   }
 }
 
