@@ -3,7 +3,6 @@
 #include <memory>
 
 #include "apps/command.h"
-#include "core/atomic_file.h"
 #include "core/error.h"
 #include "core/sha256.h"
 #include "validate/plan_sampling.h"
@@ -16,9 +15,9 @@ constexpr int kMissedRequirement = 6;  // exit code
 
 struct ValidateArguments {
   SamplingRequest sampling;
-  std::filesystem::path plan, out;
+  std::filesystem::path plan;
+  OutputOptions out;
   std::string video, grid, require;
-  bool force = false;
 };
 
 Dtype compute_dtype(const std::string& name) {
@@ -39,7 +38,7 @@ SamplingRequest sampling_request(const CommandContext& context,
 
 void print_report(const CommandContext& context, const ValidateArguments& arguments,
                   const ValidationReport& report) {
-  context.print(fmt::format("{}: {} prompts, {} sites and heads", arguments.out.string(),
+  context.print(fmt::format("{}: {} prompts, {} sites and heads", arguments.out.path.string(),
                             report.prompts.size(), report.sites.size()));
   for (const std::string& name : summary_names()) {
     const auto found = report.summary.find(name);
@@ -54,7 +53,7 @@ void print_report(const CommandContext& context, const ValidateArguments& argume
                               to_string(result.requirement.comparison), result.requirement.bound,
                               result.holds ? "holds" : "MISSED"));
   }
-  context.print_json({{"out", arguments.out.string()},
+  context.print_json({{"out", arguments.out.path.string()},
                       {"sites", report.sites.size()},
                       {"summary", summary_to_json(report)},
                       {"holds", report.holds()}});
@@ -62,11 +61,12 @@ void print_report(const CommandContext& context, const ValidateArguments& argume
 
 void run(CommandContext& context, const ValidateArguments& arguments) {
   const std::vector<Requirement> requirements = parse_requirements(arguments.require);
-  check_writable_output(arguments.out, arguments.force);
+  check_output(arguments.out);
   const Plan plan = read_plan(arguments.plan);
   const RunMonitor monitor = context.monitor();
-  const LoadedSampling loaded =
-      load_sampling(sampled_like_profile(sampling_request(context, arguments), plan, monitor));
+  const SamplingRequest sampling =
+      sampled_like_profile(sampling_request(context, arguments), plan, monitor);
+  const LoadedSampling loaded = load_sampling(sampling);
   for (const std::string& warning : loaded.model->info().warnings) context.warn(warning);
   for (const std::string& prompt : seen_prompts(plan, loaded.prompts)) {
     context.warn(fmt::format(
@@ -83,9 +83,10 @@ void run(CommandContext& context, const ValidateArguments& arguments) {
                                   .latents = loaded.latents,
                                   .requirements = requirements,
                                   .impl = default_cpu_impl(),
-                                  .pool = pool};
+                                  .pool = pool,
+                                  .precision = std::string(dtype_name(sampling.load.compute)),
+                                  .out = arguments.out};
   const ValidationReport report = run_validation(request, monitor);
-  write_report(arguments.out, report, arguments.force);
   print_report(context, arguments, report);
   if (!report.holds()) context.exit_code = kMissedRequirement;
 }
@@ -124,8 +125,11 @@ void add_validate_command(CLI::App& root, CommandContext& context) {
   command->add_option("--plan", arguments->plan, "The plan to judge (JSON)")->required();
   command->add_option("--require", arguments->require,
                       "What must hold, else exit 6: \"psnr>=28 rel_l2<=0.1 density<=0.3\"");
-  command->add_option("--out", arguments->out, "Report to write (JSON)")->required();
-  command->add_flag("--force", arguments->force, "Replace an existing report");
+  command->add_option("--out", arguments->out.path, "Report to write (JSON)")->required();
+  command->add_flag("--force", arguments->out.replace,
+                    "Replace an existing report, and the parts of another run");
+  command->add_flag("--resume,!--no-resume", arguments->out.resume,
+                    "Go on from the finished prompts of an earlier start (default)");
   command->callback([&context, arguments] { run(context, *arguments); });
 }
 

@@ -68,18 +68,17 @@ Json record_manifest(const RecordOptions& record, const TokenGrid& grid) {
           {"approximations", approximations}};
 }
 
-Json trajectory_settings(const TrajectoryRun& run, const Denoiser& denoiser) {
-  const ModelInfo& info = run.model->info();
+Json sampling_settings(const SampledTrajectories& run, const Denoiser& denoiser) {
   const Scheduler& scheduler = denoiser.scheduler();
-  Json settings = record_manifest(run.record, denoiser.token_grid());
-  settings["family"] = info.family;
-  settings["class"] = info.class_name;
-  settings["checkpoint_hash"] = info.checkpoint_hash;
-  settings["head_dim"] = info.head_dim;
-  settings["config"] = run.folder->config.value_or(Json());
-  settings["prompts"] = run.prompts->names;
-  settings["prompt_hashes"] = prompt_hashes(*run.prompts);
-  settings["unconditional_hash"] = denoiser.guided() ? hash_of(run.prompts->unconditional) : "";
+  Json settings;
+  settings["family"] = run.model.family;
+  settings["class"] = run.model.class_name;
+  settings["checkpoint_hash"] = run.model.checkpoint_hash;
+  settings["head_dim"] = run.model.head_dim;
+  settings["config"] = run.folder.config.value_or(Json());
+  settings["prompts"] = run.prompts.names;
+  settings["prompt_hashes"] = prompt_hashes(run.prompts);
+  settings["unconditional_hash"] = denoiser.guided() ? hash_of(run.prompts.unconditional) : "";
   settings["scheduler"] = scheduler.name();
   settings["shift"] = scheduler.shift();
   settings["timesteps"] = scheduler.timesteps();
@@ -92,11 +91,24 @@ Json trajectory_settings(const TrajectoryRun& run, const Denoiser& denoiser) {
       run.latents.empty() ? Json("drawn from the seed") : Json(hash_of(run.latents));
   settings["latent_shape"] = run.sampling.latent_shape;
   settings["precision"] = run.precision;
+  settings["version"] = SPARSESCOPE_VERSION;
+  settings["kernels"] = std::string(impl_name(run.impl));
+  return settings;
+}
+
+Json trajectory_settings(const TrajectoryRun& run, const Denoiser& denoiser) {
+  Json settings = record_manifest(run.record, denoiser.token_grid());
+  settings.update(sampling_settings({.model = run.model->info(),
+                                     .folder = *run.folder,
+                                     .prompts = *run.prompts,
+                                     .sampling = run.sampling,
+                                     .latents = run.latents,
+                                     .precision = run.precision,
+                                     .impl = run.impl},
+                                    denoiser));
   if (run.precision != "fp32") {
     settings["approximations"].push_back("the model computes in " + run.precision);
   }
-  settings["version"] = SPARSESCOPE_VERSION;
-  settings["kernels"] = std::string(impl_name(run.impl));
   return settings;
 }
 

@@ -13,7 +13,19 @@ namespace sparsescope {
 Json build_manifest(Impl impl, int threads);
 // Tile, partitions, rows, precision of statistics and every approximation made.
 Json record_manifest(const RecordOptions& record, const TokenGrid& grid);
-// Everything that decides the numbers of a run over trajectories.
+// What is sampled, whatever is recorded meanwhile.
+struct SampledTrajectories {
+  const ModelInfo& model;
+  const CheckpointFolder& folder;
+  const PromptSet& prompts;
+  const SamplingOptions& sampling;
+  const std::vector<HostTensor>& latents;  // empty: drawn from the seed
+  const std::string& precision;            // compute type of the model
+  Impl impl;
+};
+// Checkpoint, prompts, sampler, precision and build, by name.
+Json sampling_settings(const SampledTrajectories& run, const Denoiser& denoiser);
+// Everything that decides the numbers of a profile over trajectories.
 Json trajectory_settings(const TrajectoryRun& run, const Denoiser& denoiser);
 // SHA-256 of each prompt's conditional embedding: the same prompt is found again under any name.
 std::vector<std::string> prompt_hashes(const PromptSet& prompts);

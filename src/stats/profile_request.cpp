@@ -3,9 +3,7 @@
 #include <algorithm>
 #include <sstream>
 
-#include "core/atomic_file.h"
 #include "core/error.h"
-#include "stats/profile_parts.h"
 #include "stats/profile_qkv.h"
 
 namespace sparsescope {
@@ -81,10 +79,7 @@ std::vector<Partition> parse_partitions(const std::string& text, const TokenGrid
 }
 
 ProfileSummary run_profile(const ProfileRequest& request, const RunMonitor& monitor) {
-  // Parts beside an existing profile may be those of a run that had just finished: decided later.
-  if (!std::filesystem::exists(parts_folder_of(request.out.path))) {
-    check_writable_output(request.out.path, request.out.replace);
-  }
+  check_output(request.out);
   SPARSESCOPE_CHECK(ErrorKind::kUsage, request.rows_per_tile.value_or(0) >= 0,
                     "--rows-per-tile: expected a number of rows, or 0 for all, found {}",
                     request.rows_per_tile.value_or(0));

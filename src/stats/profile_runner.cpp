@@ -9,7 +9,7 @@
 #include "core/hdf5_file.h"
 #include "stats/profile_builder.h"
 #include "stats/profile_manifest.h"
-#include "stats/profile_parts.h"
+#include "stats/profile_part.h"
 #include "stats/profile_store.h"
 #include "stats/site_selection.h"
 
@@ -65,16 +65,14 @@ class TrajectoryProfiler {
       return summary_of_file();
     }
     check_writable_output(run_.out.path, run_.out.replace);
-    const ExistingParts existing = !run_.out.resume   ? ExistingParts::kDiscard
-                                   : run_.out.replace ? ExistingParts::kReplace
-                                                      : ExistingParts::kResume;
-    const PartsFolder parts(parts_folder_of(run_.out.path), settings_, existing);
+    const PartsFolder parts(run_.out, "sparsescope-profile-parts", settings_);
     ProfilingHook hook(hook_options(), run_.impl, *run_.pool);
     ProfileBuilder builder(header());
     for (int64_t prompt = 0; prompt < num_prompts(); ++prompt) {
       run_prompt(prompt, parts, hook, builder);
     }
-    parts.publish(builder.take(manifest(parts)), run_.out.path, run_.out.replace);
+    const Profile profile = builder.take(manifest(parts));
+    parts.publish([&](const fs::path& path) { write_profile(path, profile, true); });
     summary_.attention_seconds = hook.attention_seconds();
     summary_.file_bytes = fs::file_size(run_.out.path);
     return summary_;
@@ -140,13 +138,16 @@ class TrajectoryProfiler {
     state.latents = run_.latents.empty() ? denoiser_.initial_noise(prompt)
                                          : run_.latents[static_cast<size_t>(prompt)];
     for (int64_t step = 0; step <= last_step_; ++step) {
-      std::optional<ProfilePart> part = parts.read(prompt, step, monitor_);
+      const std::string name = part_file_name(prompt, step);
+      std::optional<ProfilePart> part = parts.read(name, monitor_, [&](const fs::path& path) {
+        return read_part_file(path, prompt, step, parts.fingerprint());
+      });
       if (part) {
         ++summary_.resumed_steps;
       } else {
         check_stop(monitor_);
         part = run_step(prompt, step, std::move(state), hook);
-        parts.write(*part);
+        write_part_file(parts.path_of(name), *part, parts.fingerprint());
       }
       for (const SiteStatistics& site : part->sites) builder.add(site, maps_.heads);
       summary_.sites += std::ssize(part->sites);

@@ -1,7 +1,6 @@
 // Samples denoising trajectories with the profiling hook in place and writes the profile.
 #pragma once
 
-#include <filesystem>
 #include <optional>
 #include <string>
 #include <vector>
@@ -10,6 +9,7 @@
 #include "core/thread_pool.h"
 #include "kernels/impl.h"
 #include "model/denoiser.h"
+#include "stats/parts_folder.h"
 #include "stats/profile.h"
 
 namespace sparsescope {
@@ -23,12 +23,6 @@ struct RecordOptions {
   std::string layers = "all";
   std::string maps;   // "step=0,10 layer=3 head=*"
   uint64_t seed = 0;  // of the row sample
-};
-
-struct OutputOptions {
-  std::filesystem::path path;
-  bool replace = false;  // an existing profile, and the parts of another run
-  bool resume = true;
 };
 
 // A model, what it is asked to draw, and what is recorded meanwhile.

@@ -199,8 +199,12 @@ ValidationReport read_report(const std::filesystem::path& path) {
   return report_from_json(read_json_file(path), path.string());
 }
 
+std::string report_text(const ValidationReport& report) {
+  return report_to_json(report).dump(1) + "\n";
+}
+
 void write_report(const std::filesystem::path& path, const ValidationReport& report, bool replace) {
-  write_text_atomically(path, report_to_json(report).dump(1) + "\n", replace);
+  write_text_atomically(path, report_text(report), replace);
 }
 
 }  // namespace sparsescope

@@ -55,6 +55,7 @@ Json report_to_json(const ValidationReport& report);
 // version is Error(kUnsupported).
 ValidationReport report_from_json(const Json& json, const std::string& what);
 ValidationReport read_report(const std::filesystem::path& path);
+std::string report_text(const ValidationReport& report);  // what the file holds
 void write_report(const std::filesystem::path& path, const ValidationReport& report, bool replace);
 
 }  // namespace sparsescope

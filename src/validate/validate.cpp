@@ -1,18 +1,19 @@
 #include "validate/validate.h"
 
-#include <algorithm>
-#include <optional>
+#include <fstream>
+#include <sstream>
 
+#include "core/atomic_file.h"
 #include "core/error.h"
-#include "model/codec.h"
-#include "sparse/sparse_executor.h"
-#include "validate/compare_hook.h"
-#include "validate/metrics.h"
+#include "stats/profile_manifest.h"
+#include "validate/prompt_part.h"
+#include "validate/prompt_validation.h"
 #include "validate/summary.h"
-#include "validate/video_quality.h"
 
 namespace sparsescope {
 namespace {
+
+namespace fs = std::filesystem;
 
 // Plans of captured q, k, v name no family.
 constexpr std::string_view kCapturedFamily = "captured";
@@ -73,109 +74,47 @@ SamplingRecord sampling_record(const SamplingOptions& sampling, const Denoiser& 
           .grid = denoiser.token_grid()};
 }
 
-// Units of progress: the steps of both trajectories of every prompt.
-class Progress {
- public:
-  Progress(const RunMonitor& monitor, int64_t total) : monitor_(monitor), total_(total) {}
-  void step_done(const std::string& what) {
-    report_progress(monitor_, ++done_, total_, what);
-    check_stop(monitor_);
+// Everything that decides what is measured, by name.
+Json run_settings(const ValidationRequest& request, const Denoiser& denoiser) {
+  Json settings = {{"plan", request.plan_hash}};
+  settings.update(sampling_settings({.model = request.model.info(),
+                                     .folder = request.folder,
+                                     .prompts = request.prompts,
+                                     .sampling = request.sampling,
+                                     .latents = request.latents,
+                                     .precision = request.precision,
+                                     .impl = request.impl},
+                                    denoiser));
+  return settings;
+}
+
+// A report may stand already only where all parts stand beside it: see publish.
+void check_place(const ValidationRequest& request) {
+  const fs::path folder = parts_folder_of(request.out.path);
+  bool finished = request.out.resume;
+  for (int64_t prompt = 0; prompt < std::ssize(request.prompts.names); ++prompt) {
+    finished = finished && fs::exists(folder / prompt_part_name(prompt));
   }
+  if (!finished) check_writable_output(request.out.path, request.out.replace);
+}
 
- private:
-  const RunMonitor& monitor_;
-  int64_t total_, done_ = 0;
-};
-
-class Validation {
- public:
-  Validation(const ValidationRequest& request, const Denoiser& denoiser, const RunMonitor& monitor)
-      : request_(request),
-        denoiser_(denoiser),
-        compare_(request.plan, request.impl, request.pool),
-        sparse_(request.plan, request.impl, request.pool),
-        num_prompts_(static_cast<int64_t>(request.prompts.names.size())),
-        progress_(monitor, 2 * num_prompts_ * request.plan.num_steps) {
-    if (request.folder.codec) codec_ = LinearCodec::open(*request.folder.codec);
+PromptOutcome finish_prompt(int64_t prompt, PromptValidation& validation, const PartsFolder& parts,
+                            const RunMonitor& monitor) {
+  const std::string name = prompt_part_name(prompt);
+  std::optional<PromptOutcome> outcome = parts.read(name, monitor, [&](const fs::path& path) {
+    return read_prompt_part(path, prompt, parts.fingerprint());
+  });
+  if (outcome) {
+    validation.skip(prompt);
+    return std::move(*outcome);
   }
+  outcome = validation.run(prompt);
+  write_prompt_part(parts.path_of(name), prompt, *outcome, parts.fingerprint());
+  return std::move(*outcome);
+}
 
-  PromptOutcome run_prompt(int64_t prompt) {
-    PromptOutcome outcome;
-    const HostTensor dense = run_dense(prompt, outcome);
-    const HostTensor sparse = run_sparse(prompt);
-    outcome.latent = latent_quality(dense, sparse);
-    if (codec_) outcome.pixel = pixel_quality(codec_->decode(dense), codec_->decode(sparse));
-    outcome.sites = compare_.take_sites();
-    return outcome;
-  }
-
- private:
-  TrajectoryState start(int64_t prompt) const {
-    TrajectoryState state;
-    state.latents = request_.latents.empty() ? denoiser_.initial_noise(prompt)
-                                             : request_.latents[static_cast<size_t>(prompt)];
-    return state;
-  }
-
-  std::string place(const char* run, int64_t prompt, int64_t step) const {
-    return fmt::format("{}, prompt {}/{} step {}/{}", run, prompt + 1, num_prompts_, step + 1,
-                       request_.plan.num_steps);
-  }
-
-  // The dense output, with the plan measured beside it; the sparse output of the same call.
-  HostTensor compare_branch(const TrajectoryState& state, int64_t prompt, Branch branch,
-                            PromptOutcome& outcome) {
-    HostTensor dense = denoiser_.predict(state, request_.prompts, prompt, branch, compare_);
-    outcome.times.push_back(compare_.take_times());
-    const HostTensor sparse = denoiser_.predict(state, request_.prompts, prompt, branch, sparse_);
-    outcome.output_rel_l2.push_back(rel_l2(dense.values, sparse.values));
-    return dense;
-  }
-
-  HostTensor run_dense(int64_t prompt, PromptOutcome& outcome) {
-    TrajectoryState state = start(prompt);
-    for (int64_t step = 0; step < request_.plan.num_steps; ++step) {
-      HostTensor output = compare_branch(state, prompt, Branch::kConditional, outcome);
-      if (denoiser_.guided()) {
-        output =
-            denoiser_.guide(output, compare_branch(state, prompt, Branch::kUnconditional, outcome));
-      }
-      denoiser_.scheduler().advance(state, output);
-      progress_.step_done(place("dense trajectory", prompt, step));
-    }
-    return state.latents;
-  }
-
-  HostTensor run_sparse(int64_t prompt) {
-    TrajectoryState state = start(prompt);
-    for (int64_t step = 0; step < request_.plan.num_steps; ++step) {
-      denoiser_.step(state, request_.prompts, prompt, sparse_);
-      progress_.step_done(place("sparse video", prompt, step));
-    }
-    return state.latents;
-  }
-
-  const ValidationRequest& request_;
-  const Denoiser& denoiser_;
-  CompareHook compare_;
-  SparseHook sparse_;
-  int64_t num_prompts_;
-  Progress progress_;
-  std::optional<LinearCodec> codec_;
-};
-
-}  // namespace
-
-ValidationReport run_validation(const ValidationRequest& request, const RunMonitor& monitor) {
-  check_model(request.plan.model, request.model.info(), monitor);
-  const Denoiser denoiser(request.model, request.folder, request.sampling);
-  check_options(request, denoiser);
-  Validation validation(request, denoiser, monitor);
-  std::vector<PromptOutcome> outcomes;
-  for (size_t prompt = 0; prompt < request.prompts.names.size(); ++prompt) {
-    outcomes.push_back(validation.run_prompt(static_cast<int64_t>(prompt)));
-  }
-
+ValidationReport make_report(const ValidationRequest& request, const Denoiser& denoiser,
+                             const std::vector<PromptOutcome>& outcomes) {
   ValidationReport report;
   report.plan_hash = request.plan_hash;
   report.checkpoint_hash = request.model.info().checkpoint_hash;
@@ -186,6 +125,40 @@ ValidationReport run_validation(const ValidationRequest& request, const RunMonit
   }
   report.summary = summarize(outcomes, kReportConfidence);
   report.requirements = judge(request.requirements, report.summary);
+  return report;
+}
+
+bool holds_text(const fs::path& path, const std::string& text) {
+  std::ifstream file(path, std::ios::binary);
+  std::ostringstream found;
+  found << file.rdbuf();
+  return file.good() && found.str() == text;
+}
+
+void publish(const ValidationReport& report, const OutputOptions& out, const PartsFolder& parts) {
+  // Killed between publishing the report and removing the parts: they give the same report again.
+  if (!out.replace && holds_text(out.path, report_text(report))) {
+    parts.remove();
+    return;
+  }
+  parts.publish([&](const fs::path& path) { write_report(path, report, true); });
+}
+
+}  // namespace
+
+ValidationReport run_validation(const ValidationRequest& request, const RunMonitor& monitor) {
+  check_model(request.plan.model, request.model.info(), monitor);
+  const Denoiser denoiser(request.model, request.folder, request.sampling);
+  check_options(request, denoiser);
+  check_place(request);
+  const PartsFolder parts(request.out, "sparsescope-report-parts", run_settings(request, denoiser));
+  PromptValidation validation(request, denoiser, monitor);
+  std::vector<PromptOutcome> outcomes;
+  for (int64_t prompt = 0; prompt < std::ssize(request.prompts.names); ++prompt) {
+    outcomes.push_back(finish_prompt(prompt, validation, parts, monitor));
+  }
+  ValidationReport report = make_report(request, denoiser, outcomes);
+  publish(report, request.out, parts);
   return report;
 }
 

@@ -13,6 +13,7 @@
 #include "derive/plan.h"
 #include "kernels/impl.h"
 #include "model/denoiser.h"
+#include "stats/parts_folder.h"
 #include "validate/report.h"
 
 namespace sparsescope {
@@ -28,12 +29,17 @@ struct ValidationRequest {
   std::vector<Requirement> requirements;
   Impl impl;
   ThreadPool& pool;
+  std::string precision;  // "fp32", "bf16": compute type of the model
+  OutputOptions out;
 };
 
 // Confidence of the intervals over prompts.
 inline constexpr double kReportConfidence = 0.95;
 
-// Error(kData) where plan and checkpoint contradict, Error(kUsage) where the options do.
+// The report stands whole at the end; until then finished prompts stand in its parts folder, and
+// the same request goes on from there. Error(kData) where plan and checkpoint contradict,
+// Error(kUsage) where the options do or the folder is of another run, Error(kInterrupted) where the
+// monitor asks to stop, between two steps.
 ValidationReport run_validation(const ValidationRequest& request, const RunMonitor& monitor);
 
 }  // namespace sparsescope

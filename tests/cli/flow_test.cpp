@@ -237,6 +237,49 @@ TEST_P(StoppedProfile, GoesOnToTheSameStatistics) {
   expect_same_statistics(read_profile(folder / "whole.h5"), read_profile(out));
 }
 
+// A report without its times.
+nlohmann::json measurements(const fs::path& report) {
+  auto json = nlohmann::json::parse(read_file(report));
+  for (const char* name : {"time_dense_ms", "time_sparse_ms", "time_selection_ms", "speedup"}) {
+    json.at("summary").erase(name);
+  }
+  return json;
+}
+
+TEST(StoppedValidation, KilledItGoesOnToTheSameReport) {
+  const TempDir folder;
+  const fs::path profile = folder / "run.h5", plan = folder / "plan.json";
+  run_json(profile_arguments(write_prompts(folder), profile, "1"));
+  run_json({"derive", profile.string(), "--method", "vsa", "--target", "recall=0.8", "--out",
+            plan.string()});
+  const std::string heldout = folder
+                                  .write("heldout.txt",
+                                         "a blue ring moving still on plain\n"
+                                         "a blue disc moving left on plain\n"
+                                         "a yellow ring moving right on plain\n")
+                                  .string();
+  const auto validate = [&](const fs::path& out) {
+    return Arguments{"validate",  kTinyWan, "--plan", plan.string(),
+                     "--prompts", heldout,  "--out",  out.string()};
+  };
+  run_json(validate(folder / "whole.json"));
+
+  const fs::path out = folder / "stopped.json", parts = folder / "stopped.json.parts";
+  {
+    RunningProgram program(validate(out));
+    ASSERT_TRUE(wait_for_part(program, parts)) << "the run ended before it could be stopped";
+    program.send(SIGKILL);
+    EXPECT_EQ(program.wait().exit_code, 128 + SIGKILL);
+    ASSERT_FALSE(fs::exists(out));
+  }
+  const ProgramRun other = run_program(validate(out) + Arguments{"--guidance", "2"});
+  EXPECT_EQ(other.exit_code, 2);
+  EXPECT_THAT(other.err, HasSubstr("guidance was 5.0 and is 2.0"));
+  run_json(validate(out));
+  EXPECT_FALSE(fs::exists(parts));
+  EXPECT_EQ(measurements(out), measurements(folder / "whole.json"));
+}
+
 INSTANTIATE_TEST_SUITE_P(Cli, StoppedProfile, ::testing::Values(SIGKILL, SIGINT),
                          [](const auto& instance) {
                            return instance.param == SIGKILL ? "Killed" : "Interrupted";

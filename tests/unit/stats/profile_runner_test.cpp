@@ -9,7 +9,6 @@
 
 #include "core/error.h"
 #include "fake_transformer.h"
-#include "stats/profile_parts.h"
 #include "stats/profile_store.h"
 #include "support/temp_dir.h"
 

@@ -29,6 +29,7 @@ class TinyTransformer : public VideoTransformer {
   }
 
   HostTensor forward(const ModelInputs& inputs, const SiteKey& site, AttentionHook& hook) override {
+    ++forwards;
     HostTensor x = inputs.at("hidden_states");
     const int64_t tokens = token_grid(x.shape).tokens();
     for (int64_t layer = 0; layer < info_.layers; ++layer) {
@@ -51,6 +52,8 @@ class TinyTransformer : public VideoTransformer {
     }
     return x;
   }
+
+  int64_t forwards = 0;
 
  private:
   static float weight(int64_t matrix, int64_t index) {

@@ -4,8 +4,11 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <functional>
 
 #include "core/error.h"
+#include "support/expect_error.h"
+#include "support/temp_dir.h"
 #include "unit/validate/tiny_transformer.h"
 #include "validate/compare_hook.h"
 
@@ -43,11 +46,15 @@ struct TinyRun {
                            .latent_shape = {1, 4, 2, 4, 4}};
   std::vector<std::string> notes;
   int64_t last_done = 0, total = 0;
+  testing::TempDir temp;
+  OutputOptions out{.path = temp / "report.json", .replace = true};
+  std::function<bool()> stop_requested;
 
   ValidationReport validate(const Plan& plan, const std::string& require = "", int threads = 2) {
     ThreadPool pool(threads);
     RunMonitor monitor;
     monitor.note = [&](const std::string& text) { notes.push_back(text); };
+    monitor.stop_requested = stop_requested;
     monitor.progress = [&](int64_t done, int64_t all, const std::string&) {
       last_done = done;
       total = all;
@@ -61,7 +68,9 @@ struct TinyRun {
                            .latents = {},
                            .requirements = parse_requirements(require),
                            .impl = Impl::kReference,
-                           .pool = pool},
+                           .pool = pool,
+                           .precision = "fp32",
+                           .out = out},
                           monitor);
   }
 
@@ -161,6 +170,141 @@ TEST(Validate, AnotherCheckpointOfTheSameShapeIsARemark) {
   EXPECT_THAT(run.notes[0], HasSubstr("another checkpoint"));
   EXPECT_EQ(report.sampling->guidance, 1.0);
   EXPECT_EQ(report.sites.size(), 2u * 1 * 3 * 2 * 2);  // the conditional branch alone
+}
+
+// Sites and video of the same numbers, bit for bit; times are left out.
+void expect_same_measurements(const ValidationReport& found, const ValidationReport& expected) {
+  Json left = report_to_json(found), right = report_to_json(expected);
+  for (Json* json : {&left, &right}) {
+    for (const char* name : {"time_dense_ms", "time_sparse_ms", "time_selection_ms", "speedup"}) {
+      json->at("summary").erase(name);
+    }
+  }
+  EXPECT_EQ(left, right);
+}
+
+class ValidateResumes : public ::testing::Test {
+ protected:
+  ValidateResumes() { run_.out.replace = false; }
+
+  // Asks to stop after this many of 12 steps (2 prompts, 2 trajectories, 3 steps).
+  void run_until(int64_t steps) {
+    run_.last_done = 0;
+    run_.stop_requested = [this, steps] { return run_.last_done >= steps; };
+    testing::error_of(ErrorKind::kInterrupted, [&] { run_.validate(tiny_plan(1)); });
+    EXPECT_FALSE(std::filesystem::exists(run_.out.path));
+    run_.stop_requested = nullptr;
+    run_.model.forwards = 0;
+  }
+
+  std::string usage_error() {
+    return testing::error_of(ErrorKind::kUsage, [&] { run_.validate(tiny_plan(1)); });
+  }
+
+  // All prompts are finished, but a file has taken the report's name before the last step.
+  void block_the_end() {
+    run_.stop_requested = [this] {
+      if (run_.last_done == 11) run_.temp.write("report.json", "precious");
+      return false;
+    };
+    EXPECT_THAT(usage_error(), HasSubstr("exists already"));
+    run_.stop_requested = nullptr;
+    run_.model.forwards = 0;
+  }
+
+  // Of one prompt: 2 branches, 3 steps; dense, sparse at the same latents, sparse video.
+  static constexpr int64_t kForwards = 2 * 3 * 3;
+
+  TinyRun run_;
+  std::filesystem::path parts_ = parts_folder_of(run_.out.path);
+};
+
+TEST_F(ValidateResumes, GoesOnBehindTheFinishedPrompts) {
+  const ValidationReport expected = TinyRun().validate(tiny_plan(1), "psnr>=20");
+  run_until(8);  // in the second prompt
+  const ValidationReport found = run_.validate(tiny_plan(1), "psnr>=20");
+  EXPECT_EQ(run_.model.forwards, kForwards);
+  EXPECT_EQ(run_.last_done, 12);
+  expect_same_measurements(found, expected);
+  EXPECT_EQ(testing::read_file(run_.out.path), report_text(found));
+  EXPECT_FALSE(std::filesystem::exists(parts_));
+}
+
+TEST_F(ValidateResumes, AStopWithAPromptsLastStepKeepsThePrompt) {
+  run_until(6);
+  run_.validate(tiny_plan(1));
+  EXPECT_EQ(run_.model.forwards, kForwards);
+}
+
+TEST_F(ValidateResumes, DoesDamagedPartsAgain) {
+  const ValidationReport expected = TinyRun().validate(tiny_plan(1));
+  run_until(8);
+  const std::string name = "report.json.parts/p0000.safetensors";
+  std::string content = testing::read_file(run_.temp / name);
+  content[content.size() - 5] ^= 1;
+  run_.temp.write(name, content);
+  expect_same_measurements(run_.validate(tiny_plan(1)), expected);
+  EXPECT_EQ(run_.model.forwards, 2 * kForwards);
+  ASSERT_EQ(run_.notes.size(), 1u);
+  EXPECT_THAT(run_.notes[0], HasSubstr("p0000"));
+}
+
+TEST_F(ValidateResumes, APartOfAnotherPromptIsNotTaken) {
+  run_until(8);
+  std::filesystem::rename(parts_ / "p0000.safetensors", parts_ / "p0001.safetensors");
+  run_.validate(tiny_plan(1));
+  EXPECT_EQ(run_.model.forwards, 2 * kForwards);
+}
+
+TEST_F(ValidateResumes, NamesWhatDiffersFromTheRunInTheFolder) {
+  run_until(8);
+  run_.sampling.seed = 8;
+  run_.prompts.names[1] = "c";
+  const std::string message = usage_error();
+  EXPECT_THAT(message, HasSubstr("seed was 7 and is 8"));
+  EXPECT_THAT(message, HasSubstr("prompts was"));
+  EXPECT_THAT(message, HasSubstr("--force"));
+  EXPECT_TRUE(std::filesystem::exists(parts_ / "p0000.safetensors"));
+  run_.out.replace = true;
+  run_.validate(tiny_plan(1));
+  EXPECT_EQ(run_.model.forwards, 2 * kForwards);
+}
+
+TEST_F(ValidateResumes, BeginsAnewWhereAskedTo) {
+  run_until(8);
+  run_.out.resume = false;
+  run_.validate(tiny_plan(1));
+  EXPECT_EQ(run_.model.forwards, 2 * kForwards);
+}
+
+TEST_F(ValidateResumes, AnExistingReportIsRefusedBeforeAnyWork) {
+  run_.temp.write("report.json", "precious");
+  EXPECT_THAT(usage_error(), HasSubstr("--force"));
+  EXPECT_EQ(run_.model.forwards, 0);
+  EXPECT_EQ(testing::read_file(run_.out.path), "precious");
+  EXPECT_FALSE(std::filesystem::exists(parts_));
+}
+
+TEST_F(ValidateResumes, AReportThatAppearsMeanwhileStaysAndSoDoTheParts) {
+  block_the_end();
+  EXPECT_EQ(testing::read_file(run_.out.path), "precious");
+  std::filesystem::remove(run_.out.path);
+  expect_same_measurements(run_.validate(tiny_plan(1)), TinyRun().validate(tiny_plan(1)));
+  EXPECT_EQ(run_.model.forwards, 0);
+}
+
+// As if killed when the report stood and its parts were not yet removed.
+TEST_F(ValidateResumes, KilledJustBeforeTheEndItIsComplete) {
+  block_the_end();
+  std::filesystem::remove(run_.out.path);
+  std::filesystem::copy(parts_, run_.temp / "kept");
+  run_.validate(tiny_plan(1));
+  const std::string report = testing::read_file(run_.out.path);
+  std::filesystem::rename(run_.temp / "kept", parts_);
+  run_.validate(tiny_plan(1));
+  EXPECT_EQ(run_.model.forwards, 0);
+  EXPECT_EQ(testing::read_file(run_.out.path), report);
+  EXPECT_FALSE(std::filesystem::exists(parts_));
 }
 
 // Everything in fp64 from q, k, v: tile means, the best tile, softmax over all and over its keys.

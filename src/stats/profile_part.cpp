@@ -1,45 +1,14 @@
-#include "stats/part_file.h"
+#include "stats/profile_part.h"
 
-#include <algorithm>
 #include <cstdio>
-#include <cstring>
 #include <map>
 
-#include "checkpoint/safetensors.h"
 #include "core/error.h"
-#include "core/sha256.h"
+#include "core/json_io.h"
+#include "stats/hashed_tensors.h"
 
 namespace sparsescope {
 namespace {
-
-using Metadata = std::map<std::string, std::string>;
-
-// Every tensor by name, with its type, shape and bytes, and every text but the hash itself.
-class ContentHash {
- public:
-  explicit ContentHash(const Metadata& metadata) {
-    for (const auto& [name, value] : metadata) {
-      if (name == "sha256") continue;
-      text(name);
-      text(value);
-    }
-  }
-  // In ascending order of name.
-  void tensor(const std::string& name, Dtype dtype, const std::vector<int64_t>& shape,
-              std::span<const std::byte> bytes) {
-    text(name);
-    text(std::string(dtype_file_name(dtype)));
-    text(shape_to_string(shape));
-    hash_.update(bytes.data(), bytes.size());
-  }
-  std::string hex() { return hash_.hex(); }
-
- private:
-  void text(const std::string& value) {
-    hash_.update(value.c_str(), value.size() + 1);  // the NUL keeps neighbours apart
-  }
-  Sha256 hash_;
-};
 
 std::string site_prefix(const SiteKey& site) {
   return fmt::format("b{}/l{}", static_cast<int>(site.branch), site.layer);
@@ -72,69 +41,41 @@ std::vector<TensorToWrite> tensors_of(const ProfilePart& part) {
   return tensors;
 }
 
+Metadata identity_of(int64_t prompt, int64_t step, const std::string& fingerprint) {
+  return {{"fingerprint", fingerprint},
+          {"prompt", std::to_string(prompt)},
+          {"step", std::to_string(step)}};
+}
+
 Metadata metadata_of(const ProfilePart& part, const std::string& fingerprint) {
   Json axes = Json::object();
   for (const SiteStatistics& site : part.sites) {
     for (const StatArray& array : site.arrays) axes[array.name] = array.axes;
   }
-  return {{"fingerprint", fingerprint},
-          {"prompt", std::to_string(part.prompt)},
-          {"step", std::to_string(part.step)},
-          {"next_step", std::to_string(part.state.next_step)},
-          {"seconds", fmt::format("{}", part.seconds)},
-          {"axes", axes.dump()}};
-}
-
-template <typename T>
-std::vector<T> values_of(const StoredTensor& tensor) {
-  std::vector<T> values(tensor.bytes / sizeof(T));
-  if (!values.empty()) std::memcpy(values.data(), tensor.data, tensor.bytes);
-  return values;
+  Metadata metadata = identity_of(part.prompt, part.step, fingerprint);
+  metadata["next_step"] = std::to_string(part.state.next_step);
+  metadata["seconds"] = fmt::format("{}", part.seconds);
+  metadata["axes"] = axes.dump();
+  return metadata;
 }
 
 class PartReader {
  public:
-  explicit PartReader(const std::filesystem::path& path)
-      : file_(SafetensorsFile::open(path)), name_(path.string()) {
-    for (const TensorInfo& info : file_.tensors()) names_.push_back(info.name);
-    std::sort(names_.begin(), names_.end());
-  }
+  PartReader(const std::filesystem::path& path, const Metadata& identity)
+      : file_(open_hashed_tensors(path, identity)), name_(path.string()) {}
 
-  ProfilePart read(int64_t prompt, int64_t step, const std::string& fingerprint) {
-    check_identity(prompt, step, fingerprint);
+  ProfilePart read(int64_t prompt, int64_t step) {
     part_.prompt = prompt;
     part_.step = step;
-    part_.state.next_step = std::stoll(text("next_step"));
-    part_.seconds = std::stod(text("seconds"));
-    axes_ = parse_json(text("axes"), name_ + ": axes");
-    for (const std::string& name : names_) take(name);
+    part_.state.next_step = std::stoll(metadata_text(file_, "next_step"));
+    part_.seconds = std::stod(metadata_text(file_, "seconds"));
+    axes_ = parse_json(metadata_text(file_, "axes"), name_ + ": axes");
+    for (const std::string& name : sorted_tensor_names(file_)) take(name);
     for (auto& [key, site] : sites_) part_.sites.push_back(std::move(site));
     return std::move(part_);
   }
 
  private:
-  std::string text(const std::string& key) const {
-    const auto found = file_.metadata().find(key);
-    SPARSESCOPE_CHECK(ErrorKind::kData, found != file_.metadata().end(),
-                      "{}: expected the metadata '{}', which is missing", name_, key);
-    return found->second;
-  }
-
-  void check_identity(int64_t prompt, int64_t step, const std::string& fingerprint) const {
-    ContentHash hash(file_.metadata());
-    for (const std::string& name : names_) {
-      const StoredTensor tensor = file_.fetch(name);
-      hash.tensor(name, tensor.dtype, tensor.shape, {tensor.data, tensor.bytes});
-    }
-    SPARSESCOPE_CHECK(ErrorKind::kData, text("sha256") == hash.hex(),
-                      "{}: its content does not fit its SHA-256", name_);
-    SPARSESCOPE_CHECK(ErrorKind::kData,
-                      text("fingerprint") == fingerprint &&
-                          text("prompt") == std::to_string(prompt) &&
-                          text("step") == std::to_string(step),
-                      "{}: belongs to another run or step", name_);
-  }
-
   // "b0/l3" -> the site's entry, in the order (branch, layer).
   SiteStatistics& site_of(const std::string& prefix) {
     int branch = 0;
@@ -182,7 +123,6 @@ class PartReader {
 
   SafetensorsFile file_;
   std::string name_;
-  std::vector<std::string> names_;
   Json axes_;
   std::map<std::pair<int, int64_t>, SiteStatistics> sites_;
   ProfilePart part_;
@@ -196,21 +136,12 @@ std::string part_file_name(int64_t prompt, int64_t step) {
 
 void write_part_file(const std::filesystem::path& path, const ProfilePart& part,
                      const std::string& fingerprint) {
-  std::vector<TensorToWrite> tensors = tensors_of(part);
-  std::sort(tensors.begin(), tensors.end(),
-            [](const TensorToWrite& a, const TensorToWrite& b) { return a.name < b.name; });
-  Metadata metadata = metadata_of(part, fingerprint);
-  ContentHash hash(metadata);
-  for (const TensorToWrite& tensor : tensors) {
-    hash.tensor(tensor.name, tensor.dtype, tensor.shape, tensor.bytes);
-  }
-  metadata["sha256"] = hash.hex();
-  write_safetensors(path, std::move(tensors), metadata, true);
+  write_hashed_tensors(path, tensors_of(part), metadata_of(part, fingerprint));
 }
 
 ProfilePart read_part_file(const std::filesystem::path& path, int64_t prompt, int64_t step,
                            const std::string& fingerprint) {
-  return PartReader(path).read(prompt, step, fingerprint);
+  return PartReader(path, identity_of(prompt, step, fingerprint)).read(prompt, step);
 }
 
 }  // namespace sparsescope

@@ -1,4 +1,4 @@
-#include "stats/profile_parts.h"
+#include "stats/parts_folder.h"
 
 #include <fmt/chrono.h>
 
@@ -6,17 +6,14 @@
 #include <set>
 
 #include "core/atomic_file.h"
-#include "core/error.h"
 #include "core/sha256.h"
-#include "stats/part_file.h"
-#include "stats/profile_store.h"
 
 namespace sparsescope {
 namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::string_view kFormat = "sparsescope-profile-parts";
+constexpr std::string_view kRunFile = "run.json";
 constexpr int64_t kVersion = 1;
 constexpr size_t kMaxShown = 60;  // characters of a setting in a message
 
@@ -42,10 +39,10 @@ std::string differences(const Json& before, const Json& now) {
 }
 
 // run.json, or null where it is missing or unreadable: nothing can be trusted then.
-Json read_run(const fs::path& path) {
+Json read_run(const fs::path& path, const std::string& format) {
   try {
     const Json run = read_json_file(path);
-    const bool ours = run.is_object() && run.value("format", Json()) == kFormat &&
+    const bool ours = run.is_object() && run.value("format", Json()) == format &&
                       run.value("version", Json()) == kVersion && run.contains("run") &&
                       run["run"].is_object() && run.value("started", Json()).is_string();
     return ours ? run : Json();
@@ -66,32 +63,39 @@ bool holds_parts(const fs::path& folder) {
 
 }  // namespace
 
-fs::path parts_folder_of(const fs::path& profile) { return profile.string() + ".parts"; }
+fs::path parts_folder_of(const fs::path& out) { return out.string() + ".parts"; }
 
 std::string run_fingerprint(const Json& run) {
   const std::string text = run.dump();
   return sha256_hex(text.data(), text.size());
 }
 
-PartsFolder::PartsFolder(fs::path folder, const Json& run, ExistingParts existing)
-    : folder_(std::move(folder)), fingerprint_(run_fingerprint(run)) {
-  const fs::path run_file = folder_ / "run.json";
-  if (fs::exists(folder_) && existing == ExistingParts::kDiscard) fs::remove_all(folder_);
+void check_output(const OutputOptions& out) {
+  if (!fs::exists(parts_folder_of(out.path))) check_writable_output(out.path, out.replace);
+}
+
+PartsFolder::PartsFolder(const OutputOptions& out, const std::string& format, const Json& run)
+    : out_(out), folder_(parts_folder_of(out.path)), fingerprint_(run_fingerprint(run)) {
+  if (fs::exists(folder_) && !out.resume) fs::remove_all(folder_);
   if (holds_parts(folder_)) {
-    const Json found = read_run(run_file);
+    const Json found = read_run(folder_ / kRunFile, format);
     const bool same = !found.is_null() && run_fingerprint(found["run"]) == fingerprint_;
     if (same) {
       started_ = found["started"].get<std::string>();
       return;
     }
     SPARSESCOPE_CHECK(
-        ErrorKind::kUsage, existing == ExistingParts::kReplace,
-        "{}: holds the finished steps of a different run ({}). Use its settings to go "
+        ErrorKind::kUsage, out.replace,
+        "{}: holds the finished parts of a different run ({}). Use its settings to go "
         "on, --force to throw it away, or another --out",
         folder_.string(),
         found.is_null() ? "its run.json is missing or damaged" : differences(found["run"], run));
     fs::remove_all(folder_);
   }
+  start(format, run);
+}
+
+void PartsFolder::start(const std::string& format, const Json& run) {
   started_ = fmt::format(
       "{:%Y-%m-%dT%H:%M:%SZ}",
       fmt::gmtime(std::chrono::system_clock::to_time_t(std::chrono::system_clock::now())));
@@ -100,33 +104,20 @@ PartsFolder::PartsFolder(fs::path folder, const Json& run, ExistingParts existin
   SPARSESCOPE_CHECK(ErrorKind::kUsage, !error, "{}: cannot be made: {}", folder_.string(),
                     error.message());
   const Json head = {
-      {"format", kFormat}, {"version", kVersion}, {"started", started_}, {"run", run}};
-  write_text_atomically(run_file, head.dump(1), true);
+      {"format", format}, {"version", kVersion}, {"started", started_}, {"run", run}};
+  write_text_atomically(folder_ / kRunFile, head.dump(1), true);
 }
 
-std::optional<ProfilePart> PartsFolder::read(int64_t prompt, int64_t step,
-                                             const RunMonitor& monitor) const {
-  const fs::path path = folder_ / part_file_name(prompt, step);
-  if (!fs::exists(path)) return std::nullopt;
-  try {
-    return read_part_file(path, prompt, step, fingerprint_);
-  } catch (const Error& error) {
-    report_note(monitor,
-                fmt::format("a finished step cannot be used and is done again: {}", error.what()));
-    return std::nullopt;
-  }
-}
-
-void PartsFolder::write(const ProfilePart& part) const {
-  write_part_file(folder_ / part_file_name(part.prompt, part.step), part, fingerprint_);
-}
-
-void PartsFolder::publish(const Profile& profile, const fs::path& path, bool replace) const {
-  const fs::path complete = folder_ / "profile.h5";
-  write_profile(complete, profile, true);
-  write_atomically(path, replace,
+void PartsFolder::publish(const std::function<void(const fs::path&)>& write) const {
+  const fs::path complete = folder_ / "complete";
+  write(complete);
+  write_atomically(out_.path, out_.replace,
                    [&](const fs::path& temporary) { fs::rename(complete, temporary); });
-  std::error_code ignored;
+  remove();
+}
+
+void PartsFolder::remove() const {
+  std::error_code ignored;  // the output stands; what is left of the folder does no harm
   fs::remove_all(folder_, ignored);
 }
 

@@ -1,0 +1,25 @@
+// What was measured on one prompt as a hashed safetensors file, so that a run that was stopped goes
+// on with the next prompt:
+//   sites/place     I64 [sites, 4]  branch, step, layer, head
+//   sites/values    F64 [sites, 5]  density, recall, rel_l1, rel_l2, cosine
+//   output_rel_l2   F64 [forwards]
+//   times           F64 [forwards, 3]  seconds: dense, sparse, selection
+//   latent, pixel   F64 [2]  psnr, ssim; pixel only with a codec
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+
+#include "validate/summary.h"
+
+namespace sparsescope {
+
+std::string prompt_part_name(int64_t prompt);  // "p0000.safetensors"
+void write_prompt_part(const std::filesystem::path& path, int64_t prompt,
+                       const PromptOutcome& outcome, const std::string& fingerprint);
+// Error(kData) where the file is damaged or belongs to another run or prompt.
+PromptOutcome read_prompt_part(const std::filesystem::path& path, int64_t prompt,
+                               const std::string& fingerprint);
+
+}  // namespace sparsescope
