@@ -37,9 +37,8 @@ class Selector {
         for (int64_t s = s0; s < s1; ++s) add_entry(h, c, s);
       }
     }
-    std::sort(others_.begin(), others_.end(), kRanksBefore);
-    const int64_t kept = rule_.select == GateSelect::kTopK ? kept_by_count((h1 - h0) * (s1 - s0))
-                                                           : kept_by_threshold();
+    const int64_t kept = rule_.select == GateSelect::kTopK ? keep_by_count((h1 - h0) * (s1 - s0))
+                                                           : keep_by_threshold();
     for (int64_t i = 0; i < kept; ++i) mask_[index(others_[i].h, others_[i].c, others_[i].s)] = 1;
   }
 
@@ -61,13 +60,20 @@ class Selector {
     }
   }
 
-  // How many of the sorted others are kept; every query of the pool has one own entry in it.
-  int64_t kept_by_count(int64_t pool_queries) const {
+  // Both bring the kept ones of the others to the front, in any order, and return how many. Neither
+  // sorts the pool: the set before a cut takes a few passes over a shrinking part of it.
+
+  // Every query of the pool has one own entry in it.
+  int64_t keep_by_count(int64_t pool_queries) {
     const int64_t k = std::min(rule_.top_k, gates_.blocks);
-    return std::min((k - 1) * pool_queries, static_cast<int64_t>(others_.size()));
+    const int64_t kept = std::min((k - 1) * pool_queries, static_cast<int64_t>(others_.size()));
+    if (kept > 0 && kept < static_cast<int64_t>(others_.size())) {
+      std::nth_element(others_.begin(), others_.begin() + kept, others_.end(), kRanksBefore);
+    }
+    return kept;
   }
 
-  int64_t kept_by_threshold() const {
+  int64_t keep_by_threshold() {
     PoolRange range{std::numeric_limits<double>::infinity(),
                     -std::numeric_limits<double>::infinity()};
     const auto extend = [&](double gate) {
@@ -81,13 +87,34 @@ class Selector {
     for (const float gate : own_gates_) own += weight(gate);
     for (const Entry& entry : others_) total += weight(entry.gate);
     total += own;
-    const double needed = needed_weight(rule_.threshold, own, total);
+    return keep_weight(needed_weight(rule_.threshold, own, total), weight);
+  }
+
+  // The fewest best entries whose weights reach needed; all where they do not. The cut lies in
+  // [first, last); entries before first are kept and weigh sum.
+  template <typename Weight>
+  int64_t keep_weight(double needed, const Weight& weight) {
+    constexpr int64_t kSortedRun = 64;  // short enough that sorting beats another halving
+    auto first = others_.begin(), last = others_.end();
     double sum = 0.0;
-    for (size_t i = 0; i < others_.size(); ++i) {
-      sum += weight(others_[i].gate);
-      if (sum >= needed) return static_cast<int64_t>(i) + 1;
+    while (last - first > kSortedRun) {
+      const auto middle = first + (last - first) / 2;
+      std::nth_element(first, middle, last, kRanksBefore);
+      double half = 0.0;
+      for (auto entry = first; entry != middle; ++entry) half += weight(entry->gate);
+      if (sum + half >= needed) {
+        last = middle;
+      } else {
+        sum += half;
+        first = middle;
+      }
     }
-    return static_cast<int64_t>(others_.size());
+    std::sort(first, last, kRanksBefore);
+    for (; first != last; ++first) {
+      sum += weight(first->gate);
+      if (sum >= needed) return first - others_.begin() + 1;
+    }
+    return first - others_.begin();
   }
 
   const GateView& gates_;
