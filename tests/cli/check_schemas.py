@@ -1,0 +1,84 @@
+"""Plans and reports as the program writes them, against data/schema/*.schema.json.
+
+check_schemas.py PROGRAM DATA: profiles a small checkpoint, derives and validates a plan of every
+method, and judges each file by the published schema with jsonschema, which shares no code with the
+program's own reader. Each schema must also refuse a damaged file, so that it cannot pass by saying
+nothing. Without jsonschema: exit 77, skipped.
+"""
+
+import json
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+try:
+    import jsonschema
+except ImportError:
+    print("skipped: the Python module jsonschema is not installed for " + sys.executable)
+    sys.exit(77)
+
+SIZE = ["--grid", "2,4,4", "--tile", "2,2,2", "--steps", "1"]
+# Two prompts, so that the report has intervals.
+HELDOUT = "a blue ring moving still on plain\na blue disc moving left on plain\n"
+METHODS = ("vsa", "bsa", "vmoba")
+
+
+def run(*arguments):
+    subprocess.run([str(argument) for argument in arguments], check=True, stdout=subprocess.DEVNULL)
+
+
+def validator(path):
+    schema = json.loads(path.read_text())
+    jsonschema.Draft202012Validator.check_schema(schema)
+    return jsonschema.Draft202012Validator(schema)
+
+
+def check(schema, path, damage):
+    document = json.loads(path.read_text())
+    errors = [f"{error.json_path}: {error.message}" for error in schema.iter_errors(document)]
+    assert not errors, f"{path.name}: {errors}"
+    for change in damage:
+        broken = json.loads(path.read_text())
+        change(broken)
+        assert not schema.is_valid(broken), f"{path.name}: the schema accepts a damaged file"
+
+
+PLAN_DAMAGE = [
+    lambda plan: plan["evidence"]["sampling"].update(guidance="5"),
+    lambda plan: plan["evidence"]["prompts"].append(1),
+    lambda plan: plan["rules"].append({"steps": [0, 0]}),
+    lambda plan: plan.update(extra=1),
+]
+REPORT_DAMAGE = [
+    lambda report: report["sampling"].pop("shift"),
+    lambda report: report["summary"].update(density_high=1.1),
+    lambda report: report["summary"].update(rel_l2_low=-0.1),
+    lambda report: report["summary"].update(cosine_low=-1.1),
+    lambda report: report["sites"][0].update(branch=2),
+]
+
+
+def main(program, data):
+    schemas = pathlib.Path(data) / "schema"
+    plan_schema = validator(schemas / "plan.schema.json")
+    report_schema = validator(schemas / "report.schema.json")
+    checkpoint = pathlib.Path(data) / "tiny-wan"
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        (folder / "prompts.txt").write_text("a yellow diamond moving right on plain\n")
+        (folder / "heldout.txt").write_text(HELDOUT)
+        run(program, "profile", checkpoint, "--prompts", folder / "prompts.txt", *SIZE,
+            "--out", folder / "run.h5")
+        for method in METHODS:
+            plan, report = folder / f"{method}.json", folder / f"{method}_report.json"
+            run(program, "derive", folder / "run.h5", "--method", method, "--target", "recall=0.8",
+                "--out", plan)
+            check(plan_schema, plan, PLAN_DAMAGE)
+            run(program, "validate", checkpoint, "--plan", plan, "--prompts",
+                folder / "heldout.txt", "--require", "density<=1", "--out", report)
+            check(report_schema, report, REPORT_DAMAGE)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
