@@ -275,7 +275,9 @@ TEST(StoppedValidation, KilledItGoesOnToTheSameReport) {
   const ProgramRun other = run_program(validate(out) + Arguments{"--guidance", "2"});
   EXPECT_EQ(other.exit_code, 2);
   EXPECT_THAT(other.err, HasSubstr("guidance was 5.0 and is 2.0"));
-  run_json(validate(out));
+  const ProgramRun resumed = run_program(validate(out));
+  EXPECT_EQ(resumed.exit_code, 0) << resumed.err;
+  EXPECT_THAT(resumed.err, HasSubstr("prompt 1/3 was finished before"));
   EXPECT_FALSE(fs::exists(parts));
   EXPECT_EQ(measurements(out), measurements(folder / "whole.json"));
 }
