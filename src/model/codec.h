@@ -1,5 +1,5 @@
-// LinearCodec: a latent token is a patch of pixels through a fixed linear map (small checkpoints carry
-// one in codec/). p = (z * std) @ basis + mean; z = ((p - mean) @ basis^T) / std.
+// LinearCodec: a latent token is a patch of pixels through a fixed linear map (small checkpoints
+// carry one in codec/). p = (z * std) @ basis + mean; z = ((p - mean) @ basis^T) / std.
 #pragma once
 
 #include <filesystem>
@@ -11,8 +11,9 @@ namespace sparsescope {
 class LinearCodec {
  public:
   static LinearCodec open(const std::filesystem::path& folder);
-  HostTensor decode(const HostTensor& latents) const;  // [1, C, F, Hl, Wl] -> [F, 3, H, W] in [-1, 1]
-  HostTensor encode(const HostTensor& video) const;    // the inverse
+  HostTensor decode(
+      const HostTensor& latents) const;              // [1, C, F, Hl, Wl] -> [F, 3, H, W] in [-1, 1]
+  HostTensor encode(const HostTensor& video) const;  // the inverse
 
  private:
   int64_t patch_ = 0, channels_ = 0;

@@ -13,8 +13,8 @@ namespace sparsescope {
 
 struct SamplingOptions {
   int64_t steps = 20;
-  double guidance = 1.0;            // <= 1: the conditional branch alone
-  std::string scheduler;            // empty: the checkpoint's own
+  double guidance = 1.0;  // <= 1: the conditional branch alone
+  std::string scheduler;  // empty: the checkpoint's own
   std::optional<double> shift;
   uint64_t seed = 0;
   std::vector<int64_t> latent_shape;  // [1, C, F, Hl, Wl]
@@ -36,7 +36,8 @@ class Denoiser {
   // u + g * (c - u)
   HostTensor guide(const HostTensor& conditional, const HostTensor& unconditional) const;
   // predict for all branches, guide, advance.
-  void step(TrajectoryState& state, const PromptSet& prompts, int64_t prompt, AttentionHook& hook) const;
+  void step(TrajectoryState& state, const PromptSet& prompts, int64_t prompt,
+            AttentionHook& hook) const;
 
  private:
   VideoTransformer& model_;
@@ -44,8 +45,8 @@ class Denoiser {
   std::unique_ptr<Scheduler> scheduler_;
 };
 
-// [1, C, F, Hl, Wl] of a video given in pixels (frames, height, width) or in tokens. Uses the codec's
-// strides where the folder has one, else Wan's (4, 8, 8).
+// [1, C, F, Hl, Wl] of a video given in pixels (frames, height, width) or in tokens. Uses the
+// codec's strides where the folder has one, else Wan's (4, 8, 8).
 std::vector<int64_t> latent_shape_from_video(const CheckpointFolder& folder, const ModelInfo& info,
                                              int64_t frames, int64_t height, int64_t width);
 std::vector<int64_t> latent_shape_from_grid(const ModelInfo& info, const TokenGrid& grid);

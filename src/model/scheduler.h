@@ -1,5 +1,5 @@
-// Samplers of flow models: the noise grid and the update of one step. Formulas and golden values: the
-// diffusers classes FlowMatchEulerDiscreteScheduler and UniPCMultistepScheduler.
+// Samplers of flow models: the noise grid and the update of one step. Formulas and golden values:
+// the diffusers classes FlowMatchEulerDiscreteScheduler and UniPCMultistepScheduler.
 #pragma once
 
 #include <cstdint>
@@ -24,7 +24,7 @@ struct TrajectoryState {
 class Scheduler {
  public:
   virtual ~Scheduler() = default;
-  virtual std::string name() const = 0;                   // "flow-euler", "unipc"
+  virtual std::string name() const = 0;  // "flow-euler", "unipc"
   virtual double shift() const = 0;
   virtual const std::vector<double>& timesteps() const = 0;  // [n], as fed to the model
   virtual const std::vector<double>& sigmas() const = 0;     // [n + 1], the last one 0
@@ -32,9 +32,10 @@ class Scheduler {
   virtual void advance(TrajectoryState& state, const HostTensor& model_output) const = 0;
 };
 
-// name "flow-euler", "unipc", or empty for the config's class; steps n; shift from the config unless
-// given. Error(kUnsupported) for other classes, listing these.
-std::unique_ptr<Scheduler> make_scheduler(const std::optional<Json>& config, const std::string& name,
-                                          int64_t steps, std::optional<double> shift);
+// name "flow-euler", "unipc", or empty for the config's class; steps n; shift from the config
+// unless given. Error(kUnsupported) for other classes, listing these.
+std::unique_ptr<Scheduler> make_scheduler(const std::optional<Json>& config,
+                                          const std::string& name, int64_t steps,
+                                          std::optional<double> shift);
 
 }  // namespace sparsescope

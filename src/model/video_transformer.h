@@ -18,24 +18,25 @@
 namespace sparsescope {
 
 struct ModelInfo {
-  std::string family;      // "wan"
-  std::string class_name;  // the diffusers class: "WanTransformer3DModel"
-  std::string variant;     // "text-to-video", "image-to-video", ...
+  std::string family;                           // "wan"
+  std::string class_name;                       // the diffusers class: "WanTransformer3DModel"
+  std::string variant;                          // "text-to-video", "image-to-video", ...
   int64_t layers = 0, heads = 0, head_dim = 0;  // L, H, D
   int64_t patch_t = 1, patch_h = 2, patch_w = 2;
   int64_t in_channels = 0, out_channels = 0;
   int64_t text_dim = 0;
   int64_t ffn_dim = 0;
   int64_t parameters = 0;
-  bool has_gate_compress = false;  // VSA's coarse gate weights
-  std::string checkpoint_hash;  // of load_transformer; empty from describe_checkpoint
+  bool has_gate_compress = false;        // VSA's coarse gate weights
+  std::string checkpoint_hash;           // of load_transformer; empty from describe_checkpoint
   std::vector<std::string> layer_names;  // [L] "blocks.0.attn1", ...
   std::vector<std::string> warnings;
 };
 
 struct LoadOptions {
   Dtype compute = Dtype::kF32;  // kF32 or kBF16
-  int64_t max_memory = 0;       // bytes for weights; 0: no bound. Less than the weights: streamed by block
+  int64_t max_memory =
+      0;  // bytes for weights; 0: no bound. Less than the weights: streamed by block
   int threads = 1;
 };
 
@@ -50,7 +51,8 @@ class VideoTransformer {
   virtual TokenGrid token_grid(const std::vector<int64_t>& latent_shape) const = 0;
   // One forward pass; site.layer is filled in per layer. Error(kData) for missing, superfluous or
   // wrongly shaped inputs: name, expected, found.
-  virtual HostTensor forward(const ModelInputs& inputs, const SiteKey& site, AttentionHook& hook) = 0;
+  virtual HostTensor forward(const ModelInputs& inputs, const SiteKey& site,
+                             AttentionHook& hook) = 0;
 };
 
 // Detects the family from the tensors (config.json only fills what tensors cannot tell).

@@ -1,7 +1,7 @@
 """Draws the picture of README.md from a profile: where the attention of a head goes, how much of it a
 sparse selection keeps, and where in the model there is room.
 
-    python docs/make_picture.py RUN.h5 docs/profile.png
+    python python/readme_picture.py RUN.h5 docs/profile.png
 
 Needs h5py and matplotlib. The profile must hold maps (sparsescope profile --maps ...).
 """
