@@ -24,16 +24,11 @@ struct ForwardOptions {
   bool force = false;
 };
 
-Dtype compute_dtype(const std::string& name) {
-  if (name == "bf16") return Dtype::kBF16;
-  return name == "fp16" ? Dtype::kF16 : Dtype::kF32;
-}
-
 void run_forward(CommandContext& context, const ForwardOptions& options) {
   check_writable_output(options.out, options.force);
   const ModelInputs inputs = read_model_inputs(options.inputs);
   const auto model = load_transformer(open_checkpoint_folder(options.checkpoint),
-                                      {.compute = compute_dtype(context.common.dtype),
+                                      {.compute = context.compute_dtype(),
                                        .max_memory = options.max_memory,
                                        .threads = context.threads()});
   const std::set<int64_t> layers = parse_layers(options.capture, model->info().layers);

@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "apps/command.h"
+#include "apps/sampling_options.h"
 #include "core/error.h"
 #include "stats/profile_request.h"
 
@@ -10,22 +11,17 @@ namespace sparsescope {
 namespace {
 
 struct Texts {
-  std::string video, grid, tile = "4,4,4";
+  SamplingTexts sampling;
+  std::string tile = "4,4,4";
 };
 
 void run(CommandContext& context, ProfileRequest request, const Texts& texts) {
-  SamplingRequest& sampling = request.sampling;
-  if (!texts.video.empty()) sampling.video = parse_triple(texts.video, "--video");
-  if (!texts.grid.empty()) sampling.grid = parse_triple(texts.grid, "--grid");
+  complete_sampling_request(context, texts.sampling, request.sampling);
   const std::vector<int64_t> tile = parse_triple(texts.tile, "--tile");
   request.tile = {tile[0], tile[1], tile[2]};
-  SPARSESCOPE_CHECK(ErrorKind::kUsage, !sampling.checkpoint.empty() || !request.qkv.empty(),
+  SPARSESCOPE_CHECK(ErrorKind::kUsage, !request.sampling.checkpoint.empty() || !request.qkv.empty(),
                     "expected a CHECKPOINT, or --qkv FILES");
-  sampling.seed = context.common.seed;
-  sampling.load.threads = request.threads = context.threads();
-  sampling.load.compute = context.common.dtype == "bf16"   ? Dtype::kBF16
-                          : context.common.dtype == "fp16" ? Dtype::kF16
-                                                           : Dtype::kF32;
+  request.threads = context.threads();
   request.command_line = context.command_line;
   const ProfileSummary summary = run_profile(request, context.monitor());
 
@@ -48,31 +44,19 @@ void run(CommandContext& context, ProfileRequest request, const Texts& texts) {
                       {"bytes", summary.file_bytes}});
 }
 
-void add_sampling_options(CLI::App& command, ProfileRequest& request, Texts& texts) {
-  SamplingRequest& sampling = request.sampling;
-  command.add_option("CHECKPOINT", sampling.checkpoint, "A checkpoint folder or .safetensors file");
-  command.add_option("--prompts", sampling.prompts, "Text file, a prompt a line");
-  command.add_option("--text-embeds", sampling.text_embeds,
-                     "Safetensors with prompt_embeds and negative_prompt_embeds");
-  command.add_option("--video", texts.video, "FRAMES,HEIGHT,WIDTH in pixels");
-  command.add_option("--grid", texts.grid, "T,H,W in tokens");
-  command.add_option("--steps", sampling.steps, "Denoising steps (the model's own: 50)");
-  command.add_option("--guidance", sampling.guidance,
-                     "Classifier-free guidance; 1 runs the conditional branch alone (5)");
-  command.add_option("--shift", sampling.shift, "Shift of the noise grid (the checkpoint's own)");
-  command.add_option("--scheduler", sampling.scheduler,
-                     "flow-euler or unipc (the checkpoint's own)");
-  command.add_option("--latents", sampling.latents, "Safetensors with the initial noise, latents");
+void add_input_options(CLI::App& command, ProfileRequest& request, Texts& texts) {
+  add_sampling_options(command, request.sampling, texts.sampling,
+                       {.size = "",
+                        .steps = "the model's own: 50",
+                        .guidance = "5",
+                        .shift = "the checkpoint's own",
+                        .scheduler = "the checkpoint's own"});
   command.add_option("--qkv", request.qkv, "Captured q, k, v files instead of a checkpoint");
   command.add_option("--prefix", request.prefix, "Text tokens before the video, with --qkv")
       ->check(CLI::NonNegativeNumber);
   command.add_option("--suffix", request.suffix, "Text tokens behind the video, with --qkv")
       ->check(CLI::NonNegativeNumber);
-  command
-      .add_option("--max-memory", sampling.load.max_memory,
-                  "Bound for weights in memory (bytes, or 4GB); more are streamed by block")
-      ->transform(CLI::AsSizeValue(false))
-      ->check(CLI::NonNegativeNumber);
+  add_max_memory_option(command, request.sampling);
 }
 
 void add_record_options(CLI::App& command, ProfileRequest& request, Texts& texts) {
@@ -101,7 +85,7 @@ void add_profile_command(CLI::App& root, CommandContext& context) {
       "--grid 8,16,16 --steps 8 --out run.h5");
   const auto request = std::make_shared<ProfileRequest>();
   const auto texts = std::make_shared<Texts>();
-  add_sampling_options(*command, *request, *texts);
+  add_input_options(*command, *request, *texts);
   add_record_options(*command, *request, *texts);
   command->callback([&context, request, texts] { run(context, *request, *texts); });
 }

@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "apps/command.h"
+#include "apps/sampling_options.h"
 #include "core/error.h"
 #include "core/sha256.h"
 #include "validate/plan_sampling.h"
@@ -17,22 +18,13 @@ struct ValidateArguments {
   SamplingRequest sampling;
   std::filesystem::path plan;
   OutputOptions out;
-  std::string video, grid, require;
+  SamplingTexts texts;
+  std::string require;
 };
 
-Dtype compute_dtype(const std::string& name) {
-  if (name == "bf16") return Dtype::kBF16;
-  return name == "fp16" ? Dtype::kF16 : Dtype::kF32;
-}
-
-SamplingRequest sampling_request(const CommandContext& context,
-                                 const ValidateArguments& arguments) {
+SamplingRequest request_of(const CommandContext& context, const ValidateArguments& arguments) {
   SamplingRequest request = arguments.sampling;
-  if (!arguments.video.empty()) request.video = parse_triple(arguments.video, "--video");
-  if (!arguments.grid.empty()) request.grid = parse_triple(arguments.grid, "--grid");
-  request.seed = context.common.seed;
-  request.load.threads = context.threads();
-  request.load.compute = compute_dtype(context.common.dtype);
+  complete_sampling_request(context, arguments.texts, request);
   return request;
 }
 
@@ -65,7 +57,7 @@ void run(CommandContext& context, const ValidateArguments& arguments) {
   const Plan plan = read_plan(arguments.plan);
   const RunMonitor monitor = context.monitor();
   const SamplingRequest sampling =
-      sampled_like_profile(sampling_request(context, arguments), plan, monitor);
+      sampled_like_profile(request_of(context, arguments), plan, monitor);
   const LoadedSampling loaded = load_sampling(sampling);
   for (const std::string& warning : loaded.model->info().warnings) context.warn(warning);
   for (const std::string& prompt : seen_prompts(plan, loaded.prompts)) {
@@ -91,28 +83,6 @@ void run(CommandContext& context, const ValidateArguments& arguments) {
   if (!report.holds()) context.exit_code = kMissedRequirement;
 }
 
-void add_sampling_options(CLI::App& command, ValidateArguments& arguments) {
-  SamplingRequest& sampling = arguments.sampling;
-  command.add_option("CHECKPOINT", sampling.checkpoint, "A checkpoint folder or .safetensors file")
-      ->required();
-  command.add_option("--prompts", sampling.prompts, "Text file, a prompt a line");
-  command.add_option("--text-embeds", sampling.text_embeds,
-                     "Safetensors with prompt_embeds and negative_prompt_embeds");
-  command.add_option("--video", arguments.video, "FRAMES,HEIGHT,WIDTH in pixels (the plan's)");
-  command.add_option("--grid", arguments.grid, "T,H,W in tokens (the plan's)");
-  command.add_option("--steps", sampling.steps, "Denoising steps (the plan's)");
-  command.add_option("--guidance", sampling.guidance,
-                     "Classifier-free guidance; 1 runs the conditional branch alone (the plan's)");
-  command.add_option("--shift", sampling.shift, "Shift of the noise grid (the plan's)");
-  command.add_option("--scheduler", sampling.scheduler, "flow-euler or unipc (the plan's)");
-  command.add_option("--latents", sampling.latents, "Safetensors with the initial noise, latents");
-  command
-      .add_option("--max-memory", sampling.load.max_memory,
-                  "Bound for weights in memory (bytes, or 4GB); more are streamed by block")
-      ->transform(CLI::AsSizeValue(false))
-      ->check(CLI::NonNegativeNumber);
-}
-
 }  // namespace
 
 void add_validate_command(CLI::App& root, CommandContext& context) {
@@ -121,7 +91,14 @@ void add_validate_command(CLI::App& root, CommandContext& context) {
       "sparsescope validate data/tiny-wan --plan plan.json "
       "--prompts data/tiny-wan/prompts/heldout.txt --require \"psnr>=28\" --out report.json");
   const auto arguments = std::make_shared<ValidateArguments>();
-  add_sampling_options(*command, *arguments);
+  add_sampling_options(*command, arguments->sampling, arguments->texts,
+                       {.size = "the plan's",
+                        .steps = "the plan's",
+                        .guidance = "the plan's",
+                        .shift = "the plan's",
+                        .scheduler = "the plan's"})
+      ->required();
+  add_max_memory_option(*command, arguments->sampling);
   command->add_option("--plan", arguments->plan, "The plan to judge (JSON)")->required();
   command->add_option("--require", arguments->require,
                       "What must hold, else exit 6: \"psnr>=28 rel_l2<=0.1 density<=0.3\"");

@@ -50,6 +50,11 @@ std::string check_device(const std::string& text) {
 
 }  // namespace
 
+Dtype CommandContext::compute_dtype() const {
+  if (common.dtype == "bf16") return Dtype::kBF16;
+  return common.dtype == "fp16" ? Dtype::kF16 : Dtype::kF32;
+}
+
 int CommandContext::threads() const {
   if (common.threads > 0) return common.threads;
   return static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "core/dtype.h"
 #include "core/json_io.h"
 #include "core/progress.h"
 
@@ -29,10 +30,11 @@ class CommandContext {
  public:
   CommonOptions common;
   std::string command_line;  // as typed, for the files that record it
-  int exit_code = 0;  // 6 where a result misses what was asked of it; errors are exceptions
+  int exit_code = 0;         // 6 where a result misses what was asked of it; errors are exceptions
   std::shared_ptr<Console> console;
 
   int threads() const;
+  Dtype compute_dtype() const;                // of --dtype; fp32 where it is not given
   RunMonitor monitor();                       // bar or plain lines on standard error; Ctrl-C
   void print(const std::string& text) const;  // standard output, silent with --json
   void print_json(const Json& json) const;    // standard output, only with --json
