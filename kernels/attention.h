@@ -100,9 +100,24 @@ struct SparseAttentionParams {
   SparseSelection selection;
 };
 
+// Gradients of the sparse pass; dense attention is the selection of every key by every row. With
+// P the probabilities of a row over its selected keys, one softmax over their union:
+//   dP = d_out V^T,  dS = P * (dP - d_out . out),  dq = scale dS K,  dk = scale dS^T Q,  dv = P^T d_out
+struct SparseBackwardParams {
+  AttentionTensor q, k, v;         // [B, H, S, D]
+  AttentionTensor out;             // [B, H, S, D] of the forward pass with the same selection
+  AttentionTensor d_out;           // [B, H, S, D]
+  const float* lse = nullptr;      // [B, H, S] of the forward pass
+  float scale = 1.0f;
+  MutableAttentionTensor dq, dk, dv;  // [B, H, S, D]: every row of the heads that have a strand is
+                                      // written, zero for rows in no item and keys in no list
+  SparseSelection selection;
+};
+
 struct AttentionKernels {
   void (*dense)(const DenseAttentionParams& params, ThreadPool& pool);
   void (*sparse)(const SparseAttentionParams& params, ThreadPool& pool);
+  void (*sparse_backward)(const SparseBackwardParams& params, ThreadPool& pool);
 };
 
 }  // namespace sparsescope

@@ -22,10 +22,12 @@ void sparse_attention(const SparseAttentionParams& params, ThreadPool& pool) {
 
 template <const cpu::BlockKernels& (*block_kernels)()>
 constexpr AttentionKernels kCpuKernels{.dense = dense_attention<block_kernels>,
-                                       .sparse = sparse_attention<block_kernels>};
+                                       .sparse = sparse_attention<block_kernels>,
+                                       .sparse_backward = reference::sparse_backward};
 
 constexpr AttentionKernels kReferenceKernels{.dense = reference::dense_attention,
-                                             .sparse = reference::sparse_attention};
+                                             .sparse = reference::sparse_attention,
+                                             .sparse_backward = reference::sparse_backward};
 
 }  // namespace
 

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdint>
 #include <limits>
+#include <map>
 #include <vector>
 
 #include "core/dtype.h"
@@ -13,6 +14,8 @@ namespace sparsescope::reference {
 
 void dense_attention(const DenseAttentionParams& params, ThreadPool& pool);
 void sparse_attention(const SparseAttentionParams& params, ThreadPool& pool);
+// Recomputes output and log-sum-exp in fp64 and does not look at those of the parameters.
+void sparse_backward(const SparseBackwardParams& params, ThreadPool& pool);
 
 // Element d of one token's row.
 inline double element(const AttentionTensor& x, int64_t b, int64_t h, int64_t token, int64_t d) {
@@ -32,6 +35,11 @@ struct RowSoftmax {
   std::vector<double> probs;  // [keys], all zero where every logit is -inf
   double lse = -std::numeric_limits<double>::infinity();
 };
+
+// The keys of every row of a strand: the ranges of all items in which the row occurs, in item
+// order.
+std::map<int32_t, std::vector<int32_t>> keys_of_rows(const SparseSelection& selection,
+                                                     const SparseStrand& strand);
 
 // Row `token` of head (b, h) against the tokens in keys[0 .. num_keys).
 RowSoftmax row_softmax(const AttentionTensor& q, const AttentionTensor& k, float scale, int64_t b,

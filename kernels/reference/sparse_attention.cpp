@@ -1,12 +1,7 @@
-#include <map>
-
 #include "kernels/reference/reference.h"
 
 namespace sparsescope::reference {
-namespace {
 
-// The keys of every row of a strand: the ranges of all items in which the row occurs, in item
-// order.
 std::map<int32_t, std::vector<int32_t>> keys_of_rows(const SparseSelection& selection,
                                                      const SparseStrand& strand) {
   std::map<int32_t, std::vector<int32_t>> keys_of;
@@ -23,8 +18,6 @@ std::map<int32_t, std::vector<int32_t>> keys_of_rows(const SparseSelection& sele
   }
   return keys_of;
 }
-
-}  // namespace
 
 void sparse_attention(const SparseAttentionParams& params, ThreadPool& pool) {
   const SparseSelection& selection = params.selection;
