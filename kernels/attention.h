@@ -45,13 +45,13 @@ struct MassSink {
 };
 
 struct DenseAttentionParams {
-  AttentionTensor q, k, v;       // [B, H, S, D] fp32, bf16 or fp16; D <= 256
+  AttentionTensor q, k, v;  // [B, H, S, D] fp32, bf16 or fp16; D <= 256
   float scale = 1.0f;
-  MutableAttentionTensor out;    // [B, H, S, D]
-  float* lse = nullptr;          // [B, H, S], may be null
+  MutableAttentionTensor out;  // [B, H, S, D]
+  float* lse = nullptr;        // [B, H, S], may be null
   const KeyCells* cells = nullptr;
   const RowGroups* rows = nullptr;
-  MassSink sink;                 // consume == nullptr: plain attention
+  MassSink sink;  // consume == nullptr: plain attention
 };
 
 // Sparse attention: rows in blocks of at most 64, each against a list of key ranges. One softmax
@@ -63,15 +63,15 @@ struct KeyRange {
 
 // A run of rows against a run of key ranges.
 struct SparseItem {
-  int32_t first_row = 0;   // into SparseSelection::rows
-  int32_t num_rows = 0;    // 1 .. kRowLanes
+  int32_t first_row = 0;    // into SparseSelection::rows
+  int32_t num_rows = 0;     // 1 .. kRowLanes
   int32_t first_range = 0;  // into SparseSelection::range_ids
   int32_t num_ranges = 0;   // 0 is legal: output 0, lse -inf
 };
 
 // The items of one (batch, head) that one worker runs in order. Where a row occurs in several items
-// (VMoBA: one item per key block and the rows that chose it), all of them lie in one strand and their
-// partial results are merged by their running maxima, in item order.
+// (VMoBA: one item per key block and the rows that chose it), all of them lie in one strand and
+// their partial results are merged by their running maxima, in item order.
 struct SparseStrand {
   int32_t batch = 0;
   int32_t head = 0;
@@ -81,19 +81,19 @@ struct SparseStrand {
 };
 
 struct SparseSelection {
-  const int32_t* key_order = nullptr;   // [num_keys] position -> token index
+  const int32_t* key_order = nullptr;  // [num_keys] position -> token index
   int64_t num_keys = 0;
-  const KeyRange* ranges = nullptr;     // [num_ranges] shared by all heads
+  const KeyRange* ranges = nullptr;  // [num_ranges] shared by all heads
   int64_t num_ranges = 0;
-  const int32_t* rows = nullptr;        // token index of each row of each item
-  const int32_t* range_ids = nullptr;   // ascending within an item
+  const int32_t* rows = nullptr;       // token index of each row of each item
+  const int32_t* range_ids = nullptr;  // ascending within an item
   const SparseItem* items = nullptr;
   const SparseStrand* strands = nullptr;  // [num_strands]; workers take them in this order
   int64_t num_strands = 0;
 };
 
 struct SparseAttentionParams {
-  AttentionTensor q, k, v;     // [B, H, S, D]
+  AttentionTensor q, k, v;  // [B, H, S, D]
   float scale = 1.0f;
   MutableAttentionTensor out;  // [B, H, S, D]; rows in no item are left untouched
   float* lse = nullptr;        // [B, H, S], may be null
@@ -102,12 +102,13 @@ struct SparseAttentionParams {
 
 // Gradients of the sparse pass; dense attention is the selection of every key by every row. With
 // P the probabilities of a row over its selected keys, one softmax over their union:
-//   dP = d_out V^T,  dS = P * (dP - d_out . out),  dq = scale dS K,  dk = scale dS^T Q,  dv = P^T d_out
+//   dP = d_out V^T,  dS = P * (dP - d_out . out),  dq = scale dS K,  dk = scale dS^T Q,  dv = P^T
+//   d_out
 struct SparseBackwardParams {
-  AttentionTensor q, k, v;         // [B, H, S, D]
-  AttentionTensor out;             // [B, H, S, D] of the forward pass with the same selection
-  AttentionTensor d_out;           // [B, H, S, D]
-  const float* lse = nullptr;      // [B, H, S] of the forward pass
+  AttentionTensor q, k, v;     // [B, H, S, D]
+  AttentionTensor out;         // [B, H, S, D] of the forward pass with the same selection
+  AttentionTensor d_out;       // [B, H, S, D]
+  const float* lse = nullptr;  // [B, H, S] of the forward pass
   float scale = 1.0f;
   MutableAttentionTensor dq, dk, dv;  // [B, H, S, D]: every row of the heads that have a strand is
                                       // written, zero for rows in no item and keys in no list

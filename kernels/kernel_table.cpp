@@ -21,9 +21,14 @@ void sparse_attention(const SparseAttentionParams& params, ThreadPool& pool) {
 }
 
 template <const cpu::BlockKernels& (*block_kernels)()>
+void sparse_backward(const SparseBackwardParams& params, ThreadPool& pool) {
+  cpu::sparse_backward(params, pool, block_kernels());
+}
+
+template <const cpu::BlockKernels& (*block_kernels)()>
 constexpr AttentionKernels kCpuKernels{.dense = dense_attention<block_kernels>,
                                        .sparse = sparse_attention<block_kernels>,
-                                       .sparse_backward = reference::sparse_backward};
+                                       .sparse_backward = sparse_backward<block_kernels>};
 
 constexpr AttentionKernels kReferenceKernels{.dense = reference::dense_attention,
                                              .sparse = reference::sparse_attention,

@@ -3,6 +3,7 @@
 // one.
 #pragma once
 
+#include "kernels/cpu/gradients_body-inl.h"
 #include "kernels/cpu/layout_body-inl.h"
 #include "kernels/cpu/masses_body-inl.h"
 
@@ -71,12 +72,14 @@ template <class Simd>
 inline constexpr BlockKernels kBlockKernels{
     .isa = Simd::kName,
     .pack_rows = pack_rows<Simd>,
-    .transpose_queries = transpose_queries<Simd>,
+    .transpose_rows = transpose_rows<Simd>,
+    .column_dots = column_dots<Simd>,
     .reset = reset<Simd>,
     .reset_masses = reset_masses<Simd, 64>,
     .attend = attend<Simd>,
     .attend_with_masses = attend_with_masses<Simd>,
     .write_rows = write_rows<Simd>,
+    .differentiate = differentiate<Simd>,
     .finish_masses = finish_masses<Simd, 64>,
 };
 

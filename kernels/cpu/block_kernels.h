@@ -75,15 +75,41 @@ struct MassTile {
   int32_t first_w_bin = 0;  // T + Hg
 };
 
+// One row block of the backward pass. Lanes behind the rows have lse +infinity, so that their
+// probabilities are 0.
+struct GradientTile {
+  int32_t lanes = 0;            // 16, 32 or 64
+  int32_t num_rows = 0;         // 1 .. lanes
+  int64_t row_stride = 0;       // floats, whole vectors
+  float* q_rows = nullptr;      // [num_rows, row_stride] as they came
+  float* d_out_rows = nullptr;  // [num_rows, row_stride]
+  float* q_t = nullptr;         // [D, lanes] scaled by scale * log2(e)
+  float* d_out_t = nullptr;     // [D, lanes]
+  float* dq_t = nullptr;        // [D, lanes] sum of dS * k
+  float* probs = nullptr;       // [kKeyBlock, lanes]
+  float* d_scores = nullptr;    // [kKeyBlock, lanes]
+  float* lse = nullptr;         // [lanes] log2 units
+  float* delta = nullptr;       // [lanes] d_out . out
+};
+
+// Sums over the row blocks seen so far, in the order and stride of HeadKeys.
+struct KeyGradients {
+  float* dk = nullptr;  // [positions, stride] sum of dS * q, the scale left out
+  float* dv = nullptr;  // [positions, stride] sum of P * d_out
+};
+
 struct BlockKernels {
   const char* isa;  // "base", "avx2" or "avx512", from the flags that the object was compiled with
 
   // packed[i, 0 .. D) = row tokens[i], widened to fp32
   void (*pack_rows)(const TokenRows& rows, const int32_t* tokens, int64_t count, int32_t head_dim,
                     float* packed, int64_t packed_stride);
-  // q_t[d, r] = scale * packed[r, d]; head_dim is the stride of packed
-  void (*transpose_queries)(const float* packed, int32_t head_dim, int32_t lanes, float scale,
-                            float* q_t);
+  // columns_t[d, r] = scale * rows[r, d]
+  void (*transpose_rows)(const float* rows, int64_t row_stride, int32_t head_dim, int32_t lanes,
+                         float scale, float* columns_t);
+  // dots[lane] = sum over d of a_t[d, lane] * b_t[d, lane]
+  void (*column_dots)(const float* a_t, const float* b_t, int32_t head_dim, int32_t lanes,
+                      float* dots);
   // Sets the state of a row block before its first key.
   void (*reset)(const RowTile& rows, int32_t head_dim);
   void (*reset_masses)(MassTile& masses);
@@ -97,6 +123,9 @@ struct BlockKernels {
   void (*write_rows)(const RowTile& rows, int32_t head_dim, const float* lane_scale,
                      const float* old_scale, float* out, int64_t out_stride, const int32_t* tokens,
                      int32_t num_rows);
+  // Adds what a row block contributes to dq_t and to the gradients of the keys it attends to.
+  void (*differentiate)(const HeadKeys& keys, const KeyBlock* blocks, int32_t num_blocks,
+                        const GradientTile& rows, const KeyGradients& gradients);
   // Turns piece sums into cell masses, in place at the head of piece_sums, and scales the bins.
   // inverse_sum[64] is 1 / row_sum, 0 in lanes without a row.
   void (*finish_masses)(const KeyBlock* blocks, int32_t num_blocks, const KeyPiece* pieces,

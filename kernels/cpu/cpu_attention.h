@@ -11,5 +11,7 @@ void dense_attention(const DenseAttentionParams& params, ThreadPool& pool,
                      const BlockKernels& kernels);
 void sparse_attention(const SparseAttentionParams& params, ThreadPool& pool,
                       const BlockKernels& kernels);
+void sparse_backward(const SparseBackwardParams& params, ThreadPool& pool,
+                     const BlockKernels& kernels);
 
 }  // namespace sparsescope::cpu

@@ -39,6 +39,13 @@ void append_pieces(int32_t cell_idx, const KeyCell& cell, int32_t first, int32_t
   }
 }
 
+// Appends blocks without pieces that cover [first, first + count).
+void append_blocks(int32_t first, int32_t count, std::vector<KeyBlock>& blocks) {
+  for (int32_t done = 0; done < count; done += kKeyBlock) {
+    blocks.push_back({.first = first + done, .count = std::min<int32_t>(kKeyBlock, count - done)});
+  }
+}
+
 }  // namespace
 
 KeyPlan plan_cells(const KeyCells& cells) {
@@ -67,10 +74,21 @@ KeyPlan plan_cells(const KeyCells& cells) {
   return plan;
 }
 
-void append_blocks(int32_t first, int32_t count, std::vector<KeyBlock>& blocks) {
-  for (int32_t done = 0; done < count; done += kKeyBlock) {
-    blocks.push_back({.first = first + done, .count = std::min<int32_t>(kKeyBlock, count - done)});
+void plan_item(const SparseSelection& selection, const SparseItem& item,
+               std::vector<KeyBlock>& blocks) {
+  blocks.clear();
+  const int32_t* ids = selection.range_ids + item.first_range;
+  KeyRange run;
+  for (int32_t i = 0; i < item.num_ranges; ++i) {
+    const KeyRange& range = selection.ranges[ids[i]];
+    if (range.first == run.first + run.count) {
+      run.count += range.count;
+    } else {
+      append_blocks(run.first, run.count, blocks);
+      run = range;
+    }
   }
+  append_blocks(run.first, run.count, blocks);
 }
 
 }  // namespace sparsescope::cpu

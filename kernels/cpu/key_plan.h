@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "core/key_cells.h"
+#include "kernels/attention.h"
 #include "kernels/cpu/block_kernels.h"
 
 namespace sparsescope::cpu {
@@ -18,7 +19,8 @@ struct KeyPlan {
 // Blocks of whole cells where cells fit; larger cells are cut every kKeyBlock keys.
 KeyPlan plan_cells(const KeyCells& cells);
 
-// Appends blocks without pieces that cover [first, first + count).
-void append_blocks(int32_t first, int32_t count, std::vector<KeyBlock>& blocks);
+// The keys of a sparse item as blocks without pieces; adjacent ranges become one run of keys.
+void plan_item(const SparseSelection& selection, const SparseItem& item,
+               std::vector<KeyBlock>& blocks);
 
 }  // namespace sparsescope::cpu

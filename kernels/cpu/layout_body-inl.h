@@ -42,27 +42,28 @@ void pack_rows(const TokenRows& rows, const int32_t* tokens, int64_t count, int3
   }
 }
 
-// packed [lanes, D] -> q_t [D, lanes]
+// rows [lanes, D] -> columns_t [D, lanes]
 template <class Simd>
-void transpose_queries(const float* packed, int32_t head_dim, int32_t lanes, float scale,
-                       float* q_t) {
+void transpose_rows(const float* rows, int64_t row_stride, int32_t head_dim, int32_t lanes,
+                    float scale, float* columns_t) {
   const __m128 factor = _mm_set1_ps(scale);
   for (int32_t r = 0; r < lanes; r += 4) {
-    const float* row = packed + static_cast<int64_t>(r) * head_dim;
+    const float* row = rows + r * row_stride;
     int32_t d = 0;
     for (; d + 4 <= head_dim; d += 4) {
       __m128 a = _mm_loadu_ps(row + d);
-      __m128 b = _mm_loadu_ps(row + head_dim + d);
-      __m128 c = _mm_loadu_ps(row + 2 * head_dim + d);
-      __m128 e = _mm_loadu_ps(row + 3 * head_dim + d);
+      __m128 b = _mm_loadu_ps(row + row_stride + d);
+      __m128 c = _mm_loadu_ps(row + 2 * row_stride + d);
+      __m128 e = _mm_loadu_ps(row + 3 * row_stride + d);
       _MM_TRANSPOSE4_PS(a, b, c, e);
-      _mm_store_ps(q_t + (d + 0) * lanes + r, _mm_mul_ps(a, factor));
-      _mm_store_ps(q_t + (d + 1) * lanes + r, _mm_mul_ps(b, factor));
-      _mm_store_ps(q_t + (d + 2) * lanes + r, _mm_mul_ps(c, factor));
-      _mm_store_ps(q_t + (d + 3) * lanes + r, _mm_mul_ps(e, factor));
+      _mm_store_ps(columns_t + (d + 0) * lanes + r, _mm_mul_ps(a, factor));
+      _mm_store_ps(columns_t + (d + 1) * lanes + r, _mm_mul_ps(b, factor));
+      _mm_store_ps(columns_t + (d + 2) * lanes + r, _mm_mul_ps(c, factor));
+      _mm_store_ps(columns_t + (d + 3) * lanes + r, _mm_mul_ps(e, factor));
     }
     for (; d < head_dim; ++d) {
-      for (int32_t i = 0; i < 4; ++i) q_t[d * lanes + r + i] = scale * row[i * head_dim + d];
+      for (int32_t i = 0; i < 4; ++i)
+        columns_t[d * lanes + r + i] = scale * row[i * row_stride + d];
     }
   }
 }

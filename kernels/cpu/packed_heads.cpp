@@ -26,13 +26,6 @@ Element element_of(Dtype dtype) {
   }
 }
 
-// Whole cache lines; rows a multiple of 512 bytes apart would share few sets of the L1 cache, where
-// the product with V walks down a column of 64 rows.
-int64_t packed_stride(int64_t head_dim) {
-  const int64_t stride = (head_dim + 15) / 16 * 16;
-  return stride % 128 == 0 ? stride + 16 : stride;
-}
-
 // Belongs to the thread that calls the kernels; the workers only write into it.
 AlignedBuffer& packed_buffer() {
   thread_local AlignedBuffer buffer;
@@ -40,6 +33,11 @@ AlignedBuffer& packed_buffer() {
 }
 
 }  // namespace
+
+int64_t packed_stride(int64_t head_dim) {
+  const int64_t stride = (head_dim + 15) / 16 * 16;
+  return stride % 128 == 0 ? stride + 16 : stride;
+}
 
 TokenRows token_rows(const AttentionTensor& tensor, int64_t head) {
   const int64_t at =

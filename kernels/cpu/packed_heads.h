@@ -12,6 +12,10 @@ namespace sparsescope::cpu {
 // The rows of head `head` = b * H + h.
 TokenRows token_rows(const AttentionTensor& tensor, int64_t head);
 
+// Floats of a packed row: whole cache lines, and not a multiple of 512 bytes, because such rows
+// would share few sets of the L1 cache where a product walks down a column of them.
+int64_t packed_stride(int64_t head_dim);
+
 class PackedHeads {
  public:
   // key_order [num_keys] must outlive the object.
@@ -29,7 +33,7 @@ class PackedHeads {
   AttentionTensor k_, v_;
   const int32_t* key_order_;
   int64_t num_keys_;
-  int64_t stride_;           // floats of a packed row
+  int64_t stride_;           // packed_stride
   float* packed_ = nullptr;  // [heads][k, v][num_keys, stride]
 };
 

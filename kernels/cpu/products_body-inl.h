@@ -51,33 +51,31 @@ struct Ahead {
   }
 };
 
-// scores[i, lane] = sum over d of k[i, d] * q_t[d, lane]; block_max takes the maximum.
-template <class Simd, int kWidth, int kKeys>
-[[gnu::always_inline]] inline void score_run(const float* q_t, const float* k, int64_t stride,
-                                             int32_t head_dim, Ahead<Simd> ahead, float* scores,
-                                             typename Simd::V* block_max) {
+// kRows rows of a product with a row-major left factor, in registers:
+//   acc[i, column] = sum over x < depth of a[i, x] * b[x, column],   kVecs vectors of columns
+// done(i, v, acc) takes each vector of the result.
+template <class Simd, int kVecs, int kRows, class Done>
+[[gnu::always_inline]] inline void row_product(const float* a, int64_t a_stride, const float* b,
+                                               int64_t b_stride, int32_t depth, Ahead<Simd> ahead,
+                                               const Done& done) {
   using V = typename Simd::V;
-  constexpr int kVecs = Tiling<Simd, kWidth>::kVecs;
-  V acc[kKeys][kVecs] = {};
-  for (int32_t d = 0; d < head_dim; ++d) {
+  V acc[kRows][kVecs] = {};
+  for (int32_t x = 0; x < depth; ++x) {
     ahead.fetch();
-    V q[kVecs];
+    V right[kVecs];
 #pragma GCC unroll 4
-    for (int v = 0; v < kVecs; ++v) q[v] = Simd::load(q_t + d * kWidth + v * Simd::kLanes);
+    for (int v = 0; v < kVecs; ++v) right[v] = Simd::load(b + x * b_stride + v * Simd::kLanes);
 #pragma GCC unroll 12
-    for (int i = 0; i < kKeys; ++i) {
-      const V key = Simd::broadcast(k + i * stride + d);
+    for (int i = 0; i < kRows; ++i) {
+      const V left = Simd::broadcast(a + i * a_stride + x);
 #pragma GCC unroll 4
-      for (int v = 0; v < kVecs; ++v) acc[i][v] += key * q[v];
+      for (int v = 0; v < kVecs; ++v) acc[i][v] += left * right[v];
     }
   }
 #pragma GCC unroll 12
-  for (int i = 0; i < kKeys; ++i) {
+  for (int i = 0; i < kRows; ++i) {
 #pragma GCC unroll 4
-    for (int v = 0; v < kVecs; ++v) {
-      Simd::store(scores + i * kWidth + v * Simd::kLanes, acc[i][v]);
-      block_max[v] = Simd::max(block_max[v], acc[i][v]);
-    }
+    for (int v = 0; v < kVecs; ++v) done(i, v, acc[i][v]);
   }
 }
 
@@ -95,8 +93,13 @@ void score_block(const HeadKeys& keys, const KeyBlock& block, const RowTile& row
     for_runs<T::kRun>(0, block.count, [&]<int kKeys>(int32_t key) {
       const int64_t at = first + key * keys.stride;
       const Ahead<Simd> ahead{keys.v + at, step};
-      score_run<Simd, kWidth, kKeys>(rows.q_t + lane, keys.k + at, keys.stride, keys.head_dim,
-                                     ahead, rows.scores + key * kWidth + lane, highest);
+      float* scores = rows.scores + key * kWidth + lane;
+      row_product<Simd, T::kVecs, kKeys>(
+          keys.k + at, keys.stride, rows.q_t + lane, kWidth, keys.head_dim, ahead,
+          [&](int i, int v, typename Simd::V score) {
+            Simd::store(scores + i * kWidth + v * Simd::kLanes, score);
+            highest[v] = Simd::max(highest[v], score);
+          });
     });
     for (int v = 0; v < T::kVecs; ++v) {
       Simd::store(block_max + lane + v * Simd::kLanes, highest[v]);
@@ -104,9 +107,9 @@ void score_block(const HeadKeys& keys, const KeyBlock& block, const RowTile& row
   }
 }
 
-// out_t[c, lane] += sum over keys of v[key, c] * p[key, lane]
+// out_t[c, lane] += sum over keys of values[key, c] * p[key, lane]
 template <class Simd, int kWidth, int kColumns>
-[[gnu::always_inline]] inline void output_run(const float* p, const float* v_rows, int64_t stride,
+[[gnu::always_inline]] inline void output_run(const float* p, const float* values, int64_t stride,
                                               int32_t count, Ahead<Simd> ahead, float* out_t) {
   using V = typename Simd::V;
   constexpr int kVecs = Tiling<Simd, kWidth>::kVecs;
@@ -123,7 +126,7 @@ template <class Simd, int kWidth, int kColumns>
     for (int v = 0; v < kVecs; ++v) weight[v] = Simd::load(p + key * kWidth + v * Simd::kLanes);
 #pragma GCC unroll 12
     for (int c = 0; c < kColumns; ++c) {
-      const V value = Simd::broadcast(v_rows + key * stride + c);
+      const V value = Simd::broadcast(values + key * stride + c);
 #pragma GCC unroll 4
       for (int v = 0; v < kVecs; ++v) acc[c][v] += value * weight[v];
     }

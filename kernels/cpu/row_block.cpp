@@ -24,7 +24,7 @@ RowTile start_row_block(const AttentionTensor& q, int64_t head, float scale, con
   kernels.pack_rows(token_rows(q, head), workspace.tokens.data(), lanes, head_dim, gathered,
                     head_dim);
   const float log2_scale = scale * std::numbers::log2e_v<float>;
-  kernels.transpose_queries(gathered, head_dim, lanes, log2_scale, rows.q_t);
+  kernels.transpose_rows(gathered, head_dim, head_dim, lanes, log2_scale, rows.q_t);
   kernels.reset(rows, head_dim);
   return rows;
 }

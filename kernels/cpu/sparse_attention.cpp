@@ -47,30 +47,12 @@ class StrandRun {
   const SparseItem* items() const { return selection_.items + strand_.first_item; }
   const int32_t* tokens(const SparseItem& item) const { return selection_.rows + item.first_row; }
 
-  // Adjacent ranges become one run of keys.
-  const std::vector<KeyBlock>& key_blocks(const SparseItem& item) {
-    std::vector<KeyBlock>& blocks = workspace_.key_blocks;
-    blocks.clear();
-    const int32_t* ids = selection_.range_ids + item.first_range;
-    KeyRange run;
-    for (int32_t i = 0; i < item.num_ranges; ++i) {
-      const KeyRange& range = selection_.ranges[ids[i]];
-      if (range.first == run.first + run.count) {
-        run.count += range.count;
-      } else {
-        append_blocks(run.first, run.count, blocks);
-        run = range;
-      }
-    }
-    append_blocks(run.first, run.count, blocks);
-    return blocks;
-  }
-
   RowTile attend_item(const SparseItem& item) {
     const RowTile rows =
         start_row_block(params_.q, head_, params_.scale, tokens(item), item.num_rows,
                         lanes_for(item.num_rows), kernels_, workspace_);
-    const std::vector<KeyBlock>& blocks = key_blocks(item);
+    std::vector<KeyBlock>& blocks = workspace_.key_blocks;
+    plan_item(selection_, item, blocks);
     kernels_.attend(keys_, blocks.data(), static_cast<int32_t>(blocks.size()), rows);
     return rows;
   }

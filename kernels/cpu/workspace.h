@@ -34,6 +34,7 @@ struct RowWorkspace {
   AlignedBuffer epoch_max;    // [blocks + 1, 64]
   AlignedBuffer masses;       // per block of a row group: pieces, lse, entropy, bins
   AlignedBuffer merge_state;  // maximum and sum of every row of a strand: [2, S]
+  AlignedBuffer gradients;    // of a row block: gradient_tile
   std::vector<int32_t> epoch_of_block;
   std::vector<KeyBlock> key_blocks;  // of one sparse item
   std::vector<int32_t> tokens;       // rows of a block, padded to its lanes
