@@ -46,6 +46,10 @@ class Checker {
 
   void check_sizes() const {
     check_size("key_order", lists_.key_order.size(), plan_.tokens());
+    // Every head has strands, so this bounds what is allocated for the heads below.
+    SPARSESCOPE_CHECK(ErrorKind::kData, plan_.batch * plan_.heads <= std::ssize(lists_.strands),
+                      "{}: strands: expected at least one for each of {} heads, found {}", what_,
+                      plan_.batch * plan_.heads, lists_.strands.size());
     if (plan_.method == Method::kBsa) {
       // Two steps: a product of three large extents could overflow.
       const int64_t heads = plan_.batch * plan_.heads;
@@ -55,10 +59,6 @@ class Checker {
                         "{}: restore_from: expected {} heads of {} entries, found {} entries",
                         what_, heads, plan_.grid.tokens(), lists_.restore_from.size());
     }
-    // Every head has strands, so this bounds what is allocated for the heads below.
-    SPARSESCOPE_CHECK(ErrorKind::kData, plan_.batch * plan_.heads <= std::ssize(lists_.strands),
-                      "{}: strands: expected at least one for each of {} heads, found {}", what_,
-                      plan_.batch * plan_.heads, lists_.strands.size());
   }
 
   // key_order and ranges follow from grid, block and text.
