@@ -41,15 +41,13 @@ void add_attend_options(CLI::App& command, AttendArguments& arguments) {
   command.add_option("--draw", arguments.draw, "SVG of the selection, a panel a head");
   command.add_flag("--force", arguments.force, "Replace existing output files");
   for (const MethodOption& option : method_options()) {
-    const std::string name(option.name);
-    command
-        .add_option_function<std::string>(
-            name,
-            [&texts = arguments.method_options, name](const std::string& text) {
-              texts[name] = text;
-            },
-            std::string(option.help))
-        ->group(method_group(option));
+    const std::string name(option.name), help(option.help);
+    OptionTexts& texts = arguments.method_options;
+    const auto keep = [&texts, name](const std::string& text) { texts[name] = text; };
+    CLI::Option* added = option.flag ? command.add_flag_callback(
+                                           name, [keep] { keep(""); }, help)
+                                     : command.add_option_function<std::string>(name, keep, help);
+    added->group(method_group(option));
   }
 }
 

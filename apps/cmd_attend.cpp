@@ -2,6 +2,7 @@
 // and backward, and what it selected.
 #include <chrono>
 #include <memory>
+#include <set>
 
 #include "apps/attend_options.h"
 #include "apps/command.h"
@@ -43,8 +44,13 @@ void report(const CommandContext& context, const AttendArguments& arguments,
 }
 
 void run(CommandContext& context, const AttendArguments& arguments) {
+  std::set<std::filesystem::path> outputs;
   for (const auto& path : {arguments.out, arguments.save_plan, arguments.draw}) {
-    if (!path.empty()) check_writable_output(path, arguments.force);
+    if (path.empty()) continue;
+    check_writable_output(path, arguments.force);
+    SPARSESCOPE_CHECK(ErrorKind::kUsage, outputs.insert(path).second,
+                      "--out, --save-plan, --draw: expected different files, found '{}' twice",
+                      path.string());
   }
   const Impl impl = backend_impl(arguments.backend);
   if (arguments.load_plan.empty()) attend_request(arguments);  // refuse before a byte is read

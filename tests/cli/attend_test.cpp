@@ -101,6 +101,7 @@ TEST(Attend, RefusesAndWritesNothing) {
       {{"--grid", "3,4,20", "--method", "bsa", "--preset", "fastvideo"}, 2, "whole tiles"},
       {{"--method", "dense"}, 2, "--grid"},
       {{"--grid", "3,4,20"}, 2, "--method"},
+      {{"--grid", "3,4,20", "--method", "vsa", "--top-k", "1", "--save-plan", out}, 2, "twice"},
       {{"--plan", inputs}, 3, "expected a block plan"}};
   for (const Refusal& refusal : refusals) {
     Arguments arguments = {"attend", "--inputs", inputs, "--out", out};
