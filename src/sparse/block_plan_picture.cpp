@@ -15,7 +15,8 @@ constexpr int64_t kMostCells = 96;  // of a panel's side
 constexpr int kPanel = 240;         // pixels
 constexpr int kMargin = 24, kCaption = 20, kTitle = 44;
 constexpr int64_t kMostColumns = 4;
-constexpr int kShades = 8;  // besides white; one path each keeps the file small
+constexpr int64_t kTitleWidth = 720;  // of the longest line above the panels
+constexpr int kShades = 8;            // besides white; one path each keeps the file small
 
 // From light to dark, readable without colour.
 constexpr std::array<const char*, kShades> kColours = {"#deebf7", "#c6dbef", "#9ecae1", "#6baed6",
@@ -44,10 +45,11 @@ Cells pool_blocks(const std::vector<double>& density, int64_t num_blocks) {
   return cells;
 }
 
-// 0: nothing is computed; any pair at all is at least the lightest shade.
+// 0: nothing is computed; any pair at all is at least the lightest shade. The root tells the small
+// shares of pooled cells apart.
 int shade_of(double density) {
   if (density <= 0) return 0;
-  return std::clamp(static_cast<int>(std::ceil(density * kShades)), 1, kShades);
+  return std::clamp(static_cast<int>(std::ceil(std::sqrt(density) * kShades)), 1, kShades);
 }
 
 // One path a shade; neighbours of a row are joined.
@@ -91,7 +93,7 @@ std::string block_plan_svg(const BlockPlan& plan) {
   const std::vector<HeadPlanSummary> heads = summarize_plan(plan);
   const int64_t columns = std::min<int64_t>(kMostColumns, std::ssize(heads));
   const int64_t lines = (std::ssize(heads) + columns - 1) / columns;
-  const int64_t width = kMargin + columns * (kPanel + kMargin);
+  const int64_t width = std::max(kTitleWidth, kMargin + columns * (kPanel + kMargin));
   const int64_t height = kTitle + lines * (kPanel + kCaption + kMargin);
   std::string svg = fmt::format(
       "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{0}\" height=\"{1}\" viewBox=\"0 0 {0} "
