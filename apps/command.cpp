@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 #include <csignal>
 #include <cstdio>
 #include <string_view>
@@ -115,27 +114,6 @@ CLI::App* add_command(CLI::App& root, CommandContext& context, const std::string
       ->group(group);
   command->footer("Example:\n  " + example);
   return command;
-}
-
-std::vector<int64_t> parse_triple(const std::string& text, const std::string& option) {
-  std::vector<int64_t> values;
-  const char* place = text.data();
-  const char* const end = text.data() + text.size();
-  bool valid = true;
-  while (valid) {
-    int64_t value = 0;
-    const auto [next, error] = std::from_chars(place, end, value);
-    valid = error == std::errc() && value > 0;
-    if (valid) values.push_back(value);
-    if (next == end || *next != ',') {
-      valid = valid && next == end;
-      break;
-    }
-    place = next + 1;
-  }
-  SPARSESCOPE_CHECK(ErrorKind::kUsage, valid && values.size() == 3,
-                    "{}: expected three positive numbers like 8,16,16, found '{}'", option, text);
-  return values;
 }
 
 }  // namespace sparsescope

@@ -10,6 +10,7 @@
 
 #include "core/dtype.h"
 #include "core/json_io.h"
+#include "core/parse_numbers.h"
 #include "core/progress.h"
 
 namespace sparsescope {
@@ -45,12 +46,10 @@ class CommandContext {
 CLI::App* add_command(CLI::App& root, CommandContext& context, const std::string& name,
                       const std::string& description, const std::string& example);
 
-// "8,16,16" -> three positive numbers, else Error(kUsage) that names the option.
-std::vector<int64_t> parse_triple(const std::string& text, const std::string& option);
-
 void add_inspect_command(CLI::App& root, CommandContext& context);
 void add_check_command(CLI::App& root, CommandContext& context);
 void add_forward_command(CLI::App& root, CommandContext& context);
+void add_attend_command(CLI::App& root, CommandContext& context);
 void add_profile_command(CLI::App& root, CommandContext& context);
 void add_derive_command(CLI::App& root, CommandContext& context);
 void add_validate_command(CLI::App& root, CommandContext& context);

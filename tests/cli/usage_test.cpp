@@ -63,11 +63,11 @@ TEST(Usage, VersionIsOneLine) {
 TEST(Usage, MissingAndUnknownCommandsListTheCommands) {
   const ProgramRun nothing = run_program({});
   EXPECT_EQ(nothing.exit_code, 2);
-  EXPECT_THAT(nothing.err, HasSubstr("inspect, check, forward, profile, derive, validate"));
+  EXPECT_THAT(nothing.err, HasSubstr("inspect, check, forward, attend, profile, derive, validate"));
   const ProgramRun unknown = run_program({"explore"});
   EXPECT_EQ(unknown.exit_code, 2);
   EXPECT_THAT(unknown.err, HasSubstr("'explore'"));
-  EXPECT_THAT(unknown.err, HasSubstr("inspect, check, forward, profile, derive, validate"));
+  EXPECT_THAT(unknown.err, HasSubstr("inspect, check, forward, attend, profile, derive, validate"));
 }
 
 TEST(Usage, ExtraArgumentsAreNamedBesideTheAllowedOptions) {

@@ -1,0 +1,117 @@
+#include "sparse/call_selection.h"
+
+#include <algorithm>
+#include <numeric>
+
+#include "sparse/bsa_selector.h"
+#include "sparse/head_lists.h"
+#include "sparse/masks.h"
+#include "sparse/vmoba_selector.h"
+#include "sparse/vsa_selector.h"
+
+namespace sparsescope {
+namespace {
+
+TokenLayout layout_of(const SelectionCall& call, const TileGrid& tiles) {
+  return make_token_layout(tiles, call.prefix, call.suffix);
+}
+
+// An array of [B, H] and the shape of one head, filled by (batch, head) from several threads.
+template <typename Value>
+class HeadArray {
+ public:
+  HeadArray(const SelectionCall& call, std::string name, std::vector<int64_t> head_shape)
+      : name_(std::move(name)), shape_{call.q.batch, call.q.heads} {
+    shape_.insert(shape_.end(), head_shape.begin(), head_shape.end());
+    size_ = std::accumulate(head_shape.begin(), head_shape.end(), int64_t{1},
+                            std::multiplies<int64_t>());
+    values_.resize(call.q.batch * call.q.heads * size_);
+  }
+  // item: batch * H + head
+  void set(int64_t item, const std::vector<Value>& values) {
+    std::copy(values.begin(), values.end(), values_.begin() + item * size_);
+  }
+  NamedArray take() { return {std::move(name_), std::move(shape_), std::move(values_)}; }
+
+ private:
+  std::string name_;
+  std::vector<int64_t> shape_;
+  int64_t size_ = 0;  // values of one head
+  std::vector<Value> values_;
+};
+
+BlockPlan make_plan(const SelectionCall& call, Method method, const TokenLayout& layout,
+                    const std::vector<HeadLists>& lists) {
+  return {.method = method,
+          .grid = call.grid,
+          .block = layout.tiles.shape(),
+          .prefix = call.prefix,
+          .suffix = call.suffix,
+          .batch = call.q.batch,
+          .heads = call.q.heads,
+          .lists = join_lists(layout, lists)};
+}
+
+}  // namespace
+
+CallSelection select_call(const SelectionCall& call, const VsaSettings& settings,
+                          ThreadPool& pool) {
+  const TokenLayout layout = layout_of(call, TileGrid(call.grid, settings.block));
+  const int64_t num_tiles = layout.num_tiles();
+  std::vector<HeadLists> lists(call.q.batch * call.q.heads);
+  HeadArray<float> scores(call, "scores", {num_tiles, num_tiles});
+  HeadArray<uint8_t> mask(call, "mask", {num_tiles, num_tiles});
+  pool.parallel_for(std::ssize(lists), [&](int64_t item, int) {
+    const int64_t batch = item / call.q.heads, head = item % call.q.heads;
+    const VsaSelection selection =
+        select_vsa(call.q, call.k, batch, head, call.scale, layout, settings.top_k, call.impl);
+    lists[item] = tile_head_lists(layout, selection.lists, batch, head);
+    scores.set(item, selection.scores);
+    mask.set(item, tile_mask(selection.lists, num_tiles));
+  });
+  return {make_plan(call, Method::kVsa, layout, lists), {scores.take(), mask.take()}};
+}
+
+CallSelection select_call(const SelectionCall& call, const BsaSettings& settings,
+                          ThreadPool& pool) {
+  const TokenLayout layout = layout_of(call, TileGrid(call.grid, settings.block));
+  const int64_t num_tiles = layout.num_tiles();
+  std::vector<HeadLists> lists(call.q.batch * call.q.heads);
+  std::vector<int32_t> restore_from(std::ssize(lists) * layout.video_tokens());
+  HeadArray<uint8_t> kept(call, "kept", {layout.video_tokens()});
+  HeadArray<uint8_t> mask(call, "mask", {num_tiles, num_tiles});
+  pool.parallel_for(std::ssize(lists), [&](int64_t item, int) {
+    const int64_t batch = item / call.q.heads, head = item % call.q.heads;
+    const BsaSelection selection =
+        select_bsa(call.q, call.k, batch, head, call.scale, layout, settings.options, call.impl);
+    lists[item] = bsa_head_lists(layout, selection, batch, head);
+    std::copy(selection.restore_from.begin(), selection.restore_from.end(),
+              restore_from.begin() + item * layout.video_tokens());
+    kept.set(item, kept_mask(layout, selection.kept));
+    mask.set(item, tile_mask(selection.lists, num_tiles));
+  });
+  CallSelection result{make_plan(call, Method::kBsa, layout, lists), {kept.take(), mask.take()}};
+  result.plan.lists.restore_from = std::move(restore_from);
+  return result;
+}
+
+CallSelection select_call(const SelectionCall& call, const VmobaParams& settings,
+                          ThreadPool& pool) {
+  const TokenLayout layout = layout_of(call, partition_blocks(settings.partition, call.grid));
+  std::vector<HeadLists> lists(call.q.batch * call.q.heads);
+  HeadArray<uint8_t> mask(call, "mask", {layout.video_tokens(), layout.num_tiles()});
+  std::vector<int64_t> heads(call.q.heads);
+  std::iota(heads.begin(), heads.end(), 0);
+  for (int64_t batch = 0; batch < call.q.batch; ++batch) {
+    const std::vector<VmobaSelection> selections =
+        select_vmoba(call.q, call.k, batch, heads, layout, settings, call.impl, pool);
+    pool.parallel_for(call.q.heads, [&](int64_t head, int) {
+      const int64_t item = batch * call.q.heads + head;
+      lists[item] = vmoba_head_lists(layout, selections[head], batch, head);
+      mask.set(item, block_mask(layout, selections[head]));
+    });
+  }
+  return {make_plan(call, Method::kVmoba, layout, lists), {mask.take()}};
+}
+
+}  // namespace sparsescope
