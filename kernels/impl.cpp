@@ -22,10 +22,11 @@ bool has_avx512() {
 }
 
 Impl impl_of_isa(std::string_view isa) {
-  for (const Impl impl : {Impl::kCpuBase, Impl::kCpuAvx2, Impl::kCpuAvx512}) {
+  for (const Impl impl : {Impl::kCpuBase, Impl::kCpuAvx2, Impl::kCpuAvx512, Impl::kCpuAvx512Bf16}) {
     if (impl_name(impl).substr(std::string_view("cpu-").size()) == isa) return impl;
   }
-  fail(ErrorKind::kUsage, "SPARSESCOPE_ISA: expected base, avx2 or avx512, found '{}'", isa);
+  fail(ErrorKind::kUsage, "SPARSESCOPE_ISA: expected base, avx2, avx512 or avx512bf16, found '{}'",
+       isa);
 }
 
 }  // namespace
@@ -40,6 +41,8 @@ std::string_view impl_name(Impl impl) {
       return "cpu-avx2";
     case Impl::kCpuAvx512:
       return "cpu-avx512";
+    case Impl::kCpuAvx512Bf16:
+      return "cpu-avx512bf16";
   }
   fail(ErrorKind::kInternal, "an implementation without a name");
 }
@@ -48,6 +51,9 @@ std::vector<Impl> available_impls() {
   std::vector<Impl> impls{Impl::kReference, Impl::kCpuBase};
   if (has_avx2()) impls.push_back(Impl::kCpuAvx2);
   if (has_avx512()) impls.push_back(Impl::kCpuAvx512);
+  if (has_avx512() && __builtin_cpu_supports("avx512bf16")) {
+    impls.push_back(Impl::kCpuAvx512Bf16);
+  }
   return impls;
 }
 

@@ -10,25 +10,39 @@
 namespace sparsescope {
 namespace {
 
-template <const cpu::BlockKernels& (*block_kernels)()>
+cpu::Isa isa_of(Impl impl) {
+  switch (impl) {
+    case Impl::kCpuAvx2:
+      return {cpu::avx2_block_kernels()};
+    case Impl::kCpuAvx512:
+      return {cpu::avx512_block_kernels()};
+    case Impl::kCpuAvx512Bf16:
+      return {cpu::avx512_block_kernels(), &cpu::avx512bf16_pair_kernels()};
+    default:
+      return {cpu::base_block_kernels()};
+  }
+}
+
+template <Impl impl>
 void dense_attention(const DenseAttentionParams& params, ThreadPool& pool) {
-  cpu::dense_attention(params, pool, block_kernels());
+  cpu::dense_attention(params, pool, isa_of(impl));
 }
 
-template <const cpu::BlockKernels& (*block_kernels)()>
+template <Impl impl>
 void sparse_attention(const SparseAttentionParams& params, ThreadPool& pool) {
-  cpu::sparse_attention(params, pool, block_kernels());
+  cpu::sparse_attention(params, pool, isa_of(impl));
 }
 
-template <const cpu::BlockKernels& (*block_kernels)()>
+// Gradients are computed in fp32 whatever the inputs are.
+template <Impl impl>
 void sparse_backward(const SparseBackwardParams& params, ThreadPool& pool) {
-  cpu::sparse_backward(params, pool, block_kernels());
+  cpu::sparse_backward(params, pool, isa_of(impl).block);
 }
 
-template <const cpu::BlockKernels& (*block_kernels)()>
-constexpr AttentionKernels kCpuKernels{.dense = dense_attention<block_kernels>,
-                                       .sparse = sparse_attention<block_kernels>,
-                                       .sparse_backward = sparse_backward<block_kernels>};
+template <Impl impl>
+constexpr AttentionKernels kCpuKernels{.dense = dense_attention<impl>,
+                                       .sparse = sparse_attention<impl>,
+                                       .sparse_backward = sparse_backward<impl>};
 
 constexpr AttentionKernels kReferenceKernels{.dense = reference::dense_attention,
                                              .sparse = reference::sparse_attention,
@@ -46,11 +60,13 @@ const AttentionKernels& attention_kernels(Impl impl) {
     case Impl::kReference:
       return kReferenceKernels;
     case Impl::kCpuBase:
-      return kCpuKernels<cpu::base_block_kernels>;
+      return kCpuKernels<Impl::kCpuBase>;
     case Impl::kCpuAvx2:
-      return kCpuKernels<cpu::avx2_block_kernels>;
+      return kCpuKernels<Impl::kCpuAvx2>;
     case Impl::kCpuAvx512:
-      return kCpuKernels<cpu::avx512_block_kernels>;
+      return kCpuKernels<Impl::kCpuAvx512>;
+    case Impl::kCpuAvx512Bf16:
+      return kCpuKernels<Impl::kCpuAvx512Bf16>;
   }
   fail(ErrorKind::kInternal, "an implementation without kernels");
 }

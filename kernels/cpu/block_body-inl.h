@@ -42,7 +42,7 @@ void attend_rows(const HeadKeys& keys, const KeyBlock* blocks, int32_t num_block
     }
     if constexpr (kWithMasses) {
       masses->epoch_of_block[j] = masses->num_epochs - 1;
-      exponentiate_pieces<Simd, kWidth>(block, pieces, rows, *masses);
+      exponentiate_pieces<Simd, kWidth, false>(block, pieces, rows, *masses);
     } else {
       exponentiate<Simd, kWidth>(block.count, rows);
     }

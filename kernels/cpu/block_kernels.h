@@ -10,7 +10,8 @@
 
 namespace sparsescope::cpu {
 
-inline constexpr int kKeyBlock = 64;  // keys of one softmax step, at most
+inline constexpr int kKeyBlock = 64;                       // keys of one softmax step, at most
+inline constexpr int kPairRows = 4 * (kKeyBlock / 2 + 1);  // pairs of keys that wait for V, at most
 
 // The row maximum of a row that has seen no key. Finite, so that s - max is -inf, never NaN, where
 // s = -inf; no finite logit of an attention layer comes near it.
@@ -25,11 +26,12 @@ struct TokenRows {
   int64_t stride = 0;  // elements from token to token
 };
 
-// K and V of one head, fp32, gathered into the key order.
+// K and V of one head, gathered into the key order: fp32, or for PairKernels words of two bf16.
 struct HeadKeys {
-  const float* k = nullptr;  // [positions, stride]
-  const float* v = nullptr;  // [positions, stride]
-  int64_t stride = 0;        // >= head_dim
+  const float* k = nullptr;  // [positions, stride]; words of two channels: [positions, stride]
+  const float* v = nullptr;  // [positions, v_stride]; words of two keys: [positions / 2, v_stride]
+  int64_t stride = 0;
+  int64_t v_stride = 0;      // = stride in fp32
   int32_t head_dim = 0;      // D
   bool fetch_ahead = false;  // k and v do not stay in L2 from one row block to the next
 };
@@ -53,12 +55,14 @@ struct KeyPiece {
 
 // Running softmax of one row block, in log2 units. Lanes behind the rows repeat the last row.
 struct RowTile {
-  int32_t lanes = 0;         // 16, 32 or 64
-  float* q_t = nullptr;      // [D, lanes] scaled by scale * log2(e)
-  float* out_t = nullptr;    // [D, lanes] sum of 2^(s - row_max) * v
-  float* scores = nullptr;   // [kKeyBlock, lanes] s, then 2^(s - row_max)
-  float* row_max = nullptr;  // [lanes] stale: true maximum <= row_max + threshold
-  float* row_sum = nullptr;  // [lanes] sum of 2^(s - row_max)
+  int32_t lanes = 0;     // 16, 32 or 64
+  float* q_t = nullptr;  // [D, lanes] scaled by scale * log2(e); words: [D / 2, lanes], unscaled
+  float score_scale = 1.0f;     // what brings scores to log2 units
+  float* out_t = nullptr;       // [D, lanes] sum of 2^(s - row_max) * v
+  float* scores = nullptr;      // [kKeyBlock, lanes] s, then 2^(s - row_max)
+  float* prob_pairs = nullptr;  // [kPairRows, lanes] words of two keys; only for PairKernels
+  float* row_max = nullptr;     // [lanes] stale: true maximum <= row_max + threshold
+  float* row_sum = nullptr;     // [lanes] sum of 2^(s - row_max)
 };
 
 // Sums kept beside a RowTile of 64 lanes. A piece's sum is relative to the row_max in use when it
@@ -132,8 +136,27 @@ struct BlockKernels {
                         const RowTile& rows, const float* inverse_sum, MassTile& masses);
 };
 
+// The same steps on bf16 inputs with the bf16 dot product of the processor, in place of their
+// namesakes above. Word arrays are declared as floats.
+struct PairKernels {
+  // words[i, d / 2] = channels d and d + 1 of row tokens[i]
+  void (*pack_channel_pairs)(const TokenRows& rows, const int32_t* tokens, int64_t count,
+                             int32_t head_dim, float* words, int64_t stride);
+  // words[i / 2, d] = channel d of rows tokens[i] and tokens[i + 1], 0 behind the last one
+  void (*pack_key_pairs)(const TokenRows& rows, const int32_t* tokens, int64_t count,
+                         int32_t head_dim, float* words, int64_t stride);
+  // columns_t[x, r] = rows[r, x], bit by bit
+  void (*transpose_words)(const float* rows, int64_t row_stride, int32_t depth, int32_t lanes,
+                          float* columns_t);
+  void (*attend)(const HeadKeys& keys, const KeyBlock* blocks, int32_t num_blocks,
+                 const RowTile& rows);
+  void (*attend_with_masses)(const HeadKeys& keys, const KeyBlock* blocks, int32_t num_blocks,
+                             const KeyPiece* pieces, const RowTile& rows, MassTile& masses);
+};
+
 const BlockKernels& base_block_kernels();
 const BlockKernels& avx2_block_kernels();
 const BlockKernels& avx512_block_kernels();
+const PairKernels& avx512bf16_pair_kernels();
 
 }  // namespace sparsescope::cpu

@@ -7,10 +7,14 @@
 
 namespace sparsescope::cpu {
 
-void dense_attention(const DenseAttentionParams& params, ThreadPool& pool,
-                     const BlockKernels& kernels);
-void sparse_attention(const SparseAttentionParams& params, ThreadPool& pool,
-                      const BlockKernels& kernels);
+// What one implementation computes with.
+struct Isa {
+  const BlockKernels& block;
+  const PairKernels* pairs = nullptr;  // null where the processor has no bf16 dot product
+};
+
+void dense_attention(const DenseAttentionParams& params, ThreadPool& pool, const Isa& isa);
+void sparse_attention(const SparseAttentionParams& params, ThreadPool& pool, const Isa& isa);
 void sparse_backward(const SparseBackwardParams& params, ThreadPool& pool,
                      const BlockKernels& kernels);
 

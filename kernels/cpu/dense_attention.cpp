@@ -16,6 +16,7 @@ namespace {
 struct DenseCall {
   const DenseAttentionParams& params;
   const BlockKernels& kernels;
+  const PairKernels* pairs;  // null: fp32
   const KeyPlan& plan;
 
   int32_t num_blocks() const { return static_cast<int32_t>(plan.blocks.size()); }
@@ -40,8 +41,9 @@ void attend_plain(const DenseCall& call, int64_t head, const HeadKeys& keys, con
                   RowWorkspace& workspace) {
   const int32_t* tokens = call.params.rows->order.data() + block.first;
   const RowTile rows = start_row_block(call.params.q, head, call.params.scale, tokens, block.count,
-                                       lanes_for(block.count), call.kernels, workspace);
-  call.kernels.attend(keys, call.plan.blocks.data(), call.num_blocks(), rows);
+                                       lanes_for(block.count), call.kernels, call.pairs, workspace);
+  const auto attend = call.pairs == nullptr ? call.kernels.attend : call.pairs->attend;
+  attend(keys, call.plan.blocks.data(), call.num_blocks(), rows);
   RowResults results;
   finish_rows(rows, block.count, results);
   write_block(call, head, rows, results, tokens, block.count);
@@ -96,11 +98,12 @@ RowBlockMasses attend_recorded(const DenseCall& call, int64_t head, const HeadKe
                                RowWorkspace& workspace) {
   const int32_t* tokens = call.params.rows->order.data() + block.first;
   const RowTile rows = start_row_block(call.params.q, head, call.params.scale, tokens, block.count,
-                                       kRowLanes, call.kernels, workspace);
+                                       kRowLanes, call.kernels, call.pairs, workspace);
   MassTile masses = mass_tile(call, arrays, workspace);
   call.kernels.reset_masses(masses);
-  call.kernels.attend_with_masses(keys, call.plan.blocks.data(), call.num_blocks(),
-                                  call.plan.pieces.data(), rows, masses);
+  const auto attend =
+      call.pairs == nullptr ? call.kernels.attend_with_masses : call.pairs->attend_with_masses;
+  attend(keys, call.plan.blocks.data(), call.num_blocks(), call.plan.pieces.data(), rows, masses);
   RowResults results;
   finish_rows(rows, block.count, results);
   write_block(call, head, rows, results, tokens, block.count);
@@ -147,19 +150,19 @@ void attend_group(const DenseCall& call, int64_t head, const HeadKeys& keys, int
 
 }  // namespace
 
-void dense_attention(const DenseAttentionParams& params, ThreadPool& pool,
-                     const BlockKernels& kernels) {
+void dense_attention(const DenseAttentionParams& params, ThreadPool& pool, const Isa& isa) {
   const KeyPlan plan = plan_cells(*params.cells);
-  const DenseCall call{.params = params, .kernels = kernels, .plan = plan};
+  const PairKernels* pairs = pair_kernels_for(isa, params.q, params.k, params.v, params.scale);
+  const DenseCall call{.params = params, .kernels = isa.block, .pairs = pairs, .plan = plan};
   const std::vector<int32_t>& order = params.cells->order;
-  PackedHeads packed(params.k, params.v, order.data(), static_cast<int64_t>(order.size()));
+  PackedHeads packed(params.k, params.v, order.data(), static_cast<int64_t>(order.size()), pairs);
 
   const int64_t num_heads = params.q.batch * params.q.heads;
   const auto groups = static_cast<int64_t>(params.rows->groups.size());
   for (int64_t first = 0; first < num_heads; first += packed.max_heads()) {
     std::vector<int64_t> heads(std::min(packed.max_heads(), num_heads - first));
     std::iota(heads.begin(), heads.end(), first);
-    packed.pack(heads, pool, kernels);
+    packed.pack(heads, pool, isa.block);
     pool.parallel_for(static_cast<int64_t>(heads.size()) * groups, [&](int64_t item, int worker) {
       const int64_t i = item / groups;
       attend_group(call, heads[i], packed.head_keys(i), static_cast<int32_t>(item % groups),

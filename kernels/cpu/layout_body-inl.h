@@ -42,30 +42,40 @@ void pack_rows(const TokenRows& rows, const int32_t* tokens, int64_t count, int3
   }
 }
 
-// rows [lanes, D] -> columns_t [D, lanes]
-template <class Simd>
-void transpose_rows(const float* rows, int64_t row_stride, int32_t head_dim, int32_t lanes,
-                    float scale, float* columns_t) {
-  const __m128 factor = _mm_set1_ps(scale);
+// rows [lanes, depth] -> columns_t [depth, lanes]; map takes four values, and one.
+template <class Simd, class MapQuad, class MapOne>
+[[gnu::always_inline]] inline void transpose(const float* rows, int64_t row_stride, int32_t depth,
+                                             int32_t lanes, float* columns_t,
+                                             const MapQuad& map_quad, const MapOne& map_one) {
   for (int32_t r = 0; r < lanes; r += 4) {
     const float* row = rows + r * row_stride;
     int32_t d = 0;
-    for (; d + 4 <= head_dim; d += 4) {
+    for (; d + 4 <= depth; d += 4) {
       __m128 a = _mm_loadu_ps(row + d);
       __m128 b = _mm_loadu_ps(row + row_stride + d);
       __m128 c = _mm_loadu_ps(row + 2 * row_stride + d);
       __m128 e = _mm_loadu_ps(row + 3 * row_stride + d);
       _MM_TRANSPOSE4_PS(a, b, c, e);
-      _mm_store_ps(columns_t + (d + 0) * lanes + r, _mm_mul_ps(a, factor));
-      _mm_store_ps(columns_t + (d + 1) * lanes + r, _mm_mul_ps(b, factor));
-      _mm_store_ps(columns_t + (d + 2) * lanes + r, _mm_mul_ps(c, factor));
-      _mm_store_ps(columns_t + (d + 3) * lanes + r, _mm_mul_ps(e, factor));
+      _mm_store_ps(columns_t + (d + 0) * lanes + r, map_quad(a));
+      _mm_store_ps(columns_t + (d + 1) * lanes + r, map_quad(b));
+      _mm_store_ps(columns_t + (d + 2) * lanes + r, map_quad(c));
+      _mm_store_ps(columns_t + (d + 3) * lanes + r, map_quad(e));
     }
-    for (; d < head_dim; ++d) {
+    for (; d < depth; ++d) {
       for (int32_t i = 0; i < 4; ++i)
-        columns_t[d * lanes + r + i] = scale * row[i * row_stride + d];
+        columns_t[d * lanes + r + i] = map_one(row[i * row_stride + d]);
     }
   }
+}
+
+template <class Simd>
+void transpose_rows(const float* rows, int64_t row_stride, int32_t head_dim, int32_t lanes,
+                    float scale, float* columns_t) {
+  const __m128 factor = _mm_set1_ps(scale);
+  transpose<Simd>(
+      rows, row_stride, head_dim, lanes, columns_t,
+      [factor](__m128 values) { return _mm_mul_ps(values, factor); },
+      [scale](float value) { return scale * value; });
 }
 
 template <class Simd>

@@ -16,11 +16,12 @@ template <class Simd>
 }
 
 // Sums kVecs vectors of lanes over the keys of one piece.
-template <class Simd, int kWidth>
+template <class Simd, int kWidth, bool kScaled>
 struct PieceStep {
   using V = typename Simd::V;
   static constexpr int kVecs = Tiling<Simd, kWidth>::kVecs;
 
+  V scale;  // of the scores, where kScaled
   V maximum[kVecs];
   V row_sum[kVecs] = {};
   V entropy[kVecs] = {};
@@ -31,7 +32,8 @@ struct PieceStep {
       float* at = scores + key * kWidth;
 #pragma GCC unroll 4
       for (int v = 0; v < kVecs; ++v) {
-        const V x = Simd::load(at + v * Simd::kLanes) - maximum[v];
+        const V score = Simd::load(at + v * Simd::kLanes);
+        const V x = kScaled ? score * scale - maximum[v] : score - maximum[v];
         const V p = Simd::exp2(x);
         Simd::store(at + v * Simd::kLanes, p);
         sum[v] += p;
@@ -90,12 +92,13 @@ struct PieceStep {
   }
 };
 
-template <class Simd, int kWidth>
+template <class Simd, int kWidth, bool kScaled>
 void exponentiate_pieces(const KeyBlock& block, const KeyPiece* pieces, const RowTile& rows,
                          const MassTile& masses) {
   using T = Tiling<Simd, kWidth>;
   for (int lane = 0; lane < kWidth; lane += T::kStep) {
-    PieceStep<Simd, kWidth> step;
+    PieceStep<Simd, kWidth, kScaled> step;
+    step.scale = Simd::set(rows.score_scale);
     for (int v = 0; v < T::kVecs; ++v) {
       step.maximum[v] = Simd::load(rows.row_max + lane + v * Simd::kLanes);
     }

@@ -10,7 +10,7 @@ namespace {
 
 constexpr int64_t kBudgetFloats = int64_t{64} << 20;   // 256 MiB of packed rows
 constexpr int64_t kResidentFloats = int64_t{1} << 18;  // 1 MiB: what the L2 of today's cores keeps
-constexpr int64_t kChunk = 256;                        // rows that one work item packs
+constexpr int64_t kChunk = 256;  // rows that one work item packs; even, for pairs of keys
 
 Element element_of(Dtype dtype) {
   switch (dtype) {
@@ -48,41 +48,68 @@ TokenRows token_rows(const AttentionTensor& tensor, int64_t head) {
           .stride = tensor.stride_token};
 }
 
+const PairKernels* pair_kernels_for(const Isa& isa, const AttentionTensor& q,
+                                    const AttentionTensor& k, const AttentionTensor& v,
+                                    float scale) {
+  const bool bf16 = q.dtype == Dtype::kBF16 && k.dtype == Dtype::kBF16 && v.dtype == Dtype::kBF16;
+  return bf16 && scale > 0 ? isa.pairs : nullptr;
+}
+
 PackedHeads::PackedHeads(const AttentionTensor& k, const AttentionTensor& v,
-                         const int32_t* key_order, int64_t num_keys)
+                         const int32_t* key_order, int64_t num_keys, const PairKernels* pairs)
     : k_(k),
       v_(v),
       key_order_(key_order),
       num_keys_(num_keys),
-      stride_(packed_stride(k.head_dim)) {}
+      pairs_(pairs),
+      k_stride_(packed_stride(pairs == nullptr ? k.head_dim : (k.head_dim + 1) / 2)),
+      v_stride_(packed_stride(k.head_dim)),
+      k_floats_(num_keys * k_stride_),
+      v_floats_((pairs == nullptr ? num_keys : (num_keys + 1) / 2) * v_stride_) {}
 
 int64_t PackedHeads::max_heads() const {
-  return std::max<int64_t>(1, kBudgetFloats / std::max<int64_t>(1, 2 * num_keys_ * stride_));
+  return std::max<int64_t>(1, kBudgetFloats / std::max<int64_t>(1, head_floats()));
 }
 
 void PackedHeads::pack(const std::vector<int64_t>& heads, ThreadPool& pool,
                        const BlockKernels& kernels) {
-  const int64_t per_matrix = num_keys_ * stride_;
-  packed_ = packed_buffer().reserve(heads.size() * 2 * per_matrix);
+  packed_ = packed_buffer().reserve(heads.size() * head_floats());
   const int64_t chunks = (num_keys_ + kChunk - 1) / kChunk;
   const auto matrices = static_cast<int64_t>(2 * heads.size());
   pool.parallel_for(matrices * chunks, [&](int64_t item, int) {
     const int64_t matrix = item / chunks;  // 2 * i: K, 2 * i + 1: V
-    const int64_t first = item % chunks * kChunk;
-    const TokenRows rows = token_rows(matrix % 2 == 0 ? k_ : v_, heads[matrix / 2]);
-    kernels.pack_rows(rows, key_order_ + first, std::min(kChunk, num_keys_ - first),
-                      static_cast<int32_t>(k_.head_dim),
-                      packed_ + matrix * per_matrix + first * stride_, stride_);
+    const bool is_v = matrix % 2 != 0;
+    pack_chunk(is_v, heads[matrix / 2], item % chunks * kChunk,
+               packed_ + matrix / 2 * head_floats() + (is_v ? k_floats_ : 0), kernels);
   });
 }
 
+// Keys [first, first + kChunk) of one matrix.
+void PackedHeads::pack_chunk(bool is_v, int64_t head, int64_t first, float* matrix,
+                             const BlockKernels& kernels) const {
+  const TokenRows rows = token_rows(is_v ? v_ : k_, head);
+  const int32_t* tokens = key_order_ + first;
+  const int64_t count = std::min(kChunk, num_keys_ - first);
+  const auto head_dim = static_cast<int32_t>(k_.head_dim);
+  if (pairs_ == nullptr) {
+    kernels.pack_rows(rows, tokens, count, head_dim, matrix + first * k_stride_, k_stride_);
+  } else if (is_v) {
+    pairs_->pack_key_pairs(rows, tokens, count, head_dim, matrix + first / 2 * v_stride_,
+                           v_stride_);
+  } else {
+    pairs_->pack_channel_pairs(rows, tokens, count, head_dim, matrix + first * k_stride_,
+                               k_stride_);
+  }
+}
+
 HeadKeys PackedHeads::head_keys(int64_t i) const {
-  const float* k = packed_ + 2 * i * num_keys_ * stride_;
+  const float* k = packed_ + i * head_floats();
   return {.k = k,
-          .v = k + num_keys_ * stride_,
-          .stride = stride_,
+          .v = k + k_floats_,
+          .stride = k_stride_,
+          .v_stride = v_stride_,
           .head_dim = static_cast<int32_t>(k_.head_dim),
-          .fetch_ahead = 2 * num_keys_ * stride_ > kResidentFloats};
+          .fetch_ahead = head_floats() > kResidentFloats};
 }
 
 }  // namespace sparsescope::cpu

@@ -15,16 +15,24 @@ int32_t lanes_for(int32_t num_rows) {
 
 RowTile start_row_block(const AttentionTensor& q, int64_t head, float scale, const int32_t* tokens,
                         int32_t num_rows, int32_t lanes, const BlockKernels& kernels,
-                        RowWorkspace& workspace) {
+                        const PairKernels* pairs, RowWorkspace& workspace) {
   const auto head_dim = static_cast<int32_t>(q.head_dim);
-  const RowTile rows = workspace.tile(lanes, head_dim);
+  const float log2_scale = scale * std::numbers::log2e_v<float>;
+  RowTile rows = workspace.tile(lanes, head_dim);
   workspace.tokens.assign(tokens, tokens + num_rows);
   workspace.tokens.resize(lanes, tokens[num_rows - 1]);  // idle lanes repeat the last row
   float* gathered = workspace.query_rows.reserve(static_cast<size_t>(lanes) * head_dim);
-  kernels.pack_rows(token_rows(q, head), workspace.tokens.data(), lanes, head_dim, gathered,
-                    head_dim);
-  const float log2_scale = scale * std::numbers::log2e_v<float>;
-  kernels.transpose_rows(gathered, head_dim, head_dim, lanes, log2_scale, rows.q_t);
+  if (pairs == nullptr) {
+    kernels.pack_rows(token_rows(q, head), workspace.tokens.data(), lanes, head_dim, gathered,
+                      head_dim);
+    kernels.transpose_rows(gathered, head_dim, head_dim, lanes, log2_scale, rows.q_t);
+  } else {
+    const int32_t depth = (head_dim + 1) / 2;
+    pairs->pack_channel_pairs(token_rows(q, head), workspace.tokens.data(), lanes, head_dim,
+                              gathered, depth);
+    pairs->transpose_words(gathered, depth, depth, lanes, rows.q_t);
+    rows.score_scale = log2_scale;  // a scaled query would have to be rounded again
+  }
   kernels.reset(rows, head_dim);
   return rows;
 }

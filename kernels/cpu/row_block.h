@@ -14,10 +14,10 @@ namespace sparsescope::cpu {
 // The fewest lanes that hold the rows: 16, 32 or 64.
 int32_t lanes_for(int32_t num_rows);
 
-// An empty running softmax for the queries of some tokens of one head.
+// An empty running softmax for the queries of some tokens of one head; pairs as in PackedHeads.
 RowTile start_row_block(const AttentionTensor& q, int64_t head, float scale, const int32_t* tokens,
                         int32_t num_rows, int32_t lanes, const BlockKernels& kernels,
-                        RowWorkspace& workspace);
+                        const PairKernels* pairs, RowWorkspace& workspace);
 
 // What normalises a finished row block. Lanes without a row hold zero.
 struct RowResults {

@@ -14,6 +14,7 @@ const RowStatsKernels& row_stats_kernels(Impl impl) {
     case Impl::kCpuAvx2:
       return cpu_avx2::row_stats();
     case Impl::kCpuAvx512:
+    case Impl::kCpuAvx512Bf16:
       return cpu_avx512::row_stats();
   }
   fail(ErrorKind::kInternal, "row statistics: an implementation without a table");

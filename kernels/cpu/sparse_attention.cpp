@@ -15,10 +15,12 @@ namespace {
 class StrandRun {
  public:
   StrandRun(const SparseAttentionParams& params, const BlockKernels& kernels,
-            const SparseStrand& strand, const HeadKeys& keys, RowWorkspace& workspace)
+            const PairKernels* pairs, const SparseStrand& strand, const HeadKeys& keys,
+            RowWorkspace& workspace)
       : params_(params),
         selection_(params.selection),
         kernels_(kernels),
+        pairs_(pairs),
         strand_(strand),
         keys_(keys),
         workspace_(workspace),
@@ -50,10 +52,11 @@ class StrandRun {
   RowTile attend_item(const SparseItem& item) {
     const RowTile rows =
         start_row_block(params_.q, head_, params_.scale, tokens(item), item.num_rows,
-                        lanes_for(item.num_rows), kernels_, workspace_);
+                        lanes_for(item.num_rows), kernels_, pairs_, workspace_);
     std::vector<KeyBlock>& blocks = workspace_.key_blocks;
     plan_item(selection_, item, blocks);
-    kernels_.attend(keys_, blocks.data(), static_cast<int32_t>(blocks.size()), rows);
+    const auto attend = pairs_ == nullptr ? kernels_.attend : pairs_->attend;
+    attend(keys_, blocks.data(), static_cast<int32_t>(blocks.size()), rows);
     return rows;
   }
 
@@ -118,6 +121,7 @@ class StrandRun {
   const SparseAttentionParams& params_;
   const SparseSelection& selection_;
   const BlockKernels& kernels_;
+  const PairKernels* pairs_;  // null: fp32
   const SparseStrand& strand_;
   HeadKeys keys_;
   RowWorkspace& workspace_;
@@ -148,20 +152,20 @@ int64_t next_wave(const SparseSelection& selection, int64_t num_heads_per_batch,
 
 }  // namespace
 
-void sparse_attention(const SparseAttentionParams& params, ThreadPool& pool,
-                      const BlockKernels& kernels) {
+void sparse_attention(const SparseAttentionParams& params, ThreadPool& pool, const Isa& isa) {
   const SparseSelection& selection = params.selection;
-  PackedHeads packed(params.k, params.v, selection.key_order, selection.num_keys);
+  const PairKernels* pairs = pair_kernels_for(isa, params.q, params.k, params.v, params.scale);
+  PackedHeads packed(params.k, params.v, selection.key_order, selection.num_keys, pairs);
   std::vector<int64_t> heads;
   std::vector<int64_t> slot(params.q.batch * params.q.heads, -1);
   for (int64_t first = 0; first < selection.num_strands;) {
     const int64_t end =
         next_wave(selection, params.q.heads, first, packed.max_heads(), heads, slot);
-    packed.pack(heads, pool, kernels);
+    packed.pack(heads, pool, isa.block);
     pool.parallel_for(end - first, [&](int64_t item, int) {
       const SparseStrand& strand = selection.strands[first + item];
       const HeadKeys keys = packed.head_keys(slot[strand.batch * params.q.heads + strand.head]);
-      StrandRun(params, kernels, strand, keys, row_workspace()).run();
+      StrandRun(params, isa.block, pairs, strand, keys, row_workspace()).run();
     });
     first = end;
   }

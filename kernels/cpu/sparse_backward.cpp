@@ -156,7 +156,7 @@ class Backward {
         selection_(params.selection),
         pool_(pool),
         kernels_(kernels),
-        packed_(params.k, params.v, selection_.key_order, selection_.num_keys),
+        packed_(params.k, params.v, selection_.key_order, selection_.num_keys, nullptr),
         stride_(packed_stride(params.k.head_dim)) {}
 
   void run() {

@@ -29,6 +29,7 @@ RowTile RowWorkspace::tile(int32_t lanes, int32_t head_dim) {
   rows.q_t = q_t.reserve(columns);
   rows.out_t = out_t.reserve(columns);
   rows.scores = scores.reserve(static_cast<size_t>(kKeyBlock) * lanes);
+  rows.prob_pairs = prob_pairs.reserve(static_cast<size_t>(kPairRows) * lanes);
   rows.row_max = row_state.reserve(2 * static_cast<size_t>(lanes));
   rows.row_sum = rows.row_max + lanes;
   return rows;

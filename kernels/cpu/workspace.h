@@ -30,6 +30,7 @@ struct RowWorkspace {
   AlignedBuffer q_t;          // [D, lanes]
   AlignedBuffer out_t;        // [D, lanes]
   AlignedBuffer scores;       // [kKeyBlock, lanes]
+  AlignedBuffer prob_pairs;   // [kPairRows, lanes]
   AlignedBuffer row_state;    // row_max, row_sum: [2, lanes]
   AlignedBuffer epoch_max;    // [blocks + 1, 64]
   AlignedBuffer masses;       // per block of a row group: pieces, lse, entropy, bins

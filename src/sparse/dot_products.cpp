@@ -12,6 +12,7 @@ void dot_products(Impl impl, const DotProductsParams& params, std::vector<float>
     case Impl::kCpuAvx2:
       return detail::dot_products_avx2(params, panel.data());
     case Impl::kCpuAvx512:
+    case Impl::kCpuAvx512Bf16:
       return detail::dot_products_avx512(params, panel.data());
   }
 }

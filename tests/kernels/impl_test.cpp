@@ -78,7 +78,7 @@ TEST(Impl, UnknownNameIsAnError) {
     } catch (const Error& error) {
       EXPECT_EQ(error.kind(), ErrorKind::kUsage);
       EXPECT_THAT(error.what(), HasSubstr(name));
-      EXPECT_THAT(error.what(), HasSubstr("base, avx2 or avx512"));
+      EXPECT_THAT(error.what(), HasSubstr("base, avx2, avx512 or avx512bf16"));
     }
   }
 }
