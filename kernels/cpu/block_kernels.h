@@ -139,6 +139,8 @@ struct BlockKernels {
 // The same steps on bf16 inputs with the bf16 dot product of the processor, in place of their
 // namesakes above. Word arrays are declared as floats.
 struct PairKernels {
+  const char* isa;  // "avx512bf16"
+
   // words[i, d / 2] = channels d and d + 1 of row tokens[i]
   void (*pack_channel_pairs)(const TokenRows& rows, const int32_t* tokens, int64_t count,
                              int32_t head_dim, float* words, int64_t stride);

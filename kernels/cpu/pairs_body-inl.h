@@ -306,6 +306,7 @@ void transpose_words(const float* rows, int64_t row_stride, int32_t depth, int32
 
 template <class Simd>
 inline constexpr PairKernels kPairKernels{
+    .isa = Simd::kName,
     .pack_channel_pairs = pack_channel_pairs<Simd>,
     .pack_key_pairs = pack_key_pairs<Simd>,
     .transpose_words = transpose_words<Simd>,
