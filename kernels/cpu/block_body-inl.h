@@ -78,6 +78,7 @@ inline constexpr BlockKernels kBlockKernels{
     .reset_masses = reset_masses<Simd, 64>,
     .attend = attend<Simd>,
     .attend_with_masses = attend_with_masses<Simd>,
+    .merge = merge<Simd>,
     .write_rows = write_rows<Simd>,
     .differentiate = differentiate<Simd>,
     .finish_masses = finish_masses<Simd, 64>,

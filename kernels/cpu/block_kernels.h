@@ -79,6 +79,15 @@ struct MassTile {
   int32_t first_w_bin = 0;  // T + Hg
 };
 
+// Running softmax of the rows of an item over the items before it, and what merging them takes:
+// out = old_scale * out + item_scale * (the item's).
+struct MergeState {
+  alignas(64) float maximum[64] = {};
+  alignas(64) float sum[64] = {};
+  alignas(64) float item_scale[64] = {};
+  alignas(64) float old_scale[64] = {};
+};
+
 // One row block of the backward pass. Lanes behind the rows have lse +infinity, so that their
 // probabilities are 0.
 struct GradientTile {
@@ -123,6 +132,8 @@ struct BlockKernels {
   // The same, and the masses of the blocks' pieces; 64 lanes.
   void (*attend_with_masses)(const HeadKeys& keys, const KeyBlock* blocks, int32_t num_blocks,
                              const KeyPiece* pieces, const RowTile& rows, MassTile& masses);
+  // state becomes that of the rows over this block, too; the scales are set.
+  void (*merge)(const RowTile& rows, MergeState& state);
   // out[tokens[r], d] = lane_scale[r] * out_t[d, r] + (old_scale ? old_scale[r] * out[..] : 0)
   void (*write_rows)(const RowTile& rows, int32_t head_dim, const float* lane_scale,
                      const float* old_scale, float* out, int64_t out_stride, const int32_t* tokens,

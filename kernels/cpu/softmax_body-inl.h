@@ -56,6 +56,22 @@ void raise_maximum(const float* block_max, int32_t head_dim, const RowTile& rows
   }
 }
 
+template <class Simd>
+void merge(const RowTile& rows, MergeState& state) {
+  for (int lane = 0; lane < rows.lanes; lane += Simd::kLanes) {
+    const auto old_max = Simd::load(state.maximum + lane),
+               row_max = Simd::load(rows.row_max + lane);
+    const auto maximum = Simd::max(old_max, row_max);
+    const auto old_scale = Simd::exp2(old_max - maximum),
+               item_scale = Simd::exp2(row_max - maximum);
+    Simd::store(state.sum + lane, Simd::load(state.sum + lane) * old_scale +
+                                      Simd::load(rows.row_sum + lane) * item_scale);
+    Simd::store(state.maximum + lane, maximum);
+    Simd::store(state.old_scale + lane, old_scale);
+    Simd::store(state.item_scale + lane, item_scale);
+  }
+}
+
 // scores = 2^(scores - row_max); row_sum grows by their sum.
 template <class Simd, int kWidth>
 void exponentiate(int32_t count, const RowTile& rows) {

@@ -73,49 +73,49 @@ class StrandRun {
   void start_merge() {
     merged_max_ = workspace_.merge_state.reserve(2 * static_cast<size_t>(params_.q.tokens));
     merged_sum_ = merged_max_ + params_.q.tokens;
+    for_rows([&](int32_t token) { merged_sum_[token] = kUnseen; });
+    workspace_.merged_tokens.clear();
+    for_rows([&](int32_t token) {
+      if (merged_sum_[token] != kUnseen) return;
+      merged_max_[token] = kNoMaximum;
+      merged_sum_[token] = 0;
+      std::fill_n(out_ + token * params_.out.stride_token, keys_.head_dim, 0.0f);
+      workspace_.merged_tokens.push_back(token);
+    });
+  }
+
+  template <class Visit>
+  void for_rows(const Visit& visit) const {
     for (int32_t i = 0; i < strand_.num_items; ++i) {
       const int32_t* row_tokens = tokens(items()[i]);
-      for (int32_t r = 0; r < items()[i].num_rows; ++r) merged_sum_[row_tokens[r]] = kUnseen;
+      for (int32_t r = 0; r < items()[i].num_rows; ++r) visit(row_tokens[r]);
     }
   }
 
   void merge_item(const SparseItem& item, const RowTile& rows) {
-    alignas(64) float item_scale[kRowLanes] = {}, old_scale[kRowLanes] = {};
+    const int32_t* row_tokens = tokens(item);
+    MergeState state;
     for (int32_t r = 0; r < item.num_rows; ++r) {
-      const int32_t token = tokens(item)[r];
-      float& maximum = merged_max_[token];
-      float& sum = merged_sum_[token];
-      if (sum == kUnseen) {
-        maximum = kNoMaximum;
-        sum = 0;
-        float* out_row = out_ + token * params_.out.stride_token;
-        std::fill(out_row, out_row + keys_.head_dim, 0.0f);
-      }
-      const float merged = std::max(maximum, rows.row_max[r]);
-      old_scale[r] = std::exp2(maximum - merged);
-      item_scale[r] = std::exp2(rows.row_max[r] - merged);
-      sum = sum * old_scale[r] + rows.row_sum[r] * item_scale[r];
-      maximum = merged;
+      state.maximum[r] = merged_max_[row_tokens[r]];
+      state.sum[r] = merged_sum_[row_tokens[r]];
     }
-    kernels_.write_rows(rows, keys_.head_dim, item_scale, old_scale, out_, params_.out.stride_token,
-                        tokens(item), item.num_rows);
+    kernels_.merge(rows, state);
+    for (int32_t r = 0; r < item.num_rows; ++r) {
+      merged_max_[row_tokens[r]] = state.maximum[r];
+      merged_sum_[row_tokens[r]] = state.sum[r];
+    }
+    kernels_.write_rows(rows, keys_.head_dim, state.item_scale, state.old_scale, out_,
+                        params_.out.stride_token, row_tokens, item.num_rows);
   }
 
   void finish_merge() {
-    for (int32_t i = 0; i < strand_.num_items; ++i) {
-      const int32_t* row_tokens = tokens(items()[i]);
-      for (int32_t r = 0; r < items()[i].num_rows; ++r) finish_merged_row(row_tokens[r]);
+    for (const int32_t token : workspace_.merged_tokens) {
+      const float sum = merged_sum_[token];
+      float* out_row = out_ + token * params_.out.stride_token;
+      const float inverse = sum > 0 ? 1.0f / sum : 0.0f;
+      for (int32_t d = 0; d < keys_.head_dim; ++d) out_row[d] *= inverse;
+      if (lse_ != nullptr) lse_[token] = natural_lse(merged_max_[token], sum);
     }
-  }
-
-  void finish_merged_row(int32_t token) {
-    const float sum = merged_sum_[token];
-    if (sum == kUnseen) return;  // finished with an earlier item
-    merged_sum_[token] = kUnseen;
-    float* out_row = out_ + token * params_.out.stride_token;
-    const float inverse = sum > 0 ? 1.0f / sum : 0.0f;
-    for (int32_t d = 0; d < keys_.head_dim; ++d) out_row[d] *= inverse;
-    if (lse_ != nullptr) lse_[token] = natural_lse(merged_max_[token], sum);
   }
 
   const SparseAttentionParams& params_;

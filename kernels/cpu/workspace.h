@@ -37,8 +37,9 @@ struct RowWorkspace {
   AlignedBuffer merge_state;  // maximum and sum of every row of a strand: [2, S]
   AlignedBuffer gradients;    // of a row block: gradient_tile
   std::vector<int32_t> epoch_of_block;
-  std::vector<KeyBlock> key_blocks;  // of one sparse item
-  std::vector<int32_t> tokens;       // rows of a block, padded to its lanes
+  std::vector<KeyBlock> key_blocks;    // of one sparse item
+  std::vector<int32_t> merged_tokens;  // rows of a strand, each once
+  std::vector<int32_t> tokens;         // rows of a block, padded to its lanes
 
   // The state of a row block, for q_t of these tokens (num_rows of them).
   RowTile tile(int32_t lanes, int32_t head_dim);
