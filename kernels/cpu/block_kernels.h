@@ -117,9 +117,9 @@ struct BlockKernels {
   // packed[i, 0 .. D) = row tokens[i], widened to fp32
   void (*pack_rows)(const TokenRows& rows, const int32_t* tokens, int64_t count, int32_t head_dim,
                     float* packed, int64_t packed_stride);
-  // columns_t[d, r] = scale * rows[r, d]
-  void (*transpose_rows)(const float* rows, int64_t row_stride, int32_t head_dim, int32_t lanes,
-                         float scale, float* columns_t);
+  // columns_t[d, r] = scale * rows[index[r], d]; index null: row r
+  void (*transpose_rows)(const float* rows, int64_t row_stride, const int32_t* index,
+                         int32_t head_dim, int32_t lanes, float scale, float* columns_t);
   // dots[lane] = sum over d of a_t[d, lane] * b_t[d, lane]
   void (*column_dots)(const float* a_t, const float* b_t, int32_t head_dim, int32_t lanes,
                       float* dots);
@@ -158,9 +158,9 @@ struct PairKernels {
   // words[i / 2, d] = channel d of rows tokens[i] and tokens[i + 1], 0 behind the last one
   void (*pack_key_pairs)(const TokenRows& rows, const int32_t* tokens, int64_t count,
                          int32_t head_dim, float* words, int64_t stride);
-  // columns_t[x, r] = rows[r, x], bit by bit
-  void (*transpose_words)(const float* rows, int64_t row_stride, int32_t depth, int32_t lanes,
-                          float* columns_t);
+  // columns_t[x, r] = rows[index[r], x], bit by bit; index null: row r
+  void (*transpose_words)(const float* rows, int64_t row_stride, const int32_t* index,
+                          int32_t depth, int32_t lanes, float* columns_t);
   void (*attend)(const HeadKeys& keys, const KeyBlock* blocks, int32_t num_blocks,
                  const RowTile& rows);
   void (*attend_with_masses)(const HeadKeys& keys, const KeyBlock* blocks, int32_t num_blocks,

@@ -42,40 +42,43 @@ void pack_rows(const TokenRows& rows, const int32_t* tokens, int64_t count, int3
   }
 }
 
-// rows [lanes, depth] -> columns_t [depth, lanes]; map takes four values, and one.
-template <class Simd, class MapQuad, class MapOne>
-[[gnu::always_inline]] inline void transpose(const float* rows, int64_t row_stride, int32_t depth,
-                                             int32_t lanes, float* columns_t,
-                                             const MapQuad& map_quad, const MapOne& map_one) {
-  for (int32_t r = 0; r < lanes; r += 4) {
-    const float* row = rows + r * row_stride;
+template <class Simd>
+[[gnu::always_inline]] inline float load_one(const float* at) {
+  float value;  // words of two bf16 come through here, too
+  __builtin_memcpy(&value, at, sizeof(value));
+  return value;
+}
+
+// columns_t[d, r] = map(rows[index[r], d]); map takes a vector, and one value. index may be null.
+template <class Simd, class Map>
+[[gnu::always_inline]] inline void transpose(const float* rows, int64_t row_stride,
+                                             const int32_t* index, int32_t depth, int32_t lanes,
+                                             float* columns_t, const Map& map) {
+  for (int32_t r = 0; r < lanes; r += Simd::kLanes) {
+    const float* row[Simd::kLanes];
+    for (int i = 0; i < Simd::kLanes; ++i) {
+      row[i] = rows + (index == nullptr ? r + i : index[r + i]) * row_stride;
+    }
     int32_t d = 0;
     for (; d + 4 <= depth; d += 4) {
-      __m128 a = _mm_loadu_ps(row + d);
-      __m128 b = _mm_loadu_ps(row + row_stride + d);
-      __m128 c = _mm_loadu_ps(row + 2 * row_stride + d);
-      __m128 e = _mm_loadu_ps(row + 3 * row_stride + d);
-      _MM_TRANSPOSE4_PS(a, b, c, e);
-      _mm_store_ps(columns_t + (d + 0) * lanes + r, map_quad(a));
-      _mm_store_ps(columns_t + (d + 1) * lanes + r, map_quad(b));
-      _mm_store_ps(columns_t + (d + 2) * lanes + r, map_quad(c));
-      _mm_store_ps(columns_t + (d + 3) * lanes + r, map_quad(e));
+      typename Simd::V x[4];
+      for (int i = 0; i < 4; ++i) x[i] = Simd::load_quads(row + i, d);
+      Simd::transpose_quads(x);
+      for (int i = 0; i < 4; ++i) Simd::store(columns_t + (d + i) * lanes + r, map(x[i]));
     }
     for (; d < depth; ++d) {
-      for (int32_t i = 0; i < 4; ++i)
-        columns_t[d * lanes + r + i] = map_one(row[i * row_stride + d]);
+      for (int i = 0; i < Simd::kLanes; ++i) {
+        columns_t[d * lanes + r + i] = map(load_one<Simd>(row[i] + d));
+      }
     }
   }
 }
 
 template <class Simd>
-void transpose_rows(const float* rows, int64_t row_stride, int32_t head_dim, int32_t lanes,
-                    float scale, float* columns_t) {
-  const __m128 factor = _mm_set1_ps(scale);
-  transpose<Simd>(
-      rows, row_stride, head_dim, lanes, columns_t,
-      [factor](__m128 values) { return _mm_mul_ps(values, factor); },
-      [scale](float value) { return scale * value; });
+void transpose_rows(const float* rows, int64_t row_stride, const int32_t* index, int32_t head_dim,
+                    int32_t lanes, float scale, float* columns_t) {
+  transpose<Simd>(rows, row_stride, index, head_dim, lanes, columns_t,
+                  [scale](auto values) { return values * scale; });
 }
 
 template <class Simd>
@@ -91,20 +94,23 @@ template <class Simd>
 void write_rows(const RowTile& rows, int32_t head_dim, const float* lane_scale,
                 const float* old_scale, float* out, int64_t out_stride, const int32_t* tokens,
                 int32_t num_rows) {
-  for (int32_t r = 0; r < num_rows; r += 4) {
-    const int32_t live = num_rows - r < 4 ? num_rows - r : 4;
-    const __m128 scale = _mm_load_ps(lane_scale + r);
-    const auto column = [&](int32_t d) {
-      return _mm_mul_ps(_mm_load_ps(rows.out_t + d * rows.lanes + r), scale);
-    };
-    const auto old = [&](int32_t i) { return old_scale == nullptr ? nullptr : old_scale + r + i; };
-    float* to[4];
+  for (int32_t r = 0; r < num_rows; r += Simd::kLanes) {
+    const int32_t live = num_rows - r < Simd::kLanes ? num_rows - r : Simd::kLanes;
+    const auto scale = Simd::load(lane_scale + r);
+    float* to[Simd::kLanes];
     for (int32_t i = 0; i < live; ++i) to[i] = out + tokens[r + i] * out_stride;
+    const auto old = [&](int32_t i) { return old_scale == nullptr ? nullptr : old_scale + r + i; };
     int32_t d = 0;
     for (; d + 4 <= head_dim; d += 4) {
-      __m128 quad[4] = {column(d), column(d + 1), column(d + 2), column(d + 3)};
-      _MM_TRANSPOSE4_PS(quad[0], quad[1], quad[2], quad[3]);
-      for (int32_t i = 0; i < live; ++i) put_quad<Simd>(to[i] + d, quad[i], old(i));
+      typename Simd::V x[4];
+      for (int i = 0; i < 4; ++i) x[i] = Simd::load(rows.out_t + (d + i) * rows.lanes + r) * scale;
+      Simd::transpose_quads(x);
+      for (int quad = 0; quad < Simd::kLanes / 4; ++quad) {
+        for (int i = 0; i < 4; ++i) {
+          const int row = 4 * quad + i;
+          if (row < live) put_quad<Simd>(to[row] + d, Simd::quad(x[i], quad), old(row));
+        }
+      }
     }
     for (; d < head_dim; ++d) {
       for (int32_t i = 0; i < live; ++i) {

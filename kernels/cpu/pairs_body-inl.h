@@ -297,11 +297,10 @@ void pack_key_pairs(const TokenRows& rows, const int32_t* tokens, int64_t count,
 }
 
 template <class Simd>
-void transpose_words(const float* rows, int64_t row_stride, int32_t depth, int32_t lanes,
-                     float* columns_t) {
-  transpose<Simd>(
-      rows, row_stride, depth, lanes, columns_t, [](__m128 words) { return words; },
-      [](float word) { return word; });
+void transpose_words(const float* rows, int64_t row_stride, const int32_t* index, int32_t depth,
+                     int32_t lanes, float* columns_t) {
+  transpose<Simd>(rows, row_stride, index, depth, lanes, columns_t,
+                  [](auto words) { return words; });
 }
 
 template <class Simd>

@@ -13,6 +13,27 @@ int32_t lanes_for(int32_t num_rows) {
   return num_rows <= 32 ? 32 : kRowLanes;
 }
 
+namespace {
+
+// q_t as words of two channels; rows of whole, aligned words are read where they lie.
+void gather_words(const TokenRows& from, int32_t head_dim, const PairKernels& pairs,
+                  RowWorkspace& workspace, const RowTile& rows) {
+  const int32_t* tokens = workspace.tokens.data();
+  const int32_t depth = (head_dim + 1) / 2;
+  const bool whole = head_dim % 2 == 0 && from.stride % 2 == 0 &&
+                     reinterpret_cast<uintptr_t>(from.data) % sizeof(float) == 0;
+  if (whole) {
+    pairs.transpose_words(static_cast<const float*>(from.data), from.stride / 2, tokens, depth,
+                          rows.lanes, rows.q_t);
+    return;
+  }
+  float* words = workspace.query_rows.reserve(static_cast<size_t>(rows.lanes) * depth);
+  pairs.pack_channel_pairs(from, tokens, rows.lanes, head_dim, words, depth);
+  pairs.transpose_words(words, depth, nullptr, depth, rows.lanes, rows.q_t);
+}
+
+}  // namespace
+
 RowTile start_row_block(const AttentionTensor& q, int64_t head, float scale, const int32_t* tokens,
                         int32_t num_rows, int32_t lanes, const BlockKernels& kernels,
                         const PairKernels* pairs, RowWorkspace& workspace) {
@@ -21,17 +42,17 @@ RowTile start_row_block(const AttentionTensor& q, int64_t head, float scale, con
   RowTile rows = workspace.tile(lanes, head_dim);
   workspace.tokens.assign(tokens, tokens + num_rows);
   workspace.tokens.resize(lanes, tokens[num_rows - 1]);  // idle lanes repeat the last row
-  float* gathered = workspace.query_rows.reserve(static_cast<size_t>(lanes) * head_dim);
-  if (pairs == nullptr) {
-    kernels.pack_rows(token_rows(q, head), workspace.tokens.data(), lanes, head_dim, gathered,
-                      head_dim);
-    kernels.transpose_rows(gathered, head_dim, head_dim, lanes, log2_scale, rows.q_t);
-  } else {
-    const int32_t depth = (head_dim + 1) / 2;
-    pairs->pack_channel_pairs(token_rows(q, head), workspace.tokens.data(), lanes, head_dim,
-                              gathered, depth);
-    pairs->transpose_words(gathered, depth, depth, lanes, rows.q_t);
+  const TokenRows from = token_rows(q, head);
+  if (pairs != nullptr) {
+    gather_words(from, head_dim, *pairs, workspace, rows);
     rows.score_scale = log2_scale;  // a scaled query would have to be rounded again
+  } else if (from.element == Element::kF32) {
+    kernels.transpose_rows(static_cast<const float*>(from.data), from.stride,
+                           workspace.tokens.data(), head_dim, lanes, log2_scale, rows.q_t);
+  } else {
+    float* widened = workspace.query_rows.reserve(static_cast<size_t>(lanes) * head_dim);
+    kernels.pack_rows(from, workspace.tokens.data(), lanes, head_dim, widened, head_dim);
+    kernels.transpose_rows(widened, head_dim, nullptr, head_dim, lanes, log2_scale, rows.q_t);
   }
   kernels.reset(rows, head_dim);
   return rows;

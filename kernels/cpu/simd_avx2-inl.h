@@ -23,6 +23,22 @@ struct SimdAvx2 {
   static V set(float value) { return _mm256_set1_ps(value); }
   static V broadcast(const float* at) { return _mm256_broadcast_ss(at); }
   static V max(V a, V b) { return _mm256_max_ps(a, b); }
+  // Four floats from each of two places, four entries apart; as in the base body.
+  static V load_quads(const float* const* at, int64_t offset) {
+    return _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(at[0] + offset)),
+                                _mm_loadu_ps(at[4] + offset), 1);
+  }
+  static __m128 quad(V value, int i) {
+    return i == 0 ? _mm256_castps256_ps128(value) : _mm256_extractf128_ps(value, 1);
+  }
+  static void transpose_quads(V* x) {
+    const V a = _mm256_unpacklo_ps(x[0], x[1]), b = _mm256_unpackhi_ps(x[0], x[1]);
+    const V c = _mm256_unpacklo_ps(x[2], x[3]), d = _mm256_unpackhi_ps(x[2], x[3]);
+    x[0] = _mm256_shuffle_ps(a, c, 0x44);
+    x[1] = _mm256_shuffle_ps(a, c, 0xee);
+    x[2] = _mm256_shuffle_ps(b, d, 0x44);
+    x[3] = _mm256_shuffle_ps(b, d, 0xee);
+  }
   static bool any_greater(V a, V b) {
     return _mm256_movemask_ps(_mm256_cmp_ps(a, b, _CMP_GT_OQ)) != 0;
   }

@@ -27,6 +27,36 @@ struct SimdAvx512 {
   static V broadcast(const float* at) { return _mm512_set1_ps(*at); }
   // The second operand where either is NaN.
   static V max(V a, V b) { return _mm512_maskz_max_ps(kAll, a, b); }
+  // Four floats from each of four places, four entries apart; as in the base body.
+  static V load_quads(const float* const* at, int64_t offset) {
+    V value = _mm512_maskz_broadcast_f32x4(kAll, _mm_loadu_ps(at[0] + offset));
+    value = _mm512_maskz_insertf32x4(kAll, value, _mm_loadu_ps(at[4] + offset), 1);
+    value = _mm512_maskz_insertf32x4(kAll, value, _mm_loadu_ps(at[8] + offset), 2);
+    return _mm512_maskz_insertf32x4(kAll, value, _mm_loadu_ps(at[12] + offset), 3);
+  }
+  static __m128 quad(V value, int i) {
+    constexpr __mmask8 kQuad = 0xf;
+    switch (i) {
+      case 0:
+        return _mm512_maskz_extractf32x4_ps(kQuad, value, 0);
+      case 1:
+        return _mm512_maskz_extractf32x4_ps(kQuad, value, 1);
+      case 2:
+        return _mm512_maskz_extractf32x4_ps(kQuad, value, 2);
+      default:
+        return _mm512_maskz_extractf32x4_ps(kQuad, value, 3);
+    }
+  }
+  static void transpose_quads(V* x) {
+    const V a = _mm512_maskz_unpacklo_ps(kAll, x[0], x[1]);
+    const V b = _mm512_maskz_unpackhi_ps(kAll, x[0], x[1]);
+    const V c = _mm512_maskz_unpacklo_ps(kAll, x[2], x[3]);
+    const V d = _mm512_maskz_unpackhi_ps(kAll, x[2], x[3]);
+    x[0] = _mm512_maskz_shuffle_ps(kAll, a, c, 0x44);
+    x[1] = _mm512_maskz_shuffle_ps(kAll, a, c, 0xee);
+    x[2] = _mm512_maskz_shuffle_ps(kAll, b, d, 0x44);
+    x[3] = _mm512_maskz_shuffle_ps(kAll, b, d, 0xee);
+  }
   static bool any_greater(V a, V b) { return _mm512_cmp_ps_mask(a, b, _CMP_GT_OQ) != 0; }
 
   // x <= 8. vreduceps leaves x - floor(x), vscalefps takes 2^floor(x) from x itself; 0 for -inf.

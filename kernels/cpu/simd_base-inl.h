@@ -23,6 +23,13 @@ struct SimdBase {
   static V set(float value) { return _mm_set1_ps(value); }
   static V broadcast(const float* at) { return _mm_set1_ps(*at); }
   static V max(V a, V b) { return _mm_max_ps(a, b); }
+  // One run of four floats from each place, kLanes / 4 places that many apart.
+  static V load_quads(const float* const* at, int64_t offset) {
+    return _mm_loadu_ps(at[0] + offset);
+  }
+  static __m128 quad(V value, int) { return value; }
+  // Transposes each 4 x 4 block that the four vectors hold in the same quarter.
+  static void transpose_quads(V* x) { _MM_TRANSPOSE4_PS(x[0], x[1], x[2], x[3]); }
   static bool any_greater(V a, V b) { return _mm_movemask_ps(_mm_cmpgt_ps(a, b)) != 0; }
 
   // As in the AVX2 body.

@@ -75,7 +75,8 @@ class BackwardRun {
               float* columns_t) {
     kernels_.pack_rows(token_rows(from, head_), workspace_.tokens.data(), tile.lanes,
                        keys_.head_dim, rows, tile.row_stride);
-    kernels_.transpose_rows(rows, tile.row_stride, keys_.head_dim, tile.lanes, factor, columns_t);
+    kernels_.transpose_rows(rows, tile.row_stride, nullptr, keys_.head_dim, tile.lanes, factor,
+                            columns_t);
   }
 
   GradientTile start_item(const int32_t* tokens, int32_t num_rows) {
