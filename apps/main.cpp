@@ -85,12 +85,18 @@ Failure usage_failure(const CLI::App& root, const CLI::ParseError& error, int ar
             fmt::format("{}; commands: {}; see sparsescope --help", wrong_command(argc, argv),
                         allowed_commands(root))};
   }
-  const CLI::App& command = *root.get_subcommands().front();
+  const CLI::App* deepest = root.get_subcommands().front();
+  std::string name = deepest->get_name();
+  while (!deepest->get_subcommands().empty()) {
+    deepest = deepest->get_subcommands().front();
+    name += " " + deepest->get_name();
+  }
+  const CLI::App& command = *deepest;
   std::string message = error.what();
   if (dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr) {
     message += "; allowed: " + allowed_options(command);
   }
-  return {"usage", 2, fmt::format("{}; see sparsescope {} --help", message, command.get_name())};
+  return {"usage", 2, fmt::format("{}; see sparsescope {} --help", message, name)};
 }
 
 int report(const CommandContext& context, const Failure& failure) {

@@ -40,7 +40,8 @@ double parse_real(std::string_view text, std::string_view option, double least, 
   return value;
 }
 
-std::vector<int64_t> parse_triple(std::string_view text, std::string_view option, int64_t least) {
+std::vector<int64_t> parse_extents(std::string_view text, std::string_view option, size_t count,
+                                   int64_t least) {
   std::vector<int64_t> values;
   std::string_view rest = text;
   bool valid = true;
@@ -52,10 +53,14 @@ std::vector<int64_t> parse_triple(std::string_view text, std::string_view option
     if (comma == std::string_view::npos) break;
     rest.remove_prefix(comma + 1);
   }
-  SPARSESCOPE_CHECK(ErrorKind::kUsage, valid && values.size() == 3,
-                    "{}: expected three {} up to {} like 8,16,16, found '{}'", option,
+  SPARSESCOPE_CHECK(ErrorKind::kUsage, valid && values.size() == count,
+                    "{}: expected {} {} up to {} like 8,16,16, found '{}'", option, count,
                     least > 0 ? "positive numbers" : "numbers from 0", kLargestExtent, text);
   return values;
+}
+
+std::vector<int64_t> parse_triple(std::string_view text, std::string_view option, int64_t least) {
+  return parse_extents(text, option, 3, least);
 }
 
 }  // namespace sparsescope

@@ -14,7 +14,7 @@ from pathlib import Path
 
 # Data flows down this list. The kernels stand between model and capture.
 LAYERS = ["core", "checkpoint", "model", "kernels", "capture", "stats", "derive", "sparse", "validate",
-          "export", "report"]
+          "export", "report", "bench"]
 SOURCES = {".h", ".cpp", ".cu", ".cuh"}
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.MULTILINE)
 

@@ -32,7 +32,7 @@ TEST(AttendSettings, RefusesWithTheReason) {
       {"vsa", {{"--top-k", "5"}}, "found '5'"},
       {"vsa", {{"--sparsity", "1.5"}}, "--sparsity: expected a number from 0 to 1, found '1.5'"},
       {"vsa", {{"--sparsity", "nan"}}, "found 'nan'"},
-      {"vsa", {{"--top-k", "1"}, {"--block", "4,4"}}, "--block: expected three"},
+      {"vsa", {{"--top-k", "1"}, {"--block", "4,4"}}, "--block: expected 3"},
       {"vmoba", {{"--top-k", "1"}}, "--partition: expected"},
       {"vmoba", {{"--partition", "spatial:4,2"}, {"--top-k", "1"}}, "the h axis has 6 tokens"},
       {"vmoba", {{"--partition", "temporal:2"}}, "--top-k: expected for --select topk"},
