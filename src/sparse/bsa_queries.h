@@ -1,13 +1,11 @@
-// The query side of BSA inside one tile: which slots are kept, and which kept slot a pruned one
-// takes its output from. Slots number the tile's valid tokens in (t, h, w) order of its clipped
-// box.
+// The query side of BSA inside one tile: which slots are kept. Slots number the tile's valid tokens
+// in (t, h, w) order of its clipped box.
 #pragma once
 
 #include <cstdint>
 #include <span>
 #include <vector>
 
-#include "kernels/impl.h"
 #include "sparse/bsa_options.h"
 
 namespace sparsescope {
@@ -21,23 +19,17 @@ std::vector<std::vector<int32_t>> window_slots(const Box& box, const TileShape& 
 // Queries that a window of num_slots keeps.
 int64_t query_quota(int64_t num_slots, const BsaQueryOptions& options);
 
-// unit_rows [n, D]: the rows at length 1; lengths are floored at 1e-12.
-void normalize_rows(const float* rows, int64_t num_rows, int64_t head_dim, float* unit_rows);
+struct KeepScratch {
+  std::vector<float> scores, top_k;
+  std::vector<int32_t> best;
+  std::vector<uint8_t> keep;
+};
 
-// similarity [n]: cosine of every row to the centre's.
-void centre_similarity(const float* unit_rows, int64_t num_rows, int64_t head_dim, int32_t centre,
-                       float* similarity);
-
-// Slots that stay, ascending: in each window the quota of slots least similar to the centre, ties
-// to the lower slot. similarity [n]: cosine to the centre.
-std::vector<int32_t> keep_queries(std::span<const float> similarity,
-                                  const std::vector<std::vector<int32_t>>& windows, int32_t centre,
-                                  const BsaQueryOptions& options);
-
-// [n] the kept slot whose output each slot takes (itself where kept), -1 for none. unit_rows [n, D]
-// are needed by kSimilar only; ties go to the lower slot.
-std::vector<int32_t> restore_sources(Impl impl, std::span<const float> unit_rows, int64_t num_slots,
-                                     std::span<const int32_t> kept, int32_t centre,
-                                     BsaRestore rule);
+// Slots that stay, ascending, into kept: in each window the quota of slots least similar to the
+// centre, ties to the lower slot; what is no number goes first. similarity [n]: cosine to the
+// centre.
+void keep_queries(std::span<const float> similarity,
+                  const std::vector<std::vector<int32_t>>& windows, int32_t centre,
+                  const BsaQueryOptions& options, KeepScratch& scratch, std::vector<int32_t>& kept);
 
 }  // namespace sparsescope

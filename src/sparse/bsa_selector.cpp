@@ -5,8 +5,7 @@
 #include "core/error.h"
 #include "sparse/bsa_kv_rules.h"
 #include "sparse/bsa_queries.h"
-#include "sparse/gather_rows.h"
-#include "sparse/tile_scores.h"
+#include "sparse/bsa_sources.h"
 
 namespace sparsescope {
 namespace {
@@ -25,80 +24,125 @@ void check_options(const TokenLayout& layout, const BsaOptions& options) {
       to_string(grid), to_string(tile));
 }
 
-// Works through the tiles of one head; buffers are reused from tile to tile.
+// Works through a run of tiles of one head; buffers are reused from tile to tile.
 class QuerySelector {
  public:
-  QuerySelector(const TokenLayout& layout, const BsaOptions& options, Impl impl, int64_t head_dim)
-      : layout_(layout), options_(options), impl_(impl), head_dim_(head_dim), mean_(head_dim) {}
+  QuerySelector(const TileSelectorCall& call, const BsaHead& head)
+      : call_(call), head_(head), kernels_(token_row_kernels(call.impl)) {}
 
-  // rows [n, D] of the tile's queries; writes the mean of the kept ones.
-  void select(int64_t tile, const std::vector<float>& rows, BsaSelection& selection,
-              float* kept_mean) {
-    const std::span<const int32_t> tokens = layout_.tokens_of(tile);
-    const auto num_slots = static_cast<int64_t>(tokens.size());
-    const Box box = layout_.tiles.box(tile);
-    const int32_t centre = centre_slot(box, layout_.tiles.shape(), options_.query);
+  // Appends the tile's kept slots, writes its sources and the mean [D] of its kept queries.
+  void select(int64_t tile, TileLists& kept, std::vector<int32_t>& restore_from, float* kept_mean) {
+    const TokenLayout& layout = *call_.layout;
+    const std::span<const int32_t> tokens = layout.tokens_of(tile);
+    const Box box = layout.tiles.box(tile);
+    const int32_t centre = centre_slot(box, layout.tiles.shape(), head_.options.query);
+    keep(tokens, windows_of(box), centre);
+    kept.tiles.insert(kept.tiles.end(), kept_.begin(), kept_.end());
+    kept.end_row();
 
-    unit_rows_.resize(num_slots * head_dim_);
-    normalize_rows(rows.data(), num_slots, head_dim_, unit_rows_.data());
-    similarity_.resize(num_slots);
-    centre_similarity(unit_rows_.data(), num_slots, head_dim_, centre, similarity_.data());
-    const std::vector<int32_t> kept =
-        keep_queries(similarity_, windows_of(box), centre, options_.query);
-    for (const int32_t slot : kept) mean_.add(&rows[slot * head_dim_], 1);
-    mean_.finish(kept_mean);
+    kept_tokens_.clear();
+    for (const int32_t slot : kept_) kept_tokens_.push_back(tokens[slot]);
+    mean_row(kernels_, rows_of(kept_tokens_), kept_mean);
 
-    const std::vector<int32_t> sources =
-        restore_sources(impl_, unit_rows_, num_slots, kept, centre, options_.restore);
-    for (int64_t slot = 0; slot < num_slots; ++slot) {
-      selection.restore_from[tokens[slot] - layout_.prefix] =
-          sources[slot] < 0 ? -1 : tokens[sources[slot]];
+    sources_.resize(tokens.size());
+    find_sources(call_.impl, unit_rows_, kept_, centre, head_.options.restore, source_scratch_,
+                 sources_);
+    for (size_t slot = 0; slot < tokens.size(); ++slot) {
+      restore_from[tokens[slot] - layout.prefix] = sources_[slot] < 0 ? -1 : tokens[sources_[slot]];
     }
-    selection.kept.tiles.insert(selection.kept.tiles.end(), kept.begin(), kept.end());
-    selection.kept.end_row();
   }
 
  private:
+  TokenRows rows_of(std::span<const int32_t> tokens) const {
+    return token_rows(call_.q, head_.batch, head_.head, tokens);
+  }
+
+  void keep(std::span<const int32_t> tokens, const std::vector<std::vector<int32_t>>& windows,
+            int32_t centre) {
+    const int64_t head_dim = call_.q.head_dim;
+    unit_rows_.resize(tokens.size() * head_dim);
+    kernels_.normalize(rows_of(tokens), unit_rows_.data());
+    similarity_.resize(tokens.size());
+    kernels_.dots(unit_rows_.data(), std::ssize(tokens), head_dim, &unit_rows_[centre * head_dim],
+                  similarity_.data());
+    keep_queries(similarity_, windows, centre, head_.options.query, keep_scratch_, kept_);
+  }
+
   // Neighbouring tiles mostly share their extents.
   const std::vector<std::vector<int32_t>>& windows_of(const Box& box) {
     if (box.t != extents_.t || box.h != extents_.h || box.w != extents_.w) {
-      windows_ = window_slots(box, options_.query.window);
+      windows_ = window_slots(box, head_.options.query.window);
       extents_ = {box.t, box.h, box.w};
     }
     return windows_;
   }
 
-  const TokenLayout& layout_;
-  const BsaOptions& options_;
-  Impl impl_;
-  int64_t head_dim_;
-  RowMean mean_;
+  const TileSelectorCall& call_;
+  const BsaHead& head_;
+  const TokenRowKernels& kernels_;
   TileShape extents_{0, 0, 0};
   std::vector<std::vector<int32_t>> windows_;
   std::vector<float> unit_rows_;   // [n, D]
   std::vector<float> similarity_;  // [n]
+  KeepScratch keep_scratch_;
+  std::vector<int32_t> kept_;         // slots
+  std::vector<int32_t> kept_tokens_;  // the same as tokens
+  SourceScratch source_scratch_;
+  std::vector<int32_t> sources_;  // [n] slots
 };
+
+// Kept queries and sources of every head, and the means of kept queries and of keys.
+std::vector<HeadMeans> select_queries(const TileSelectorCall& call, std::span<const BsaHead> heads,
+                                      std::vector<BsaSelection>& selections, ThreadPool& pool) {
+  const TokenLayout& layout = *call.layout;
+  const TokenRowKernels& kernels = token_row_kernels(call.impl);
+  const int64_t num_tiles = layout.num_tiles(), head_dim = call.q.head_dim;
+  std::vector<HeadMeans> means(heads.size());
+  for (size_t h = 0; h < heads.size(); ++h) {
+    means[h].q.resize(num_tiles * head_dim);
+    means[h].k.resize(num_tiles * head_dim);
+    selections[h].restore_from.resize(layout.video_tokens());
+  }
+  const int64_t runs = (num_tiles + kReadTiles - 1) / kReadTiles;
+  std::vector<TileLists> kept(heads.size() * runs);
+  for_tile_runs(pool, std::ssize(heads), num_tiles, kReadTiles, [&](const TileRun& run, int) {
+    const BsaHead& head = heads[run.head];
+    QuerySelector selector(call, head);
+    for (int64_t tile = run.first; tile < run.last; ++tile) {
+      selector.select(tile, kept[run.head * runs + run.index], selections[run.head].restore_from,
+                      &means[run.head].q[tile * head_dim]);
+      mean_row(kernels, token_rows(call.k, head.batch, head.head, layout.tokens_of(tile)),
+               &means[run.head].k[tile * head_dim]);
+    }
+  });
+  for (size_t h = 0; h < heads.size(); ++h) {
+    selections[h].kept = join_rows(std::span(kept).subspan(h * runs, runs));
+  }
+  return means;
+}
 
 }  // namespace
 
-BsaSelection select_bsa(const AttentionTensor& q, const AttentionTensor& k, int64_t batch,
-                        int64_t head, float scale, const TokenLayout& layout,
-                        const BsaOptions& options, Impl impl) {
-  check_options(layout, options);
-  const int64_t num_tiles = layout.num_tiles();
-  BsaSelection selection;
-  selection.restore_from.resize(layout.video_tokens());
-  QuerySelector selector(layout, options, impl, q.head_dim);
-  std::vector<float> q_means(num_tiles * q.head_dim);  // [N, D]
-  std::vector<float> rows(layout.tiles.shape().volume() * q.head_dim);
-  for (int64_t tile = 0; tile < num_tiles; ++tile) {
-    gather_rows(q, batch, head, layout.tokens_of(tile), rows.data());
-    selector.select(tile, rows, selection, &q_means[tile * q.head_dim]);
-  }
-  selection.scores =
-      tile_scores(impl, scale, q_means, tile_means(k, batch, head, layout), q.head_dim);
-  selection.lists = select_key_tiles(selection.scores, num_tiles, options.kv);
-  return selection;
+std::vector<BsaSelection> select_bsa(const TileSelectorCall& call, std::span<const BsaHead> heads,
+                                     ThreadPool& pool) {
+  for (const BsaHead& head : heads) check_options(*call.layout, head.options);
+  std::vector<BsaSelection> selections(heads.size());
+  const std::vector<HeadMeans> means = select_queries(call, heads, selections, pool);
+  const ListRule rule{
+      .to_scores =
+          [&](std::span<float> dots) {
+            for (float& score : dots) score *= call.scale;
+          },
+      .to_lists =
+          [&](int64_t head, std::span<const float> scores) {
+            return select_key_tiles(scores, call.layout->num_tiles(), heads[head].options.kv);
+          },
+      .whole_heads = std::any_of(heads.begin(), heads.end(), [](const BsaHead& head) {
+        return head.options.kv.rule == BsaKvRule::kGaussLogitHead;
+      })};
+  std::vector<TileLists> lists = select_by_scores(call, means, rule, pool);
+  for (size_t h = 0; h < heads.size(); ++h) selections[h].lists = std::move(lists[h]);
+  return selections;
 }
 
 }  // namespace sparsescope

@@ -16,6 +16,26 @@ TokenLayout layout_of(const SelectionCall& call, const TileGrid& tiles) {
   return make_token_layout(tiles, call.prefix, call.suffix);
 }
 
+// {batch, head, setting} for every head of the call.
+template <typename Head, typename Setting>
+std::vector<Head> all_heads(const SelectionCall& call, const Setting& setting) {
+  std::vector<Head> heads;
+  for (int64_t batch = 0; batch < call.q.batch; ++batch) {
+    for (int64_t head = 0; head < call.q.heads; ++head) heads.push_back({batch, head, setting});
+  }
+  return heads;
+}
+
+TileSelectorCall selector_call(const SelectionCall& call, const TokenLayout& layout,
+                               float* scores) {
+  return {.q = call.q,
+          .k = call.k,
+          .scale = call.scale,
+          .layout = &layout,
+          .impl = call.impl,
+          .scores = scores};
+}
+
 // An array of [B, H] and the shape of one head, filled by (batch, head) from several threads.
 template <typename Value>
 class HeadArray {
@@ -31,6 +51,7 @@ class HeadArray {
   void set(int64_t item, const std::vector<Value>& values) {
     std::copy(values.begin(), values.end(), values_.begin() + item * size_);
   }
+  Value* data() { return values_.data(); }
   NamedArray take() { return {std::move(name_), std::move(shape_), std::move(values_)}; }
 
  private:
@@ -61,13 +82,12 @@ CallSelection select_call(const SelectionCall& call, const VsaSettings& settings
   std::vector<HeadLists> lists(call.q.batch * call.q.heads);
   HeadArray<float> scores(call, "scores", {num_tiles, num_tiles});
   HeadArray<uint8_t> mask(call, "mask", {num_tiles, num_tiles});
+  const std::vector<VsaHead> heads = all_heads<VsaHead>(call, settings.top_k);
+  const std::vector<TileLists> selected =
+      select_vsa(selector_call(call, layout, scores.data()), heads, pool);
   pool.parallel_for(std::ssize(lists), [&](int64_t item, int) {
-    const int64_t batch = item / call.q.heads, head = item % call.q.heads;
-    const VsaSelection selection =
-        select_vsa(call.q, call.k, batch, head, call.scale, layout, settings.top_k, call.impl);
-    lists[item] = tile_head_lists(layout, selection.lists, batch, head);
-    scores.set(item, selection.scores);
-    mask.set(item, tile_mask(selection.lists, num_tiles));
+    lists[item] = tile_head_lists(layout, selected[item], heads[item].batch, heads[item].head);
+    mask.set(item, tile_mask(selected[item], num_tiles));
   });
   return {make_plan(call, Method::kVsa, layout, lists), {scores.take(), mask.take()}};
 }
@@ -80,11 +100,12 @@ CallSelection select_call(const SelectionCall& call, const BsaSettings& settings
   std::vector<int32_t> restore_from(std::ssize(lists) * layout.video_tokens());
   HeadArray<uint8_t> kept(call, "kept", {layout.video_tokens()});
   HeadArray<uint8_t> mask(call, "mask", {num_tiles, num_tiles});
+  const std::vector<BsaHead> heads = all_heads<BsaHead>(call, settings.options);
+  const std::vector<BsaSelection> selections =
+      select_bsa(selector_call(call, layout, nullptr), heads, pool);
   pool.parallel_for(std::ssize(lists), [&](int64_t item, int) {
-    const int64_t batch = item / call.q.heads, head = item % call.q.heads;
-    const BsaSelection selection =
-        select_bsa(call.q, call.k, batch, head, call.scale, layout, settings.options, call.impl);
-    lists[item] = bsa_head_lists(layout, selection, batch, head);
+    const BsaSelection& selection = selections[item];
+    lists[item] = bsa_head_lists(layout, selection, heads[item].batch, heads[item].head);
     std::copy(selection.restore_from.begin(), selection.restore_from.end(),
               restore_from.begin() + item * layout.video_tokens());
     kept.set(item, kept_mask(layout, selection.kept));

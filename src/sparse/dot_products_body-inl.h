@@ -1,19 +1,14 @@
 // Body of dot_products, compiled once for each instruction set: lanes are rows of b, a panel of b
-// is transposed once and then shared by all rows of a. Only plain types here: an inline function
-// shared with other files could be linked from the AVX-512 object and crash older machines.
+// is transposed once and then shared by all rows of a.
 #pragma once
 
 #include <cstdint>
 
 #include "sparse/dot_products.h"
+#include "sparse/lanes-inl.h"
 
 namespace sparsescope::detail {
 namespace {
-
-template <int kLanes>
-struct VectorOf {
-  using Type __attribute__((vector_size(kLanes * sizeof(float)))) = float;
-};
 
 // Four rows of a against a panel of two vectors: eight accumulators hide the latency of the FMA.
 template <int kLanes, int kRows>
@@ -32,7 +27,11 @@ void multiply_rows(const DotProductsParams& p, const float* panel, int64_t row, 
   }
   for (int r = 0; r < kRows; ++r) {
     float* out = p.out + (row + r) * p.stride_out + column;
-    __builtin_memcpy(out, sums[r], static_cast<size_t>(columns) * sizeof(float));
+    if (columns == 2 * kLanes) {
+      __builtin_memcpy(out, sums[r], sizeof(sums[r]));
+    } else {
+      __builtin_memcpy(out, sums[r], static_cast<size_t>(columns) * sizeof(float));
+    }
   }
 }
 

@@ -23,6 +23,14 @@ class HeadListBuilder {
   HeadListBuilder(const TokenLayout& layout, int64_t batch, int64_t head)
       : layout_(layout), batch_(static_cast<int32_t>(batch)), head_(static_cast<int32_t>(head)) {}
 
+  // What tiles with these lists will take.
+  void reserve(int64_t rows, const TileLists& lists) {
+    lists_.rows.reserve(rows + layout_.text_tokens());
+    lists_.range_ids.reserve(lists.tiles.size() + 2 * layout_.ranges.size());
+    lists_.items.reserve(rows / kRowLanes + layout_.ranges.size());
+    lists_.strands.reserve(layout_.ranges.size());
+  }
+
   RangeRun add_ranges(std::span<const int32_t> ids) {
     const auto first = static_cast<int32_t>(lists_.range_ids.size());
     lists_.range_ids.insert(lists_.range_ids.end(), ids.begin(), ids.end());
@@ -115,11 +123,26 @@ void rows_of_block(const TokenLayout& layout, const VmobaSelection& selection, i
   }
 }
 
+void reserve_joined(std::span<const HeadLists> heads, BlockLists& joined) {
+  size_t rows = 0, range_ids = 0, items = 0, strands = 0;
+  for (const HeadLists& head : heads) {
+    rows += head.rows.size();
+    range_ids += head.range_ids.size();
+    items += head.items.size();
+    strands += head.strands.size();
+  }
+  joined.rows.reserve(rows);
+  joined.range_ids.reserve(range_ids);
+  joined.items.reserve(items);
+  joined.strands.reserve(strands);
+}
+
 }  // namespace
 
 HeadLists tile_head_lists(const TokenLayout& layout, const TileLists& lists, int64_t batch,
                           int64_t head) {
   HeadListBuilder builder(layout, batch, head);
+  builder.reserve(layout.video_tokens(), lists);
   for (int64_t tile = 0; tile < layout.num_tiles(); ++tile) {
     builder.begin_strand(false);
     builder.add_rows(layout.tokens_of(tile), builder.add_tiles_and_text(lists.of(tile)));
@@ -130,6 +153,7 @@ HeadLists tile_head_lists(const TokenLayout& layout, const TileLists& lists, int
 HeadLists bsa_head_lists(const TokenLayout& layout, const BsaSelection& selection, int64_t batch,
                          int64_t head) {
   HeadListBuilder builder(layout, batch, head);
+  builder.reserve(std::ssize(selection.kept.tiles), selection.lists);
   std::vector<int32_t> kept;
   for (int64_t tile = 0; tile < layout.num_tiles(); ++tile) {
     const std::span<const int32_t> tokens = layout.tokens_of(tile);
@@ -168,6 +192,7 @@ BlockLists join_lists(const TokenLayout& layout, std::span<const HeadLists> head
   BlockLists joined;
   joined.key_order = layout.order;
   joined.ranges = layout.ranges;
+  reserve_joined(heads, joined);
   for (const HeadLists& head : heads) {
     const auto first_row = static_cast<int32_t>(joined.rows.size());
     const auto first_range = static_cast<int32_t>(joined.range_ids.size());

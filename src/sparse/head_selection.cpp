@@ -37,7 +37,8 @@ class GroupSelector {
         restore_from_(lists_.size()) {}
 
   void run() {
-    select_tile_methods();
+    select_vsa_methods();
+    select_bsa_methods();
     select_vmoba_methods();
     group_.lists = join_lists(*group_.layout, lists_);
     join_restore();
@@ -51,22 +52,48 @@ class GroupSelector {
     return std::get_if<Params>(&rule_of_head_[group_.heads[index]]->params);
   }
 
-  // VSA and BSA: every (batch, head) on its own.
-  void select_tile_methods() {
-    pool_.parallel_for(static_cast<int64_t>(lists_.size()), [&](int64_t item, int) {
-      const int64_t batch = item / num_heads(), index = item % num_heads();
-      const int64_t head = group_.heads[index];
-      const TokenLayout& layout = *group_.layout;
-      if (const auto* vsa = params_of<VsaParams>(index)) {
-        const VsaSelection selection =
-            select_vsa(call_.q, call_.k, batch, head, call_.scale, layout, vsa->top_k, impl_);
-        lists_[item] = tile_head_lists(layout, selection.lists, batch, head);
-      } else if (const auto* bsa = params_of<BsaParams>(index)) {
-        BsaSelection selection = select_bsa(call_.q, call_.k, batch, head, call_.scale, layout,
-                                            bsa_options(*bsa), impl_);
-        lists_[item] = bsa_head_lists(layout, selection, batch, head);
-        restore_from_[item] = std::move(selection.restore_from);
-      }
+  // body(item, batch, head, its params) for every (batch, head) of the method.
+  template <typename Params, typename Body>
+  void for_heads_of(Body body) const {
+    for (int64_t item = 0; item < std::ssize(lists_); ++item) {
+      const int64_t index = item % num_heads();
+      const auto* params = params_of<Params>(index);
+      if (params != nullptr) body(item, item / num_heads(), group_.heads[index], *params);
+    }
+  }
+
+  TileSelectorCall selector_call() const {
+    return {
+        .q = call_.q, .k = call_.k, .scale = call_.scale, .layout = group_.layout, .impl = impl_};
+  }
+
+  void select_vsa_methods() {
+    std::vector<int64_t> items;
+    std::vector<VsaHead> heads;
+    for_heads_of<VsaParams>([&](int64_t item, int64_t batch, int64_t head, const VsaParams& vsa) {
+      items.push_back(item);
+      heads.push_back({batch, head, vsa.top_k});
+    });
+    if (heads.empty()) return;
+    const std::vector<TileLists> lists = select_vsa(selector_call(), heads, pool_);
+    pool_.parallel_for(std::ssize(heads), [&](int64_t i, int) {
+      lists_[items[i]] = tile_head_lists(*group_.layout, lists[i], heads[i].batch, heads[i].head);
+    });
+  }
+
+  void select_bsa_methods() {
+    std::vector<int64_t> items;
+    std::vector<BsaHead> heads;
+    for_heads_of<BsaParams>([&](int64_t item, int64_t batch, int64_t head, const BsaParams& bsa) {
+      items.push_back(item);
+      heads.push_back({batch, head, bsa_options(bsa)});
+    });
+    if (heads.empty()) return;
+    std::vector<BsaSelection> selections = select_bsa(selector_call(), heads, pool_);
+    pool_.parallel_for(std::ssize(heads), [&](int64_t i, int) {
+      lists_[items[i]] =
+          bsa_head_lists(*group_.layout, selections[i], heads[i].batch, heads[i].head);
+      restore_from_[items[i]] = std::move(selections[i].restore_from);
     });
   }
 

@@ -143,11 +143,15 @@ struct SparseExecutor::State {
     if (group.lists.restore_from.empty()) return;
     const int64_t video = group.layout->video_tokens();
     const auto num_heads = static_cast<int64_t>(group.heads.size());
-    pool.parallel_for(call.q.batch * num_heads, [&](int64_t item, int) {
-      const int64_t b = item / num_heads, head = group.heads[item % num_heads];
-      const auto sources =
-          std::span(group.lists.restore_from).subspan((b * call.q.heads + head) * video, video);
-      restore_pruned_rows(sources, prefix, b, head, call.q.head_dim, call.out);
+    constexpr int64_t kRunTokens = 2048;
+    const int64_t runs = (video + kRunTokens - 1) / kRunTokens;
+    pool.parallel_for(call.q.batch * num_heads * runs, [&](int64_t item, int) {
+      const int64_t first = item % runs * kRunTokens;
+      const int64_t b = item / runs / num_heads, head = group.heads[item / runs % num_heads];
+      const auto sources = std::span(group.lists.restore_from)
+                               .subspan((b * call.q.heads + head) * video + first,
+                                        std::min(kRunTokens, video - first));
+      restore_pruned_rows(sources, prefix + first, b, head, call.q.head_dim, call.out);
     });
   }
 };

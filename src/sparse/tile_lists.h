@@ -18,4 +18,7 @@ struct TileLists {
   void end_row() { first.push_back(static_cast<int32_t>(tiles.size())); }
 };
 
+// The rows of all parts, one part behind the other.
+TileLists join_rows(std::span<const TileLists> parts);
+
 }  // namespace sparsescope

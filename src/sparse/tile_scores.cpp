@@ -3,72 +3,97 @@
 #include <algorithm>
 
 #include "sparse/dot_products.h"
-#include "sparse/gather_rows.h"
 
 namespace sparsescope {
 namespace {
 
-constexpr int64_t kRunRows = 64;
+constexpr int64_t kSumRows = 64;
+// Query tiles that are scored at once: enough to pay for the transposed panel of key means.
+constexpr int64_t kScoredTiles = 64;
+
+int64_t num_runs(int64_t num_tiles, int64_t tiles_per_run) {
+  return (num_tiles + tiles_per_run - 1) / tiles_per_run;
+}
 
 }  // namespace
 
-void RowMean::add(const float* rows, int64_t num_rows) {
-  const auto head_dim = static_cast<int64_t>(run_.size());
-  for (int64_t first = 0; first < num_rows; first += kRunRows) {
-    const int64_t last = std::min(num_rows, first + kRunRows);
-    std::fill(run_.begin(), run_.end(), 0.0f);
-    for (int64_t r = first; r < last; ++r) {
-      for (int64_t d = 0; d < head_dim; ++d) run_[d] += rows[r * head_dim + d];
-    }
-    for (int64_t d = 0; d < head_dim; ++d) total_[d] += run_[d];
+void mean_row(const TokenRowKernels& kernels, TokenRows rows, float* mean) {
+  const auto count = static_cast<double>(rows.num_rows);
+  const auto divide = [&](double sum) { return static_cast<float>(sum / count); };
+  if (rows.num_rows <= kSumRows) {
+    kernels.sum(rows, mean);
+    std::transform(mean, mean + rows.head_dim, mean, divide);
+    return;
   }
-  count_ += num_rows;
+  std::vector<double> total(rows.head_dim, 0.0);
+  for (int64_t left = rows.num_rows; left > 0; left -= kSumRows) {
+    rows.num_rows = std::min(left, kSumRows);
+    kernels.sum(rows, mean);
+    for (int64_t d = 0; d < rows.head_dim; ++d) total[d] += mean[d];
+    rows.tokens += rows.num_rows;
+  }
+  std::transform(total.begin(), total.end(), mean, divide);
 }
 
-void RowMean::finish(float* mean) {
-  for (size_t d = 0; d < total_.size(); ++d) {
-    mean[d] = static_cast<float>(total_[d] / static_cast<double>(count_));
-    total_[d] = 0.0;
-  }
-  count_ = 0;
-}
-
-std::vector<float> tile_means(const AttentionTensor& x, int64_t batch, int64_t head,
+std::vector<float> tile_means(Impl impl, const AttentionTensor& x, int64_t batch, int64_t head,
                               const TokenLayout& layout) {
-  const int64_t head_dim = x.head_dim;
-  std::vector<float> means(layout.num_tiles() * head_dim);
-  std::vector<float> rows(kRunRows * head_dim);
-  RowMean mean(head_dim);
+  const TokenRowKernels& kernels = token_row_kernels(impl);
+  std::vector<float> means(layout.num_tiles() * x.head_dim);
   for (int64_t tile = 0; tile < layout.num_tiles(); ++tile) {
-    std::span<const int32_t> tokens = layout.tokens_of(tile);
-    while (!tokens.empty()) {
-      const auto run = tokens.first(std::min<size_t>(tokens.size(), kRunRows));
-      gather_rows(x, batch, head, run, rows.data());
-      mean.add(rows.data(), static_cast<int64_t>(run.size()));
-      tokens = tokens.subspan(run.size());
-    }
-    mean.finish(&means[tile * head_dim]);
+    mean_row(kernels, token_rows(x, batch, head, layout.tokens_of(tile)),
+             &means[tile * x.head_dim]);
   }
   return means;
 }
 
-std::vector<float> tile_scores(Impl impl, float scale, std::span<const float> q_means,
-                               std::span<const float> k_means, int64_t head_dim) {
-  const int64_t num_q = static_cast<int64_t>(q_means.size()) / head_dim;
-  const int64_t num_k = static_cast<int64_t>(k_means.size()) / head_dim;
-  std::vector<float> scores(num_q * num_k);
-  std::vector<float> panel;
-  dot_products(impl,
-               {.a = q_means.data(),
-                .num_a = num_q,
-                .b = k_means.data(),
-                .num_b = num_k,
-                .head_dim = head_dim,
-                .out = scores.data(),
-                .stride_out = num_k},
-               panel);
-  for (float& score : scores) score *= scale;
-  return scores;
+void for_tile_runs(ThreadPool& pool, int64_t num_heads, int64_t num_tiles, int64_t tiles_per_run,
+                   const std::function<void(const TileRun& run, int worker)>& body) {
+  const int64_t runs = num_runs(num_tiles, tiles_per_run);
+  pool.parallel_for(num_heads * runs, [&](int64_t item, int worker) {
+    const int64_t index = item % runs, first = index * tiles_per_run;
+    body({item / runs, index, first, std::min(num_tiles, first + tiles_per_run)}, worker);
+  });
+}
+
+std::vector<TileLists> select_by_scores(const TileSelectorCall& call,
+                                        std::span<const HeadMeans> heads, const ListRule& rule,
+                                        ThreadPool& pool) {
+  const int64_t num_tiles = call.layout->num_tiles(), head_dim = call.q.head_dim;
+  const int64_t tiles_per_run = rule.whole_heads ? num_tiles : kScoredTiles;
+  const int64_t runs = num_runs(num_tiles, tiles_per_run);
+  struct Scratch {
+    std::vector<float> scores, panel;
+  };
+  std::vector<Scratch> scratch(pool.size());
+  std::vector<TileLists> parts(heads.size() * runs);
+  for_tile_runs(pool, std::ssize(heads), num_tiles, tiles_per_run,
+                [&](const TileRun& run, int worker) {
+                  const int64_t rows = run.last - run.first;
+                  std::span<float> scores;  // [rows, N]
+                  if (call.scores != nullptr) {
+                    scores = {call.scores + (run.head * num_tiles + run.first) * num_tiles,
+                              static_cast<size_t>(rows * num_tiles)};
+                  } else {
+                    scratch[worker].scores.resize(rows * num_tiles);
+                    scores = scratch[worker].scores;
+                  }
+                  dot_products(call.impl,
+                               {.a = &heads[run.head].q[run.first * head_dim],
+                                .num_a = rows,
+                                .b = heads[run.head].k.data(),
+                                .num_b = num_tiles,
+                                .head_dim = head_dim,
+                                .out = scores.data(),
+                                .stride_out = num_tiles},
+                               scratch[worker].panel);
+                  rule.to_scores(scores);
+                  parts[run.head * runs + run.index] = rule.to_lists(run.head, scores);
+                });
+  std::vector<TileLists> lists;
+  for (size_t head = 0; head < heads.size(); ++head) {
+    lists.push_back(join_rows(std::span(parts).subspan(head * runs, runs)));
+  }
+  return lists;
 }
 
 }  // namespace sparsescope

@@ -28,10 +28,18 @@ void append_top_k(std::span<const float> scores, int64_t k, std::vector<float>& 
   std::nth_element(scratch.begin(), kth, scratch.end(), std::greater<>());
   const float cut = *kth;
   int64_t ties = std::count(scratch.begin(), kth + 1, cut);
+  // Written without a branch that depends on the scores.
+  const size_t begin = out.size();
+  out.resize(begin + k + 1);
+  int32_t* next = &out[begin];
   for (int64_t j = 0; j < n; ++j) {
     const float score = rankable(scores[j]);
-    if (score > cut || (score == cut && ties-- > 0)) out.push_back(static_cast<int32_t>(j));
+    const bool tie = score == cut && ties > 0;
+    ties -= tie;
+    *next = static_cast<int32_t>(j);
+    next += score > cut || tie;
   }
+  out.pop_back();
 }
 
 int64_t top_k_from_sparsity(double sparsity, int64_t num_tiles) {

@@ -64,7 +64,7 @@ class Selector {
         self_block_(blocks_of_positions(layout)),
         k_means_(heads.size()) {
     pool_.parallel_for(num_heads(), [&](int64_t h, int) {
-      k_means_[h] = tile_means(k, batch_, heads_[h], layout_);
+      k_means_[h] = tile_means(impl_, k, batch_, heads_[h], layout_);
     });
   }
 

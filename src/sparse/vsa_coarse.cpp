@@ -30,7 +30,7 @@ struct TileMeans {
 };
 
 Matrix means_of(const VsaCoarseCall& call, const AttentionTensor& x) {
-  return {call.layout->num_tiles(), x.head_dim, tile_means(x, call.batch, call.head, *call.layout)};
+  return {call.layout->num_tiles(), x.head_dim, tile_means(call.impl, x, call.batch, call.head, *call.layout)};
 }
 
 TileMeans tile_means_of(const VsaCoarseCall& call) {

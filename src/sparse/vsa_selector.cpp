@@ -1,32 +1,59 @@
 #include "sparse/vsa_selector.h"
 
 #include "core/error.h"
-#include "sparse/tile_scores.h"
 #include "sparse/top_k.h"
 
 namespace sparsescope {
+namespace {
+
+std::vector<HeadMeans> means_of_heads(const TileSelectorCall& call, std::span<const VsaHead> heads,
+                                      ThreadPool& pool) {
+  const TokenLayout& layout = *call.layout;
+  const TokenRowKernels& kernels = token_row_kernels(call.impl);
+  const int64_t head_dim = call.q.head_dim, size = layout.num_tiles() * head_dim;
+  std::vector<HeadMeans> means(heads.size());
+  for (HeadMeans& head : means) head = {std::vector<float>(size), std::vector<float>(size)};
+  for_tile_runs(pool, std::ssize(heads), layout.num_tiles(), kReadTiles,
+                [&](const TileRun& run, int) {
+                  const auto [batch, head, top_k] = heads[run.head];
+                  for (int64_t tile = run.first; tile < run.last; ++tile) {
+                    const std::span<const int32_t> tokens = layout.tokens_of(tile);
+                    mean_row(kernels, token_rows(call.q, batch, head, tokens),
+                             &means[run.head].q[tile * head_dim]);
+                    mean_row(kernels, token_rows(call.k, batch, head, tokens),
+                             &means[run.head].k[tile * head_dim]);
+                  }
+                });
+  return means;
+}
+
+}  // namespace
 
 TileLists top_k_tiles(std::span<const float> scores, int64_t num_tiles, int64_t top_k) {
   SPARSESCOPE_CHECK(ErrorKind::kUsage, top_k >= 1 && top_k <= num_tiles,
                     "vsa: top_k expected in 1..{} (the number of tiles), found {}", num_tiles,
                     top_k);
   TileLists lists;
+  lists.tiles.reserve(scores.size() / num_tiles * top_k);
   std::vector<float> scratch;
-  for (int64_t i = 0; i < num_tiles; ++i) {
-    append_top_k(scores.subspan(i * num_tiles, num_tiles), top_k, scratch, lists.tiles);
+  for (size_t first = 0; first < scores.size(); first += num_tiles) {
+    append_top_k(scores.subspan(first, num_tiles), top_k, scratch, lists.tiles);
     lists.end_row();
   }
   return lists;
 }
 
-VsaSelection select_vsa(const AttentionTensor& q, const AttentionTensor& k, int64_t batch,
-                        int64_t head, float scale, const TokenLayout& layout, int64_t top_k,
-                        Impl impl) {
-  VsaSelection selection;
-  selection.scores = tile_scores(impl, scale, tile_means(q, batch, head, layout),
-                                 tile_means(k, batch, head, layout), q.head_dim);
-  selection.lists = top_k_tiles(selection.scores, layout.num_tiles(), top_k);
-  return selection;
+std::vector<TileLists> select_vsa(const TileSelectorCall& call, std::span<const VsaHead> heads,
+                                  ThreadPool& pool) {
+  const ListRule rule{.to_scores =
+                          [&](std::span<float> dots) {
+                            for (float& score : dots) score *= call.scale;
+                          },
+                      .to_lists =
+                          [&](int64_t head, std::span<const float> scores) {
+                            return top_k_tiles(scores, call.layout->num_tiles(), heads[head].top_k);
+                          }};
+  return select_by_scores(call, means_of_heads(call, heads, pool), rule, pool);
 }
 
 }  // namespace sparsescope

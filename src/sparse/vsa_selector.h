@@ -3,26 +3,25 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
-#include "core/tensor_view.h"
-#include "kernels/impl.h"
+#include "core/thread_pool.h"
 #include "sparse/tile_lists.h"
-#include "sparse/token_layout.h"
+#include "sparse/tile_scores.h"
 
 namespace sparsescope {
 
-struct VsaSelection {
-  std::vector<float> scores;  // [N, N] Z
-  TileLists lists;            // [N] K ascending key tiles each
+struct VsaHead {
+  int64_t batch = 0, head = 0;
+  int64_t top_k = 1;  // 1 .. N, else Error(kUsage)
 };
 
-// One (batch, head). 1 <= top_k <= N, else Error(kUsage).
-VsaSelection select_vsa(const AttentionTensor& q, const AttentionTensor& k, int64_t batch,
-                        int64_t head, float scale, const TokenLayout& layout, int64_t top_k,
-                        Impl impl);
+// K ascending key tiles of each query tile, for every head.
+std::vector<TileLists> select_vsa(const TileSelectorCall& call, std::span<const VsaHead> heads,
+                                  ThreadPool& pool);
 
-// The rule alone, on scores [N, N].
+// The rule alone, on scores [M, N] of M query tiles.
 TileLists top_k_tiles(std::span<const float> scores, int64_t num_tiles, int64_t top_k);
 
 }  // namespace sparsescope

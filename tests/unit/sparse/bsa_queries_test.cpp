@@ -2,7 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <numeric>
+
 #include "core/error.h"
+#include "sparse/bsa_sources.h"
+#include "sparse/token_rows.h"
 #include "unit/sparse/sparse_test_support.h"
 
 namespace sparsescope {
@@ -11,6 +15,33 @@ namespace {
 using Slots = std::vector<int32_t>;
 
 Box box_of(int32_t t, int32_t h, int32_t w) { return {.t = t, .h = h, .w = w}; }
+
+Slots keep_queries(const std::vector<float>& similarity, const std::vector<Slots>& windows,
+                   int32_t centre, const BsaQueryOptions& options) {
+  KeepScratch scratch;
+  Slots kept;
+  keep_queries(similarity, windows, centre, options, scratch, kept);
+  return kept;
+}
+
+Slots sources_of(const std::vector<float>& unit_rows, int64_t num_slots, const Slots& kept,
+                 int32_t centre, BsaRestore rule) {
+  SourceScratch scratch;
+  Slots sources(num_slots);
+  find_sources(Impl::kReference, unit_rows, kept, centre, rule, scratch, sources);
+  return sources;
+}
+
+// rows [n, head_dim]
+std::vector<float> unit_rows_of(const std::vector<float>& rows, int64_t head_dim) {
+  Slots tokens(rows.size() / head_dim);
+  std::iota(tokens.begin(), tokens.end(), 0);
+  std::vector<float> unit_rows(rows.size());
+  const AttentionTensor x =
+      contiguous_attention_tensor(rows.data(), Dtype::kF32, 1, 1, std::ssize(tokens), head_dim);
+  token_row_kernels(Impl::kReference).normalize(token_rows(x, 0, 0, tokens), unit_rows.data());
+  return unit_rows;
+}
 
 TEST(BsaQueries, CentreIsHalfOfEachClippedExtent) {
   const auto centre = [](int32_t t, int32_t h, int32_t w) {
@@ -73,9 +104,9 @@ TEST(BsaQueries, KeepsTheLeastSimilarAndTheCentreWithinTheQuota) {
 TEST(BsaQueries, CopiesOfTheCentreArePrunedFirst) {
   std::vector<float> rows;
   for (int i = 0; i < 8; ++i) rows.insert(rows.end(), {i % 2 ? 0.3f : -0.2f * i, 0.7f, 0.1f});
-  normalize_rows(rows.data(), 8, 3, rows.data());
+  rows = unit_rows_of(rows, 3);
   std::vector<float> similarity(8);
-  centre_similarity(rows.data(), 8, 3, 7, similarity.data());
+  token_row_kernels(Impl::kReference).dots(rows.data(), 8, 3, &rows[21], similarity.data());
   const auto windows = window_slots(box_of(2, 2, 2), {0, 0, 0});
   EXPECT_EQ(keep_queries(similarity, windows, 7, {}), (Slots{2, 4, 6, 7}));
 }
@@ -83,22 +114,17 @@ TEST(BsaQueries, CopiesOfTheCentreArePrunedFirst) {
 TEST(BsaQueries, RestoreRules) {
   const Slots kept = {1, 2, 5, 7};
   const std::vector<float> none;
-  EXPECT_EQ(restore_sources(Impl::kReference, none, 8, kept, 7, BsaRestore::kNearest),
-            (Slots{1, 1, 2, 2, 5, 5, 5, 7}));
-  EXPECT_EQ(restore_sources(Impl::kReference, none, 8, kept, 7, BsaRestore::kCentre),
-            (Slots{7, 1, 2, 7, 7, 5, 7, 7}));
-  EXPECT_EQ(restore_sources(Impl::kReference, none, 8, kept, 7, BsaRestore::kZero),
-            (Slots{-1, 1, 2, -1, -1, 5, -1, 7}));
-  EXPECT_THROW(restore_sources(Impl::kReference, none, 8, kept, 3, BsaRestore::kCentre), Error);
+  EXPECT_EQ(sources_of(none, 8, kept, 7, BsaRestore::kNearest), (Slots{1, 1, 2, 2, 5, 5, 5, 7}));
+  EXPECT_EQ(sources_of(none, 8, kept, 7, BsaRestore::kCentre), (Slots{7, 1, 2, 7, 7, 5, 7, 7}));
+  EXPECT_EQ(sources_of(none, 8, kept, 7, BsaRestore::kZero), (Slots{-1, 1, 2, -1, -1, 5, -1, 7}));
+  EXPECT_THROW(sources_of(none, 8, kept, 3, BsaRestore::kCentre), Error);
   // Slots 0 and 1 are kept and equal: slot 2 takes the lower, slot 3 its opposite's mirror.
   const std::vector<float> rows = {1, 0, 1, 0, 0.8f, 0.6f, 0, -1, 0, 1};
-  EXPECT_EQ(restore_sources(Impl::kReference, rows, 5, Slots{0, 1, 4}, 0, BsaRestore::kSimilar),
-            (Slots{0, 1, 0, 0, 4}));
+  EXPECT_EQ(sources_of(rows, 5, Slots{0, 1, 4}, 0, BsaRestore::kSimilar), (Slots{0, 1, 0, 0, 4}));
 }
 
 TEST(BsaQueries, ZeroRowsStayZero) {
-  std::vector<float> rows = {0, 0, 3, 4};
-  normalize_rows(rows.data(), 2, 2, rows.data());
+  const std::vector<float> rows = unit_rows_of({0, 0, 3, 4}, 2);
   EXPECT_EQ(rows[0], 0.0f);
   EXPECT_EQ(rows[1], 0.0f);
   EXPECT_FLOAT_EQ(rows[2], 0.6f);

@@ -23,6 +23,8 @@ namespace {
 using testing::lists_to_string;
 using testing::near;
 using testing::Qkv;
+using testing::ScoredBsa;
+using testing::select_bsa_head;
 
 const TokenGrid kGrid{2, 2, 8};
 const TileShape kTile{2, 2, 2};
@@ -48,9 +50,10 @@ BsaOptions parity_options() {
   return options;
 }
 
-BsaSelection select(const Qkv& x, const BsaOptions& options) {
-  return select_bsa(x.view(x.q), x.view(x.k), 0, 0, 1.0f / std::sqrt(3.0f), micro_layout(), options,
-                    Impl::kReference);
+ScoredBsa select(const Qkv& x, const BsaOptions& options) {
+  const TokenLayout layout = micro_layout();
+  return select_bsa_head(
+      {x.view(x.q), x.view(x.k), 1.0f / std::sqrt(3.0f), &layout, Impl::kReference}, 0, 0, options);
 }
 
 // Source slots of slots 0..7 of each tile.
@@ -69,14 +72,14 @@ std::string sources_to_string(const BsaSelection& selection) {
 }
 
 TEST(BsaMicroCase, KeptQueriesAndScores) {
-  const BsaSelection ours = select(micro_case(), default_options(0.5));
+  const ScoredBsa ours = select(micro_case(), default_options(0.5));
   EXPECT_EQ(lists_to_string(ours.kept), "1257/2567/2367/1257");
   const std::vector<double> scores = {
       0.471352,  -0.293186, -0.640498, 0.180422,  -0.412715, -2.462760, -1.008108, 1.447886,
       -0.913386, -0.293186, 0.744241,  -0.304462, 0.669817,  -0.293186, -0.838962, 0.451055};
   EXPECT_TRUE(near(ours.scores, scores, {.max_abs = 1e-6}));
 
-  const BsaSelection parity = select(micro_case(), parity_options());
+  const ScoredBsa parity = select(micro_case(), parity_options());
   EXPECT_EQ(lists_to_string(parity.kept), "2356/2356/2356/2356");
   const std::vector<double> parity_scores = {
       0.640498,  1.876388,  0.442034, -0.658540, -0.239059, -2.462760, -1.181764, 1.684690,
@@ -85,7 +88,7 @@ TEST(BsaMicroCase, KeptQueriesAndScores) {
 }
 
 TEST(BsaMicroCase, CutoffsAndLists) {
-  const BsaSelection ours = select(micro_case(), default_options(0.5));
+  const ScoredBsa ours = select(micro_case(), default_options(0.5));
   EXPECT_EQ(lists_to_string(ours.lists), "03/03/2/03");
   const auto cutoffs = [&](double kappa) {
     std::vector<double> found;
@@ -175,8 +178,8 @@ TEST(BsaMicroCase, OutputsOfEveryRestoreRule) {
 TEST(BsaSelector, DefaultKeepsHalfOfEveryWindowAndTheCentre) {
   const Qkv x = testing::random_qkv(1, 1, 8 * 8 * 8, 16, 3);
   const TokenLayout layout = make_token_layout(TileGrid({8, 8, 8}, {4, 4, 4}), 0, 0);
-  const BsaSelection selection =
-      select_bsa(x.view(x.q), x.view(x.k), 0, 0, 0.25f, layout, BsaOptions{}, Impl::kReference);
+  const ScoredBsa selection = select_bsa_head(
+      {x.view(x.q), x.view(x.k), 0.25f, &layout, Impl::kReference}, 0, 0, BsaOptions{});
   for (int64_t tile = 0; tile < 8; ++tile) {
     const auto kept = selection.kept.of(tile);
     ASSERT_EQ(kept.size(), 32u);
@@ -196,7 +199,7 @@ TEST(BsaSelector, RefusesWhatItCannotMeet) {
   const TokenLayout ragged = make_token_layout(TileGrid({5, 4, 4}, {4, 4, 4}), 0, 0);
   const auto kind_of = [&](const BsaOptions& options) {
     try {
-      select_bsa(x.view(x.q), x.view(x.k), 0, 0, 1.0f, ragged, options, Impl::kReference);
+      select_bsa_head({x.view(x.q), x.view(x.k), 1.0f, &ragged, Impl::kReference}, 0, 0, options);
     } catch (const Error& error) {
       return error.kind();
     }

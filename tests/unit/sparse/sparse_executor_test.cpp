@@ -138,9 +138,10 @@ TEST_P(SparseExecution, VsaIsTheMaskedSoftmax) {
   const PlanRule rule{.params = VsaParams{.top_k = (num_tiles + 2) / 3}};
   std::vector<std::vector<uint8_t>> masks;
   for (int64_t i = 0; i < x.batch * x.heads; ++i) {
-    const auto selection = select_vsa(x.view(x.q), x.view(x.k), i / x.heads, i % x.heads,
-                                      1.0f / std::sqrt(static_cast<float>(x.head_dim)), layout,
-                                      (num_tiles + 2) / 3, impl());
+    const auto selection = testing::select_vsa_head(
+        {x.view(x.q), x.view(x.k), 1.0f / std::sqrt(static_cast<float>(x.head_dim)), &layout,
+         impl()},
+        i / x.heads, i % x.heads, (num_tiles + 2) / 3);
     masks.push_back(tile_mask(selection.lists, num_tiles));
   }
   const auto tile_of = [&](int64_t token) {
@@ -191,9 +192,10 @@ TEST_P(SparseExecution, BsaIsTheMaskedSoftmaxOfItsKeptQueriesAndCopiesOfThem) {
   std::vector<BsaSelection> selections;
   std::vector<std::vector<uint8_t>> masks;
   for (int64_t i = 0; i < x.batch * x.heads; ++i) {
-    selections.push_back(select_bsa(x.view(x.q), x.view(x.k), i / x.heads, i % x.heads,
-                                    1.0f / std::sqrt(static_cast<float>(x.head_dim)), layout,
-                                    bsa_options(params), impl()));
+    selections.push_back(testing::select_bsa_head(
+        {x.view(x.q), x.view(x.k), 1.0f / std::sqrt(static_cast<float>(x.head_dim)), &layout,
+         impl()},
+        i / x.heads, i % x.heads, bsa_options(params)));
     masks.push_back(tile_mask(selections.back().lists, layout.num_tiles()));
   }
   const auto source_of = [&](int64_t b, int64_t h, int64_t row) {

@@ -5,6 +5,8 @@
 #include <limits>
 
 #include "core/rng.h"
+#include "core/thread_pool.h"
+#include "sparse/vsa_selector.h"
 
 namespace sparsescope::testing {
 
@@ -85,6 +87,26 @@ NaiveResult naive_attention(const Qkv& x, double scale, const AttendsTo& attends
     }
   }
   return result;
+}
+
+ScoredLists select_vsa_head(TileSelectorCall call, int64_t batch, int64_t head, int64_t top_k) {
+  const int64_t num_tiles = call.layout->num_tiles();
+  ScoredLists selection{.scores = std::vector<float>(num_tiles * num_tiles)};
+  call.scores = selection.scores.data();
+  ThreadPool pool(2);
+  const VsaHead heads[] = {{batch, head, top_k}};
+  selection.lists = std::move(select_vsa(call, heads, pool)[0]);
+  return selection;
+}
+
+ScoredBsa select_bsa_head(TileSelectorCall call, int64_t batch, int64_t head,
+                          const BsaOptions& options) {
+  const int64_t num_tiles = call.layout->num_tiles();
+  std::vector<float> scores(num_tiles * num_tiles);
+  call.scores = scores.data();
+  ThreadPool pool(2);
+  const BsaHead heads[] = {{batch, head, options}};
+  return {std::move(select_bsa(call, heads, pool)[0]), std::move(scores)};
 }
 
 std::string lists_to_string(const TileLists& lists) {

@@ -10,7 +10,9 @@
 #include "core/tensor_view.h"
 #include "core/token_grid.h"
 #include "model/attention_hook.h"
+#include "sparse/bsa_selector.h"
 #include "sparse/tile_lists.h"
+#include "sparse/tile_scores.h"
 
 namespace sparsescope::testing {
 
@@ -44,6 +46,19 @@ struct NaiveResult {
   std::vector<double> mass;  // [B, H, S] dense probability on the attended keys
 };
 NaiveResult naive_attention(const Qkv& x, double scale, const AttendsTo& attends);
+
+// The selection of one (batch, head) with its scores [N, N].
+struct ScoredLists {
+  TileLists lists;
+  std::vector<float> scores;
+};
+ScoredLists select_vsa_head(TileSelectorCall call, int64_t batch, int64_t head, int64_t top_k);
+
+struct ScoredBsa : BsaSelection {
+  std::vector<float> scores;
+};
+ScoredBsa select_bsa_head(TileSelectorCall call, int64_t batch, int64_t head,
+                          const BsaOptions& options);
 
 // "03/03/12/03"
 std::string lists_to_string(const TileLists& lists);

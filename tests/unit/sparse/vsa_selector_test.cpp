@@ -72,8 +72,8 @@ TEST_P(VsaMicroCase, ListsAndOutput) {
   for (const Impl impl : available_impls()) {
     std::vector<float> fine;
     const AttentionCall call = testing::make_call(x, kGrid, fine);
-    const VsaSelection selection =
-        select_vsa(call.q, call.k, 0, 0, call.scale, layout, expected.top_k, impl);
+    const testing::ScoredLists selection =
+        testing::select_vsa_head({call.q, call.k, call.scale, &layout, impl}, 0, 0, expected.top_k);
     EXPECT_EQ(testing::lists_to_string(selection.lists), expected.lists);
     const std::vector<double> scores = {
         0.004143,  -0.071816, -0.044194, 0.113248,  0.024859, -0.030383, -0.104961, 0.198874,
@@ -147,7 +147,8 @@ TEST(VsaSelector, RefusesACountOutsideTheTiles) {
 TEST(VsaSelector, Bf16AndFp16InputsAreWidenedBeforePooling) {
   const Qkv x = micro_case();  // its values are exact in both types
   const TokenLayout layout = make_token_layout(TileGrid(kGrid, {2, 2, 2}), 0, 0);
-  const auto fp32 = select_vsa(x.view(x.q), x.view(x.k), 0, 0, 1.0f, layout, 2, Impl::kReference);
+  const auto fp32 = testing::select_vsa_head(
+      {x.view(x.q), x.view(x.k), 1.0f, &layout, Impl::kReference}, 0, 0, 2);
   for (const Dtype dtype : {Dtype::kBF16, Dtype::kF16}) {
     const auto narrow = [&](const std::vector<float>& values) {
       std::vector<uint16_t> bits;
@@ -157,9 +158,11 @@ TEST(VsaSelector, Bf16AndFp16InputsAreWidenedBeforePooling) {
       return bits;
     };
     const std::vector<uint16_t> q = narrow(x.q), k = narrow(x.k);
-    const auto selection = select_vsa(contiguous_attention_tensor(q.data(), dtype, 1, 1, 18, 2),
-                                      contiguous_attention_tensor(k.data(), dtype, 1, 1, 18, 2), 0,
-                                      0, 1.0f, layout, 2, Impl::kReference);
+    const auto selection =
+        testing::select_vsa_head({contiguous_attention_tensor(q.data(), dtype, 1, 1, 18, 2),
+                                  contiguous_attention_tensor(k.data(), dtype, 1, 1, 18, 2), 1.0f,
+                                  &layout, Impl::kReference},
+                                 0, 0, 2);
     EXPECT_EQ(selection.scores, fp32.scores);
     EXPECT_EQ(selection.lists.tiles, fp32.lists.tiles);
   }
