@@ -18,10 +18,11 @@ namespace sparsescope {
 inline constexpr int kCountShift = 48;  // count above (15 bits), value below
 inline constexpr uint64_t kPackedOne = uint64_t{1} << kCountShift;
 inline constexpr uint64_t kPackedValue = kPackedOne - 1;
-inline constexpr float kMassUnits = 1 << 30;     // packed masses count 2^-30
-inline constexpr int64_t kPoolCodes = 64;        // codes of an entry, see code_sums
-inline constexpr int64_t kMaxRankedRows = 512;   // of 64 entries each: a count holds 15 bits
-inline constexpr int32_t kGateOffset = 1 << 30;  // packed gates are value * unit + offset
+inline constexpr float kMassUnits = 1 << 27;      // packed masses count 2^-27
+inline constexpr int64_t kPoolCodes = 64;         // codes of an entry, see code_sums
+inline constexpr int64_t kMaxRankColumns = 16;    // columns ranked at once, at most
+inline constexpr int64_t kMaxRankedRows = 16383;  // of 64 entries each
+inline constexpr int32_t kGateOffset = 1 << 30;   // packed gates are value * unit + offset
 
 struct FiniteRange {
   float lo = std::numeric_limits<float>::infinity();
@@ -39,13 +40,28 @@ struct GateBins {
   int32_t num_bins = 0;
 };
 
-// Threshold rule of VMoBA within one query: see RowStatsKernels::tau_codes.
-struct TauCodesParams {
-  int64_t rows = 0;             // blocks
-  const float* gate = nullptr;  // [rows, 64] descending, the own block first
-  const float* own = nullptr;   // [64] gate of the own block
-  int32_t num_taus = 0;         // tau i is (i + 1) / (num_taus + 1)
-  int32_t* code = nullptr;      // [rows, 64] result
+// Sums over entries of one partition.
+struct RankedSum {
+  uint64_t mass = 0;  // mass units
+  uint64_t last = 0;  // entries of the partition's last block, which may be smaller
+  uint64_t entries = 0;
+};
+
+// One partition's entries of a row block: see RowStatsKernels::rank_entries.
+struct RankedParams {
+  int64_t rows = 0,
+          padded = 0;  // blocks, at most kMaxRankedRows, and the power of two that is not below
+  const float* gate = nullptr;  // [rows, stride], the own block +infinity
+  int64_t stride = 0;
+  const float* own = nullptr;        // [64] gate of the own block
+  const uint64_t* packed = nullptr;  // [rows, 64] as of pack_masses, masses of at most 1
+  int64_t lanes = 0;
+  int32_t num_taus = 0;           // tau i is (i + 1) / (num_taus + 1), at most 31
+  double* sorted = nullptr;       // [padded, kMaxRankColumns] scratch
+  int32_t* code = nullptr;        // [rows, kMaxRankColumns] scratch
+  uint64_t* rank_sums = nullptr;  // [rows, kMaxRankColumns] scratch
+  RankedSum* by_rank = nullptr;   // [rows] added to
+  RankedSum* by_code = nullptr;   // [num_taus + 1] added to
 };
 
 struct RowStatsKernels {
@@ -108,18 +124,15 @@ struct RowStatsKernels {
   int64_t (*gate_codes)(const float* gate, int64_t count, const GateBins& bins,
                         const uint8_t* code_of_bin, uint8_t* code, int32_t* flagged);
 
-  // code = the first tau that keeps the entry, num_taus where none does: the own block and the
+  // Per lane, the entries by gate descending, then row ascending: adds each to the sums of its rank
+  // and of its code, the first tau that keeps it, num_taus where none does. The own block and the
   // best other one are always kept, others while what precedes them falls short of tau.
-  void (*tau_codes)(const TauCodesParams& params);
+  void (*rank_entries)(const RankedParams& params);
   // out[r, lane] = kPackedOne + weight[lane] * mass[r, lane] in mass units
   void (*pack_masses)(const float* mass, int64_t rows, const float* weight, uint64_t* out);
   // sums[r, code[r * stride + lane]] += packed[r, lane] for lane < lanes; sums [rows, kPoolCodes].
   void (*code_sums)(const uint8_t* code, int64_t stride, const uint64_t* packed, int64_t rows,
                     int64_t lanes, uint64_t* sums);
-  // With value = packed[index[r, lane], lane] and lane < lanes: by_rank[r] = sum of value;
-  // by_code[code[r, lane]] += value. by_code [32], codes below 32, rows <= kMaxRankedRows.
-  void (*ranked_sums)(const int32_t* code, const int32_t* index, const uint64_t* packed,
-                      int64_t rows, int64_t lanes, uint64_t* by_rank, uint64_t* by_code);
 };
 
 const RowStatsKernels& row_stats_kernels(Impl impl);

@@ -135,25 +135,5 @@ void code_sums(const uint8_t* code, int64_t stride, const uint64_t* packed, int6
   }
 }
 
-// Four tables: neighbours often have the same code, and an addition would wait for the one before.
-void ranked_sums(const int32_t* code, const int32_t* index, const uint64_t* packed, int64_t rows,
-                 int64_t lanes, uint64_t* by_rank, uint64_t* by_code) {
-  constexpr int kTables = 4, kCodes = 32;
-  uint64_t tables[kTables][kCodes] = {};
-  for (int64_t r = 0; r < rows; ++r) {
-    uint64_t sum = 0;
-    for (int64_t lane = 0; lane < lanes; ++lane) {
-      const int64_t at = r * kLanes + lane;
-      const uint64_t value = packed[int64_t{index[at]} * kLanes + lane];
-      sum += value;
-      tables[lane % kTables][code[at]] += value;
-    }
-    by_rank[r] = sum;
-  }
-  for (const auto& table : tables) {
-    for (int i = 0; i < kCodes; ++i) by_code[i] += table[i];
-  }
-}
-
 }  // namespace
 }  // namespace sparsescope

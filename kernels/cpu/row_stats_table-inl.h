@@ -2,6 +2,7 @@
 #pragma once
 
 #include "kernels/cpu/row_stats_gates-inl.h"
+#include "kernels/cpu/row_stats_ranks-inl.h"
 #include "kernels/cpu/row_stats_rules-inl.h"
 #include "kernels/cpu/row_stats_sort-inl.h"
 #include "kernels/cpu/row_stats_sums-inl.h"
@@ -26,10 +27,9 @@ constexpr RowStatsKernels kRowStats{.combine = combine,
                                     .gate_histogram = gate_histogram,
                                     .unpack_bins = unpack_bins,
                                     .gate_codes = gate_codes,
-                                    .tau_codes = tau_codes,
+                                    .rank_entries = rank_entries,
                                     .pack_masses = pack_masses,
-                                    .code_sums = code_sums,
-                                    .ranked_sums = ranked_sums};
+                                    .code_sums = code_sums};
 
 }  // namespace
 }  // namespace sparsescope

@@ -2,6 +2,10 @@
 // instruction set: everything has internal linkage, so that no object hands code to another.
 #pragma once
 
+#if defined(__AVX512F__) || defined(__AVX2__)
+#include <immintrin.h>
+#endif
+
 #include <cstdint>
 
 namespace sparsescope {
@@ -48,6 +52,37 @@ inline DoubleVec load_as_double(const float* at) {
 }
 
 inline Vec broadcast(float value) { return Vec{} + value; }
+
+// One instruction each; the compiler makes a comparison and a choice of the plain form. The second
+// operand where either is NaN.
+#if defined(__AVX512F__)
+inline Vec larger(Vec a, Vec b) { return (Vec)_mm512_maskz_max_ps(0xffff, (__m512)a, (__m512)b); }
+inline Vec smaller(Vec a, Vec b) { return (Vec)_mm512_maskz_min_ps(0xffff, (__m512)a, (__m512)b); }
+inline DoubleVec larger(DoubleVec a, DoubleVec b) {
+  return (DoubleVec)_mm512_maskz_max_pd(0xff, (__m512d)a, (__m512d)b);
+}
+inline DoubleVec smaller(DoubleVec a, DoubleVec b) {
+  return (DoubleVec)_mm512_maskz_min_pd(0xff, (__m512d)a, (__m512d)b);
+}
+#elif defined(__AVX2__)
+inline Vec larger(Vec a, Vec b) { return (Vec)_mm256_max_ps((__m256)a, (__m256)b); }
+inline Vec smaller(Vec a, Vec b) { return (Vec)_mm256_min_ps((__m256)a, (__m256)b); }
+inline DoubleVec larger(DoubleVec a, DoubleVec b) {
+  return (DoubleVec)_mm256_max_pd((__m256d)a, (__m256d)b);
+}
+inline DoubleVec smaller(DoubleVec a, DoubleVec b) {
+  return (DoubleVec)_mm256_min_pd((__m256d)a, (__m256d)b);
+}
+#else
+template <typename V>
+inline V larger(V a, V b) {
+  return a > b ? a : b;
+}
+template <typename V>
+inline V smaller(V a, V b) {
+  return a < b ? a : b;
+}
+#endif
 
 // A pairwise tree of four partial sums: its error does not grow with the width.
 inline float sum_of_lanes(Vec value) {

@@ -192,26 +192,44 @@ int64_t gate_codes(const float* gate, int64_t count, const GateBins& bins,
   return num_flagged;
 }
 
-void tau_codes(const TauCodesParams& p) {
-  for (int lane = 0; lane < kRowLanes; ++lane) {
-    const double own = p.own[lane];
-    double lo = own, hi = own;
+// Blocks by gate, the own one (+infinity) first; equal gates by block.
+std::vector<int64_t> ranked_blocks(const RankedParams& p, int lane) {
+  std::vector<int64_t> blocks(p.rows);
+  std::iota(blocks.begin(), blocks.end(), 0);
+  std::stable_sort(blocks.begin(), blocks.end(), [&](int64_t a, int64_t b) {
+    return p.gate[a * p.stride + lane] > p.gate[b * p.stride + lane];
+  });
+  return blocks;
+}
+
+void rank_entries(const RankedParams& p) {
+  for (int lane = 0; lane < p.lanes; ++lane) {
+    const std::vector<int64_t> blocks = ranked_blocks(p, lane);
+    const auto gate_at = [&](int64_t rank) -> double {
+      return rank == 0 ? p.own[lane] : p.gate[blocks[rank] * p.stride + lane];
+    };
+    double lo = gate_at(0), hi = lo;
     for (int64_t r = 1; r < p.rows; ++r) {
-      lo = std::min<double>(lo, p.gate[at(r, lane)]);
-      hi = std::max<double>(hi, p.gate[at(r, lane)]);
+      lo = std::min(lo, gate_at(r));
+      hi = std::max(hi, gate_at(r));
     }
     const double width = hi - lo <= 1e-6 ? 1.0 : hi - lo;
-    double total = (own - lo) / width, before = 0.0;
-    for (int64_t r = 1; r < p.rows; ++r) total += (p.gate[at(r, lane)] - lo) / width;
+    const auto weight_at = [&](int64_t rank) { return (gate_at(rank) - lo) / width; };
+    double total = 0.0, before = 0.0;
+    for (int64_t r = 0; r < p.rows; ++r) total += weight_at(r);
     for (int64_t r = 0; r < p.rows; ++r) {
       const auto kept_by = [&](int32_t tau) {
         const double wanted = (tau + 1.0) / (p.num_taus + 1.0);
-        return r < 2 || before < std::max(0.0, wanted * (total + 1e-6) - (own - lo) / width);
+        return r < 2 || before < std::max(0.0, wanted * (total + 1e-6) - weight_at(0));
       };
       int32_t tau = 0;
       while (tau < p.num_taus && !kept_by(tau)) ++tau;
-      p.code[at(r, lane)] = tau;
-      if (r > 0) before += (p.gate[at(r, lane)] - lo) / width;
+      for (RankedSum* sum : {&p.by_rank[r], &p.by_code[tau]}) {
+        sum->mass += p.packed[at(blocks[r], lane)] & kPackedValue;
+        sum->last += blocks[r] + 1 == p.rows ? 1 : 0;
+        ++sum->entries;
+      }
+      if (r > 0) before += weight_at(r);
     }
   }
 }
@@ -228,18 +246,6 @@ void code_sums(const uint8_t* code, int64_t stride, const uint64_t* packed, int6
   for (int64_t r = 0; r < rows; ++r) {
     for (int64_t lane = 0; lane < lanes; ++lane) {
       sums[r * kPoolCodes + code[r * stride + lane]] += packed[at(r, lane)];
-    }
-  }
-}
-
-void ranked_sums(const int32_t* code, const int32_t* index, const uint64_t* packed, int64_t rows,
-                 int64_t lanes, uint64_t* by_rank, uint64_t* by_code) {
-  for (int64_t r = 0; r < rows; ++r) {
-    by_rank[r] = 0;
-    for (int64_t lane = 0; lane < lanes; ++lane) {
-      const uint64_t value = packed[at(index[at(r, lane)], lane)];
-      by_rank[r] += value;
-      by_code[code[at(r, lane)]] += value;
     }
   }
 }
@@ -263,10 +269,9 @@ const RowStatsKernels& row_stats() {
                                           .gate_histogram = gate_histogram,
                                           .unpack_bins = unpack_bins,
                                           .gate_codes = gate_codes,
-                                          .tau_codes = tau_codes,
+                                          .rank_entries = rank_entries,
                                           .pack_masses = pack_masses,
-                                          .code_sums = code_sums,
-                                          .ranked_sums = ranked_sums};
+                                          .code_sums = code_sums};
   return kTable;
 }
 

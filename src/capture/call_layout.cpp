@@ -71,8 +71,6 @@ PartitionLayout make_partition_layout(const CallLayout& layout, const Partition&
       block_of_token[token] = static_cast<int32_t>(block);
     }
   }
-  result.equal_sizes =
-      std::count(result.size.begin(), result.size.end(), result.size[0]) == std::ssize(result.size);
   for (int64_t position = 0; position < layout.video_tokens; ++position) {
     const int64_t token = layout.rows.order[position] - layout.prefix;
     result.self.push_back(block_of_token[token]);

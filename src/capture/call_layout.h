@@ -26,8 +26,7 @@ struct PartitionLayout {
   std::string name;  // "temporal:2"
   int64_t blocks = 0;
   int64_t first_block = 0;    // among the blocks of all partitions
-  std::vector<float> size;    // [blocks] tokens
-  bool equal_sizes = true;
+  std::vector<float> size;    // [blocks] tokens; only the last block may be smaller
   std::vector<int32_t> block_of_tile;  // [N] where every tile lies in one block, else empty
   std::vector<int32_t> self;  // [S_video] by row position: the block that the row lies in
   std::vector<int32_t> rank;  // [S_video] by row position: place in the partition's token order

@@ -35,20 +35,21 @@ struct Search {
   std::vector<int32_t> partition_of_block;  // [blocks]
 };
 
-GateTally tally_gates(const Search& search) {
-  std::vector<GateTally> tallies;
-  for (int i = 0; i < search.pool.size(); ++i) tallies.emplace_back(search.heads, search.layout);
+// Into the first of the tallies.
+void tally_gates(const Search& search, std::vector<GateTally>& tallies) {
+  tallies.resize(search.pool.size());
+  for (GateTally& tally : tallies) tally.reset(search.heads, search.layout);
   std::vector<std::vector<float>> scratch(search.pool.size());
   search.pool.parallel_for(search.store.num_pieces(), [&](int64_t idx, int worker) {
     tallies[worker].add(search.store.piece(idx), search.store.read(idx, scratch[worker]),
                         search.bins, search.kernels);
   });
   for (size_t worker = 1; worker < tallies.size(); ++worker) tallies[0].merge(tallies[worker]);
-  return std::move(tallies[0]);
 }
 
-void locate_cuts(Search& search) {
-  const GateTally tally = tally_gates(search);
+void locate_cuts(Search& search, std::vector<GateTally>& tallies) {
+  tally_gates(search, tallies);
+  const GateTally& tally = tallies[0];
   search.pools.resize(search.layout.partitions.size());
   search.pool.parallel_for(std::ssize(search.pools), [&](int64_t p, int) {
     const PartitionLayout& partition = search.layout.partitions[p];
@@ -89,10 +90,10 @@ void code_gates(Search& search, std::vector<uint8_t>& codes) {
       const int32_t p = search.partition_of_block[block];
       code_bins(search.pools[p].of(piece.head, block - search.layout.partitions[p].first_block),
                 code_of_bin.data());
-      const float* of_block = gate + block * piece.slots();
+      const float* of_block = gate + block * piece.stride();
       const int64_t count = search.kernels.gate_codes(
           of_block, piece.slots(), search.bins[p], code_of_bin.data(),
-          &codes[idx * search.store.piece_size() + block * piece.slots()], slots.data());
+          &codes[idx * search.store.piece_size() + block * piece.stride()], slots.data());
       flags.first.push_back(std::ssize(flags.entries));
       for (int64_t i = 0; i < count; ++i) flags.entries.push_back({of_block[slots[i]], slots[i]});
     }
@@ -123,7 +124,7 @@ void code_flagged(Search& search, GateSelection& selection) {
                                 cuts + (search.heads + partition.blocks) * kNumTaus},
                                static_cast<int32_t>(c), static_cast<int32_t>(piece.head));
       if (piece.first_block == 0) selection.orders[piece.head * blocks + block] = of_block.order();
-      uint8_t* codes = &selection.codes[idx * search.store.piece_size() + block * piece.slots()];
+      uint8_t* codes = &selection.codes[idx * search.store.piece_size() + block * piece.stride()];
       for (const FlaggedGate& entry : search.flags[idx].of(block)) {
         uint8_t& code = codes[entry.slot];
         code = of_block.code(code, entry.gate, [&] {
@@ -140,11 +141,29 @@ const uint8_t* GateSelection::codes_of(int64_t head, int64_t block) const {
   return codes.data() + store->offset_of(head, block);
 }
 
+void GateSelection::give_back(GateMemory& memory) {
+  memory.gates = store->take_memory();
+  memory.codes = std::move(codes);
+}
+
+void GateSelection::prefetch(int64_t head, int64_t block) const {
+  store->prefetch_rows(head, block);
+  const uint8_t* codes_of_rows = codes_of(head, block);
+  const int64_t stride = store->stride_of(block);
+  for (int64_t c = 0; c < std::ssize(orders) / store->num_heads(); ++c) {
+    __builtin_prefetch(codes_of_rows + c * stride);
+  }
+}
+
 GateSelection find_gate_cuts(const AttentionTensor& q, const CallLayout& layout,
                              const KeyMeans& means, const RowStatsKernels& kernels,
-                             ThreadPool& pool, int64_t budget_bytes) {
+                             ThreadPool& pool, int64_t budget_bytes, GateMemory* memory) {
+  GateMemory own_memory;
+  if (memory == nullptr) memory = &own_memory;
   GateSelection selection;
-  selection.store = std::make_unique<GateStore>(q, layout, means, kernels, pool, budget_bytes);
+  selection.codes = std::move(memory->codes);
+  selection.store = std::make_unique<GateStore>(q, layout, means, kernels, pool, budget_bytes,
+                                                std::move(memory->gates));
   Search search{.layout = layout,
                 .kernels = kernels,
                 .pool = pool,
@@ -155,7 +174,7 @@ GateSelection find_gate_cuts(const AttentionTensor& q, const CallLayout& layout,
     search.partition_of_block.resize(layout.partitions[p].first_block + layout.partitions[p].blocks,
                                      static_cast<int32_t>(p));
   }
-  locate_cuts(search);
+  locate_cuts(search, memory->tallies);
   code_gates(search, selection.codes);
   place_cuts(search);
   code_flagged(search, selection);

@@ -29,7 +29,8 @@ void GateRange::operator+=(const GateRange& other) {
 }
 
 GateStore::GateStore(const AttentionTensor& q, const CallLayout& layout, const KeyMeans& means,
-                     const RowStatsKernels& kernels, ThreadPool& pool, int64_t budget_bytes)
+                     const RowStatsKernels& kernels, ThreadPool& pool, int64_t budget_bytes,
+                     std::vector<float> memory)
     : q_(q),
       layout_(layout),
       means_(means),
@@ -37,8 +38,9 @@ GateStore::GateStore(const AttentionTensor& q, const CallLayout& layout, const K
       num_partitions_(std::ssize(layout.partitions)),
       piece_blocks_(choose_piece_blocks(q.heads, layout.num_video_blocks, pool.size())),
       pieces_per_head_((layout.num_video_blocks + piece_blocks_ - 1) / piece_blocks_),
-      piece_size_(layout.partition_blocks * piece_blocks_ * kRowLanes),
+      piece_size_(layout.partition_blocks * (piece_blocks_ + 1) * kRowLanes),
       kept_(num_pieces() * piece_size_ * static_cast<int64_t>(sizeof(float)) <= budget_bytes),
+      gates_(std::move(memory)),
       own_(q.heads * layout.num_video_blocks * num_partitions_ * kRowLanes),
       ranges_(q.heads * layout.partition_blocks) {
   if (kept_) gates_.resize(num_pieces() * piece_size_);
@@ -76,11 +78,21 @@ const float* GateStore::read(int64_t idx, std::vector<float>& scratch) const {
 GateRows GateStore::read_rows(int64_t head, int64_t block, const float* columns,
                               std::vector<float>& scratch) const {
   const float* own = &own_[(head * layout_.num_video_blocks + block) * num_partitions_ * kRowLanes];
-  if (kept_) return {&gates_[offset_of(head, block)], slots_of(block), own};
+  if (kept_) return {&gates_[offset_of(head, block)], stride_of(block), own};
   const int64_t own_size = num_partitions_ * kRowLanes;
   scratch.resize(layout_.partition_blocks * kRowLanes + own_size);
   compute_rows(head, block, columns, scratch.data() + own_size, kRowLanes, scratch.data());
   return {scratch.data() + own_size, kRowLanes, own};
+}
+
+void GateStore::prefetch_rows(int64_t head, int64_t block) const {
+  if (!kept_) return;
+  constexpr int64_t kLine = 64 / sizeof(float);
+  const float* gate = &gates_[offset_of(head, block)];
+  const int64_t stride = stride_of(block);
+  for (int64_t c = 0; c < layout_.partition_blocks; ++c) {
+    for (int64_t i = 0; i < kRowLanes; i += kLine) __builtin_prefetch(gate + c * stride + i);
+  }
 }
 
 void GateStore::compute_rows(int64_t head, int64_t block, const float* columns, float* gate,
@@ -112,7 +124,7 @@ void GateStore::compute(const GatePiece& piece, float* gate, float* own) const {
     load_columns(q_, 0, piece.head, &layout_.rows.order[rows.first], rows.count, kernels_,
                  columns.data());
     compute_rows(piece.head, piece.first_block + b, columns.data(), gate + b * kRowLanes,
-                 piece.slots(), own + b * num_partitions_ * kRowLanes);
+                 piece.stride(), own + b * num_partitions_ * kRowLanes);
   }
 }
 
@@ -120,7 +132,7 @@ void GateStore::add_ranges(const GatePiece& piece, const float* gate, const floa
                            std::vector<GateRange>& ranges) const {
   ranges.resize(layout_.partition_blocks);
   for (int64_t c = 0; c < layout_.partition_blocks; ++c) {
-    kernels_.finite_range(gate + c * piece.slots(), piece.slots(), &ranges[c].finite);
+    kernels_.finite_range(gate + c * piece.stride(), piece.slots(), &ranges[c].finite);
   }
   for (int64_t b = 0; b < piece.num_blocks; ++b) {
     const RowBlock& rows = layout_.rows.blocks[piece.first_block + b];

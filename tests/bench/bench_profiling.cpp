@@ -80,7 +80,7 @@ struct Problem {
   }
 };
 
-void bench_size(const Size& size, Impl impl, int repeats) {
+void bench_size(const Size& size, Impl impl, int repeats, const std::string& only) {
   const TileShape tile{4, 4, 4};
   const std::vector<Partition> partitions = default_partitions(size.grid);
   Problem problem(size);
@@ -110,6 +110,7 @@ void bench_size(const Size& size, Impl impl, int repeats) {
       {"- cuts of the pools",
        [&] { find_gate_cuts(problem.call.q, layout, means, kernels, pool); }},
   };
+  std::erase_if(runs, [&](const Run& run) { return !only.empty() && run.name != only; });
   time_interleaved(runs, repeats);
   fmt::print("\n{}, H{} S{} D{}, grid {}, {} partitions of {} blocks\n", impl_name(impl),
              size.heads, size.grid.tokens(), size.head_dim, to_string(size.grid), partitions.size(),
@@ -126,10 +127,16 @@ int bench_main(int argc, char** argv) {
   app.add_option("--repeats", repeats, "timed rounds")->capture_default_str();
   bool small = false;
   app.add_flag("--small", small, "the first size alone");
+  std::string only;
+  app.add_option("--only", only, "one run alone, by its name, for a profiler");
   CLI11_PARSE(app, argc, argv);
   const Impl impl = default_cpu_impl();
-  bench_size({.heads = 3, .head_dim = 64, .grid = {8, 16, 16}}, impl, repeats);
-  if (!small) bench_size({.heads = 2, .head_dim = 128, .grid = {16, 16, 16}}, impl, repeats);
+  const std::vector<Size> sizes{{.heads = 3, .head_dim = 64, .grid = {8, 16, 16}},
+                                {.heads = 4, .head_dim = 64, .grid = {7, 13, 15}},
+                                {.heads = 4, .head_dim = 128, .grid = {16, 16, 16}},
+                                {.heads = 1, .head_dim = 64, .grid = {16, 32, 32}}};
+  const size_t count = small ? 1 : sizes.size();
+  for (size_t i = 0; i < count; ++i) bench_size(sizes[i], impl, repeats, only);
   return 0;
 }
 
