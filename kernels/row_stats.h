@@ -69,6 +69,11 @@ struct RowStatsKernels {
   void (*combine)(const float* mass, const int32_t* target, int64_t num_cells, int64_t num_targets,
                   float* out);
 
+  // out[t, :] = weight[t] * sum of gate[r, :] over the rows r with target[r] == t; both [rows,
+  // stride]
+  void (*fold_gates)(const float* gate, const int32_t* target, int64_t rows, const float* weight,
+                     int64_t num_targets, int64_t stride, float* out);
+
   // out[r] = sum over lanes of weight[lane] * data[r, lane]
   void (*weighted_sums)(const float* data, int64_t rows, const float* weight, double* out);
 

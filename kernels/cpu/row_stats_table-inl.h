@@ -12,6 +12,7 @@ namespace sparsescope {
 namespace {
 
 constexpr RowStatsKernels kRowStats{.combine = combine,
+                                    .fold_gates = fold_gates,
                                     .weighted_sums = weighted_sums,
                                     .sort_columns = sort_columns,
                                     .rank_columns = rank_columns,

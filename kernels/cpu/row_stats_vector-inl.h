@@ -47,9 +47,16 @@ inline void store(double* at, DoubleVec value) { *reinterpret_cast<DoubleVecAt*>
 inline LongVec load(const int64_t* at) { return *reinterpret_cast<const LongVecAt*>(at); }
 inline void store(int64_t* at, LongVec value) { *reinterpret_cast<LongVecAt*>(at) = value; }
 
+#if defined(__AVX512F__)
+// The compiler would convert the halves one by one.
+inline DoubleVec load_as_double(const float* at) {
+  return (DoubleVec)_mm512_maskz_cvtps_pd(0xff, _mm256_loadu_ps(at));
+}
+#else
 inline DoubleVec load_as_double(const float* at) {
   return __builtin_convertvector(*reinterpret_cast<const HalfVecAt*>(at), DoubleVec);
 }
+#endif
 
 inline Vec broadcast(float value) { return Vec{} + value; }
 

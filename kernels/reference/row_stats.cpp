@@ -26,6 +26,17 @@ void combine(const float* mass, const int32_t* target, int64_t num_cells, int64_
   std::copy(sums.begin(), sums.end(), out);
 }
 
+void fold_gates(const float* gate, const int32_t* target, int64_t rows, const float* weight,
+                int64_t num_targets, int64_t stride, float* out) {
+  for (int64_t t = 0; t < num_targets; ++t) {
+    for (int lane = 0; lane < kRowLanes; ++lane) {
+      double sum = 0.0;
+      for (int64_t r = 0; r < rows; ++r) sum += target[r] == t ? gate[r * stride + lane] : 0.0f;
+      out[t * stride + lane] = static_cast<float>(sum * weight[t]);
+    }
+  }
+}
+
 void weighted_sums(const float* data, int64_t rows, const float* weight, double* out) {
   for (int64_t r = 0; r < rows; ++r) {
     out[r] = 0.0;
@@ -254,6 +265,7 @@ void code_sums(const uint8_t* code, int64_t stride, const uint64_t* packed, int6
 
 const RowStatsKernels& row_stats() {
   static constexpr RowStatsKernels kTable{.combine = combine,
+                                          .fold_gates = fold_gates,
                                           .weighted_sums = weighted_sums,
                                           .sort_columns = sort_columns,
                                           .rank_columns = rank_columns,

@@ -99,8 +99,20 @@ void GateStore::compute_rows(int64_t head, int64_t block, const float* columns, 
                              int64_t stride, float* own) const {
   constexpr float kInfinity = std::numeric_limits<float>::infinity();
   const RowBlock& rows = layout_.rows.blocks[block];
-  kernels_.products(means_.blocks_of(head, 0), layout_.partition_blocks, means_.head_dim, columns,
-                    gate, stride);
+  for (const int64_t p : layout_.finest_first) {
+    const PartitionLayout& partition = layout_.partitions[p];
+    float* of_partition = gate + partition.first_block * stride;
+    if (partition.finer_weight.empty()) {
+      kernels_.products(means_.blocks_of(head, partition.first_block), partition.blocks,
+                        means_.head_dim, columns, of_partition, stride);
+    } else {
+      // The mean of keys is linear: so is its product with a query.
+      const PartitionLayout& finer = layout_.partitions[partition.finer];
+      kernels_.fold_gates(gate + finer.first_block * stride, partition.block_of_finer.data(),
+                          finer.blocks, partition.finer_weight.data(), partition.blocks, stride,
+                          of_partition);
+    }
+  }
   for (const PartitionLayout& partition : layout_.partitions) {
     const int32_t* self = &partition.self[rows.first];
     float* of_partition = gate + partition.first_block * stride;
@@ -139,12 +151,17 @@ void GateStore::add_ranges(const GatePiece& piece, const float* gate, const floa
     for (int64_t p = 0; p < num_partitions_; ++p) {
       const PartitionLayout& partition = layout_.partitions[p];
       const float* of_rows = own + (b * num_partitions_ + p) * kRowLanes;
-      for (int32_t lane = 0; lane < rows.count; ++lane) {
-        GateRange& range = ranges[partition.first_block + partition.self[rows.first + lane]];
-        range.finite.lo = std::min(range.finite.lo, of_rows[lane]);
-        range.finite.hi = std::max(range.finite.hi, of_rows[lane]);
-        range.own_sum += of_rows[lane];
-        ++range.own_count;
+      const int32_t* self = &partition.self[rows.first];
+      for (int32_t lane = 0; lane < rows.count;) {
+        const int32_t block = self[lane];
+        GateRange run;  // of neighbours in one block
+        for (; lane < rows.count && self[lane] == block; ++lane) {
+          run.finite.lo = std::min(run.finite.lo, of_rows[lane]);
+          run.finite.hi = std::max(run.finite.hi, of_rows[lane]);
+          run.own_sum += of_rows[lane];
+          ++run.own_count;
+        }
+        ranges[partition.first_block + block] += run;
       }
     }
   }

@@ -44,7 +44,7 @@ VmobaReducer::VmobaReducer(const CallLayout& layout, const GateSelection& select
     pending.by_code.resize(partition.blocks * kNumCodes);
     pending.by_rank.resize(partition.blocks);
   }
-  mass_.resize(blocks * kRowLanes);
+  mass_.resize(layout.partition_blocks * kRowLanes);
   packed_.resize(blocks * kRowLanes);
   sorted_.resize(power_of_two(blocks) * kMaxRankColumns);
   code_.resize(blocks * kMaxRankColumns);
@@ -61,20 +61,33 @@ void VmobaReducer::add(const VmobaRows& rows, std::vector<VmobaSums>& sums) {
   for (int64_t lane = 0; lane < kRowLanes; ++lane) {
     weight_[lane] = rows.sampled[lane] / weight_limit_;
   }
+  for (const int64_t p : layout_.finest_first) combine_masses(rows, p);
   for (int64_t p = 0; p < std::ssize(layout_.partitions); ++p) add_partition(rows, gates, p);
+}
+
+// Masses of the blocks, from the coarsest parts that add up to them.
+void VmobaReducer::combine_masses(const VmobaRows& rows, int64_t p) {
+  const PartitionLayout& partition = layout_.partitions[p];
+  float* out = &mass_[partition.first_block * kRowLanes];
+  const bool of_tiles = !partition.block_of_tile.empty();
+  if (partition.finer >= 0 &&
+      (!of_tiles || layout_.partitions[partition.finer].blocks < layout_.num_tiles)) {
+    const PartitionLayout& finer = layout_.partitions[partition.finer];
+    kernels_.combine(&mass_[finer.first_block * kRowLanes], partition.block_of_finer.data(),
+                     finer.blocks, partition.blocks, out);
+  } else if (of_tiles) {
+    kernels_.combine(rows.tile_mass, partition.block_of_tile.data(), layout_.num_tiles,
+                     partition.blocks, out);
+  } else {
+    kernels_.combine(rows.cell_mass, layout_.cells.block_of_cell[p].data(),
+                     layout_.cells.num_video_cells, partition.blocks, out);
+  }
 }
 
 void VmobaReducer::add_partition(const VmobaRows& rows, const GateRows& gates, int64_t p) {
   const PartitionLayout& partition = layout_.partitions[p];
   Pending& pending = pending_[p];
-  if (partition.block_of_tile.empty()) {
-    kernels_.combine(rows.cell_mass, layout_.cells.block_of_cell[p].data(),
-                     layout_.cells.num_video_cells, partition.blocks, mass_.data());
-  } else {
-    kernels_.combine(rows.tile_mass, partition.block_of_tile.data(), layout_.num_tiles,
-                     partition.blocks, mass_.data());
-  }
-  kernels_.pack_masses(mass_.data(), partition.blocks, weight_.data(), packed_.data());
+  kernels_.pack_masses(&mass_[partition.first_block * kRowLanes], partition.blocks, weight_.data(), packed_.data());
   const int64_t stride = selection_.store->stride_of(rows.block);
   const uint8_t* codes =
       selection_.codes_of(rows.head, rows.block) + partition.first_block * stride;

@@ -91,6 +91,7 @@ void bench_size(const Size& size, Impl impl, int repeats, const std::string& onl
   const CallLayout layout = make_call_layout({size.grid, 0, 0}, tile, partitions, 0, 0);
   const RowStatsKernels& kernels = row_stats_kernels(impl);
   const KeyMeans means = compute_key_means(problem.call.k, layout, kernels, pool);
+  GateMemory gate_memory;
   const auto record = [&](ProfilingHook& hook) {
     hook.attend(problem.call);
     hook.take();
@@ -108,7 +109,11 @@ void bench_size(const Size& size, Impl impl, int repeats, const std::string& onl
       {"- mean keys", [&] { compute_key_means(problem.call.k, layout, kernels, pool); }},
       {"- attention, masses", [&] { attention_kernels(impl).dense(masses, pool); }},
       {"- cuts of the pools",
-       [&] { find_gate_cuts(problem.call.q, layout, means, kernels, pool); }},
+       [&] {
+         find_gate_cuts(problem.call.q, layout, means, kernels, pool, kGateBudgetBytes,
+                        &gate_memory)
+             .give_back(gate_memory);
+       }},
   };
   std::erase_if(runs, [&](const Run& run) { return !only.empty() && run.name != only; });
   time_interleaved(runs, repeats);
