@@ -18,8 +18,9 @@ namespace sparsescope {
 inline constexpr int kCountShift = 48;  // count above (15 bits), value below
 inline constexpr uint64_t kPackedOne = uint64_t{1} << kCountShift;
 inline constexpr uint64_t kPackedValue = kPackedOne - 1;
-inline constexpr float kMassUnits = 1 << 27;      // packed masses count 2^-27
-inline constexpr int64_t kPoolCodes = 64;         // codes of an entry, see code_sums
+inline constexpr float kMassUnits = 1 << 27;  // packed masses count 2^-27
+inline constexpr int64_t kPoolCodes = 64;     // codes of an entry, see code_sums
+inline constexpr int32_t kMaxGateBins = 1024;
 inline constexpr int64_t kMaxRankColumns = 16;    // columns ranked at once, at most
 inline constexpr int64_t kMaxRankedRows = 16383;  // of 64 entries each
 inline constexpr int32_t kGateOffset = 1 << 30;   // packed gates are value * unit + offset
@@ -33,11 +34,11 @@ struct FiniteRange {
 // Maps gates to bins, monotonically; the end bins take what lies outside the bins' range, and
 // +infinity has the bin num_bins of its own.
 struct GateBins {
-  float first = 0.0f;  // where the bins begin
-  float scale = 0.0f;  // bins per unit of the gate
-  float hi = 0.0f;     // the largest finite gate
-  float unit = 1.0f;   // fixed-point steps per unit of the gate, |gate| * unit < 2^30
-  int32_t num_bins = 0;
+  float first = 0.0f;    // where the bins begin
+  float scale = 0.0f;    // bins per unit of the gate
+  float hi = 0.0f;       // the largest finite gate
+  float unit = 1.0f;     // fixed-point steps per unit of the gate, |gate| * unit < 2^30
+  int32_t num_bins = 0;  // at most kMaxGateBins
 };
 
 // Sums over entries of one partition.
@@ -124,10 +125,14 @@ struct RowStatsKernels {
   // Adds the packed bins to both pairs of sums and counts, and clears them.
   void (*unpack_bins)(uint64_t* packed, int64_t num_bins, int64_t* sum_a, int64_t* count_a,
                       int64_t* sum_b, int64_t* count_b);
-  // code[i] = code_of_bin[bin of gate[i]]; the i whose code is 128 or more are listed in flagged.
-  // Returns their number. count is a multiple of 64.
-  int64_t (*gate_codes)(const float* gate, int64_t count, const GateBins& bins,
-                        const uint8_t* code_of_bin, uint8_t* code, int32_t* flagged);
+  // Appends the gates whose bin is in set, a bit a bin, to out, and returns their number; some
+  // floats behind them are overwritten: out has room for count + 16. count is a multiple of 64.
+  int64_t (*select_bins)(const float* gate, int64_t count, const GateBins& bins,
+                         const uint32_t* set, float* out);
+  // code[r, lane] = how many of the limits of row r are not above gate[r, lane]. limits [rows, 64]:
+  // 63 as a search tree, the children of node i at 2*i and 2*i + 1, the root at 1; code [rows, 64].
+  void (*pool_codes)(const float* gate, int64_t stride, int64_t rows, const float* limits,
+                     uint8_t* code);
 
   // Per lane, the entries by gate descending, then row ascending: adds each to the sums of its rank
   // and of its code, the first tau that keeps it, num_taus where none does. The own block and the
@@ -135,9 +140,9 @@ struct RowStatsKernels {
   void (*rank_entries)(const RankedParams& params);
   // out[r, lane] = kPackedOne + weight[lane] * mass[r, lane] in mass units
   void (*pack_masses)(const float* mass, int64_t rows, const float* weight, uint64_t* out);
-  // sums[r, code[r * stride + lane]] += packed[r, lane] for lane < lanes; sums [rows, kPoolCodes].
-  void (*code_sums)(const uint8_t* code, int64_t stride, const uint64_t* packed, int64_t rows,
-                    int64_t lanes, uint64_t* sums);
+  // sums[r, code[r, lane]] += packed[r, lane] for lane < lanes; sums [rows, kPoolCodes].
+  void (*code_sums)(const uint8_t* code, const uint64_t* packed, int64_t rows, int64_t lanes,
+                    uint64_t* sums);
 };
 
 const RowStatsKernels& row_stats_kernels(Impl impl);

@@ -30,6 +30,8 @@ typedef double DoubleVec __attribute__((vector_size(kVectorBytes)));
 typedef float HalfVecAt __attribute__((vector_size(kVectorBytes / 2), aligned(4), may_alias));
 typedef int32_t HalfIntVec __attribute__((vector_size(kVectorBytes / 2)));
 typedef int32_t HalfIntVecAt __attribute__((vector_size(kVectorBytes / 2), aligned(4), may_alias));
+typedef uint8_t ByteVec __attribute__((vector_size(kVectorBytes / 4)));
+typedef uint8_t ByteVecAt __attribute__((vector_size(kVectorBytes / 4), aligned(1), may_alias));
 typedef int64_t LongVec __attribute__((vector_size(kVectorBytes)));
 typedef int64_t LongVecAt __attribute__((vector_size(kVectorBytes), aligned(8), may_alias));
 // The same in memory, without alignment.
@@ -90,6 +92,23 @@ inline V smaller(V a, V b) {
   return a < b ? a : b;
 }
 #endif
+
+// Writes the lanes with keep (all ones or zero) one behind the other, and maybe more behind them;
+// returns their number.
+inline int append(float* at, Vec value, IntVec keep) {
+#if defined(__AVX512F__)
+  const __mmask16 mask = _mm512_movepi32_mask((__m512i)keep);
+  store(at, (Vec)_mm512_maskz_compress_ps(mask, (__m512)value));
+  return __builtin_popcount(mask);
+#else
+  int count = 0;
+  for (int lane = 0; lane < kWidth; ++lane) {
+    at[count] = value[lane];
+    count += keep[lane] & 1;
+  }
+  return count;
+#endif
+}
 
 // A pairwise tree of four partial sums: its error does not grow with the width.
 inline float sum_of_lanes(Vec value) {

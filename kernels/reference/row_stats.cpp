@@ -193,14 +193,28 @@ void unpack_bins(uint64_t* packed, int64_t num_bins, int64_t* sum_a, int64_t* co
   }
 }
 
-int64_t gate_codes(const float* gate, int64_t count, const GateBins& bins,
-                   const uint8_t* code_of_bin, uint8_t* code, int32_t* flagged) {
-  int64_t num_flagged = 0;
+int64_t select_bins(const float* gate, int64_t count, const GateBins& bins, const uint32_t* set,
+                    float* out) {
+  int64_t found = 0;
   for (int64_t i = 0; i < count; ++i) {
-    code[i] = code_of_bin[bin_of(gate[i], bins)];
-    if (code[i] >= 128) flagged[num_flagged++] = static_cast<int32_t>(i);
+    if (std::isinf(gate[i])) continue;
+    const int32_t bin = bin_of(gate[i], bins);
+    if ((set[bin / 32] >> (bin % 32) & 1) != 0) out[found++] = gate[i];
   }
-  return num_flagged;
+  return found;
+}
+
+void pool_codes(const float* gate, int64_t stride, int64_t rows, const float* limits,
+                uint8_t* code) {
+  for (int64_t r = 0; r < rows; ++r) {
+    for (int lane = 0; lane < kRowLanes; ++lane) {
+      uint8_t kept = 0;
+      for (int64_t i = 1; i < kPoolCodes; ++i) {
+        kept += gate[r * stride + lane] >= limits[r * kPoolCodes + i] ? 1 : 0;
+      }
+      code[at(r, lane)] = kept;
+    }
+  }
 }
 
 // Blocks by gate, the own one (+infinity) first; equal gates by block.
@@ -252,11 +266,11 @@ void pack_masses(const float* mass, int64_t rows, const float* weight, uint64_t*
   }
 }
 
-void code_sums(const uint8_t* code, int64_t stride, const uint64_t* packed, int64_t rows,
-               int64_t lanes, uint64_t* sums) {
+void code_sums(const uint8_t* code, const uint64_t* packed, int64_t rows, int64_t lanes,
+               uint64_t* sums) {
   for (int64_t r = 0; r < rows; ++r) {
     for (int64_t lane = 0; lane < lanes; ++lane) {
-      sums[r * kPoolCodes + code[r * stride + lane]] += packed[at(r, lane)];
+      sums[r * kPoolCodes + code[at(r, lane)]] += packed[at(r, lane)];
     }
   }
 }
@@ -280,7 +294,8 @@ const RowStatsKernels& row_stats() {
                                           .finite_range = finite_range,
                                           .gate_histogram = gate_histogram,
                                           .unpack_bins = unpack_bins,
-                                          .gate_codes = gate_codes,
+                                          .select_bins = select_bins,
+                                          .pool_codes = pool_codes,
                                           .rank_entries = rank_entries,
                                           .pack_masses = pack_masses,
                                           .code_sums = code_sums};

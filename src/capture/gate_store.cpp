@@ -85,16 +85,6 @@ GateRows GateStore::read_rows(int64_t head, int64_t block, const float* columns,
   return {scratch.data() + own_size, kRowLanes, own};
 }
 
-void GateStore::prefetch_rows(int64_t head, int64_t block) const {
-  if (!kept_) return;
-  constexpr int64_t kLine = 64 / sizeof(float);
-  const float* gate = &gates_[offset_of(head, block)];
-  const int64_t stride = stride_of(block);
-  for (int64_t c = 0; c < layout_.partition_blocks; ++c) {
-    for (int64_t i = 0; i < kRowLanes; i += kLine) __builtin_prefetch(gate + c * stride + i);
-  }
-}
-
 void GateStore::compute_rows(int64_t head, int64_t block, const float* columns, float* gate,
                              int64_t stride, float* own) const {
   constexpr float kInfinity = std::numeric_limits<float>::infinity();

@@ -54,7 +54,6 @@ class GateStore {
             std::vector<float> memory);
   std::vector<float> take_memory() { return std::move(gates_); }
 
-  int64_t num_heads() const { return q_.heads; }
   int64_t num_pieces() const { return pieces_per_head_ * q_.heads; }
   GatePiece piece(int64_t idx) const;
   int64_t piece_size() const { return piece_size_; }  // entries of a full piece
@@ -69,8 +68,6 @@ class GateStore {
   // One row block; columns [D, 64] are its queries.
   GateRows read_rows(int64_t head, int64_t block, const float* columns,
                      std::vector<float>& scratch) const;
-  // Asks for a row block's gates some time before they are read.
-  void prefetch_rows(int64_t head, int64_t block) const;
   // Entries from one block's row to the next inside the piece of a row block.
   int64_t stride_of(int64_t block) const { return piece(block / piece_blocks_).stride(); }
   const GateRange& range(int64_t head, int64_t block) const {

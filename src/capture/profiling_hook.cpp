@@ -90,7 +90,7 @@ struct ProfilingHook::State {
       reducer.finish();
       for (size_t h = 0; h < heads.size(); ++h) heads[h].merge(reducer.heads()[h]);
     }
-    if (cuts.store) cuts.give_back(gate_memory);
+    if (cuts.store) gate_memory.gates = cuts.store->take_memory();
     result.arrays = make_site_arrays(heads, wanted);
     return result;
   }

@@ -51,7 +51,6 @@ void RowGroupReducer::add(const RowGroupMasses& masses) {
   if (masses.head != head_) start_head(masses.head);
   HeadSums& sums = heads_[head_];
   const RowGroup& group = context_.layout.rows.groups[masses.group];
-  if (!context_.layout.partitions.empty()) context_.cuts.prefetch(head_, group.first_block);
   for (int32_t b = 0; b < masses.num_blocks; ++b) {
     load_block(masses.blocks[b], b);
     add_rows(masses.blocks[b], b, sums);

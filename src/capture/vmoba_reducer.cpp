@@ -47,7 +47,8 @@ VmobaReducer::VmobaReducer(const CallLayout& layout, const GateSelection& select
   mass_.resize(layout.partition_blocks * kRowLanes);
   packed_.resize(blocks * kRowLanes);
   sorted_.resize(power_of_two(blocks) * kMaxRankColumns);
-  code_.resize(blocks * kMaxRankColumns);
+  code_.resize(layout.partition_blocks * kRowLanes);
+  tau_code_.resize(blocks * kMaxRankColumns);
   rank_sums_.resize(blocks * kMaxRankColumns);
 }
 
@@ -61,8 +62,24 @@ void VmobaReducer::add(const VmobaRows& rows, std::vector<VmobaSums>& sums) {
   for (int64_t lane = 0; lane < kRowLanes; ++lane) {
     weight_[lane] = rows.sampled[lane] / weight_limit_;
   }
+  find_codes(rows, gates);
   for (const int64_t p : layout_.finest_first) combine_masses(rows, p);
   for (int64_t p = 0; p < std::ssize(layout_.partitions); ++p) add_partition(rows, gates, p);
+}
+
+// Of all entries in the pools that span queries.
+void VmobaReducer::find_codes(const VmobaRows& rows, const GateRows& gates) {
+  const float* limits = &selection_.limits[rows.head * layout_.partition_blocks * kPoolCodes];
+  kernels_.pool_codes(gates.gate, gates.stride, layout_.partition_blocks, limits, code_.data());
+  const int32_t first_row = layout_.rows.blocks[rows.block].first;
+  for (const TiedBlock& tied : selection_.tied[rows.head]) {
+    uint8_t* code = &code_[tied.block * kRowLanes];
+    const float* gate = gates.gate + tied.block * gates.stride;
+    const int32_t* rank = &tied.partition->rank[first_row];
+    for (int32_t lane = 0; lane < rows.num_rows; ++lane) {
+      code[lane] = tied.cuts.code_at_rank(code[lane], gate[lane], rank[lane]);
+    }
+  }
 }
 
 // Masses of the blocks, from the coarsest parts that add up to them.
@@ -87,12 +104,10 @@ void VmobaReducer::combine_masses(const VmobaRows& rows, int64_t p) {
 void VmobaReducer::add_partition(const VmobaRows& rows, const GateRows& gates, int64_t p) {
   const PartitionLayout& partition = layout_.partitions[p];
   Pending& pending = pending_[p];
-  kernels_.pack_masses(&mass_[partition.first_block * kRowLanes], partition.blocks, weight_.data(), packed_.data());
-  const int64_t stride = selection_.store->stride_of(rows.block);
-  const uint8_t* codes =
-      selection_.codes_of(rows.head, rows.block) + partition.first_block * stride;
-  kernels_.code_sums(codes, stride, packed_.data(), partition.blocks, rows.num_rows,
-                     pending.by_code.data());
+  kernels_.pack_masses(&mass_[partition.first_block * kRowLanes], partition.blocks, weight_.data(),
+                       packed_.data());
+  kernels_.code_sums(&code_[partition.first_block * kRowLanes], packed_.data(), partition.blocks,
+                     rows.num_rows, pending.by_code.data());
   kernels_.rank_entries({.rows = partition.blocks,
                          .padded = power_of_two(partition.blocks),
                          .gate = gates.gate + partition.first_block * gates.stride,
@@ -102,7 +117,7 @@ void VmobaReducer::add_partition(const VmobaRows& rows, const GateRows& gates, i
                          .lanes = rows.num_rows,
                          .num_taus = static_cast<int32_t>(kNumTaus),
                          .sorted = sorted_.data(),
-                         .code = code_.data(),
+                         .code = tau_code_.data(),
                          .rank_sums = rank_sums_.data(),
                          .by_rank = pending.by_rank.data(),
                          .by_code = pending.by_tau.data()});

@@ -45,6 +45,7 @@ class VmobaReducer {
     std::vector<RankedSum> by_rank;              // [blocks]
     std::array<RankedSum, kNumTaus + 1> by_tau;  // by the first tau that keeps an entry
   };
+  void find_codes(const VmobaRows& rows, const GateRows& gates);
   void combine_masses(const VmobaRows& rows, int64_t p);
   void add_partition(const VmobaRows& rows, const GateRows& gates, int64_t p);
   void flush_ranked(const PartitionLayout& partition, const Pending& pending, VmobaSums& sums);
@@ -62,11 +63,12 @@ class VmobaReducer {
 
   std::vector<float> gate_scratch_;
   std::array<float, kRowLanes> weight_{};  // of the rows at hand, at most 1
+  std::vector<uint8_t> code_;              // [blocks of all partitions, 64]
   std::vector<float> mass_;                // [blocks of all partitions, 64]
   // Of the partition at hand.
   std::vector<uint64_t> packed_;     // [blocks, 64]
   std::vector<double> sorted_;       // [power of two, kMaxRankColumns]
-  std::vector<int32_t> code_;        // [blocks, kMaxRankColumns]
+  std::vector<int32_t> tau_code_;    // [blocks, kMaxRankColumns]
   std::vector<uint64_t> rank_sums_;  // [blocks, kMaxRankColumns]
 };
 

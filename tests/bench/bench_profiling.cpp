@@ -110,9 +110,9 @@ void bench_size(const Size& size, Impl impl, int repeats, const std::string& onl
       {"- attention, masses", [&] { attention_kernels(impl).dense(masses, pool); }},
       {"- cuts of the pools",
        [&] {
-         find_gate_cuts(problem.call.q, layout, means, kernels, pool, kGateBudgetBytes,
-                        &gate_memory)
-             .give_back(gate_memory);
+         auto cuts = find_gate_cuts(problem.call.q, layout, means, kernels, pool, kGateBudgetBytes,
+                                    &gate_memory);
+         gate_memory.gates = cuts.store->take_memory();
        }},
   };
   std::erase_if(runs, [&](const Run& run) { return !only.empty() && run.name != only; });
