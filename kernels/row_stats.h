@@ -18,10 +18,12 @@ namespace sparsescope {
 inline constexpr int kCountShift = 48;  // count above (15 bits), value below
 inline constexpr uint64_t kPackedOne = uint64_t{1} << kCountShift;
 inline constexpr uint64_t kPackedValue = kPackedOne - 1;
-inline constexpr float kMassUnits = 1 << 30;     // packed masses count 2^-30
-inline constexpr int64_t kPoolCodes = 64;        // codes of an entry, see code_sums
-inline constexpr int64_t kMaxRankedRows = 512;   // of 64 entries each: a count holds 15 bits
-inline constexpr int32_t kGateOffset = 1 << 30;  // packed gates are value * unit + offset
+inline constexpr float kMassUnits = 1 << 27;  // packed masses count 2^-27
+inline constexpr int64_t kPoolCodes = 64;     // codes of an entry, see code_sums
+inline constexpr int32_t kMaxGateBins = 1024;
+inline constexpr int64_t kMaxRankColumns = 16;    // columns ranked at once, at most
+inline constexpr int64_t kMaxRankedRows = 16383;  // of 64 entries each
+inline constexpr int32_t kGateOffset = 1 << 30;   // packed gates are value * unit + offset
 
 struct FiniteRange {
   float lo = std::numeric_limits<float>::infinity();
@@ -32,26 +34,46 @@ struct FiniteRange {
 // Maps gates to bins, monotonically; the end bins take what lies outside the bins' range, and
 // +infinity has the bin num_bins of its own.
 struct GateBins {
-  float first = 0.0f;  // where the bins begin
-  float scale = 0.0f;  // bins per unit of the gate
-  float hi = 0.0f;     // the largest finite gate
-  float unit = 1.0f;   // fixed-point steps per unit of the gate, |gate| * unit < 2^30
-  int32_t num_bins = 0;
+  float first = 0.0f;    // where the bins begin
+  float scale = 0.0f;    // bins per unit of the gate
+  float hi = 0.0f;       // the largest finite gate
+  float unit = 1.0f;     // fixed-point steps per unit of the gate, |gate| * unit < 2^30
+  int32_t num_bins = 0;  // at most kMaxGateBins
 };
 
-// Threshold rule of VMoBA within one query: see RowStatsKernels::tau_codes.
-struct TauCodesParams {
-  int64_t rows = 0;             // blocks
-  const float* gate = nullptr;  // [rows, 64] descending, the own block first
-  const float* own = nullptr;   // [64] gate of the own block
-  int32_t num_taus = 0;         // tau i is (i + 1) / (num_taus + 1)
-  int32_t* code = nullptr;      // [rows, 64] result
+// Sums over entries of one partition.
+struct RankedSum {
+  uint64_t mass = 0;  // mass units
+  uint64_t last = 0;  // entries of the partition's last block, which may be smaller
+  uint64_t entries = 0;
+};
+
+// One partition's entries of a row block: see RowStatsKernels::rank_entries.
+struct RankedParams {
+  int64_t rows = 0,
+          padded = 0;  // blocks, at most kMaxRankedRows, and the power of two that is not below
+  const float* gate = nullptr;  // [rows, stride], the own block +infinity
+  int64_t stride = 0;
+  const float* own = nullptr;        // [64] gate of the own block
+  const uint64_t* packed = nullptr;  // [rows, 64] as of pack_masses, masses of at most 1
+  int64_t lanes = 0;
+  int32_t num_taus = 0;           // tau i is (i + 1) / (num_taus + 1), at most 31
+  double* sorted = nullptr;       // [padded, kMaxRankColumns] scratch
+  int32_t* code = nullptr;        // [rows, kMaxRankColumns] scratch
+  uint64_t* rank_sums = nullptr;  // [rows, kMaxRankColumns] scratch
+  RankedSum* by_rank = nullptr;   // [rows] added to
+  RankedSum* by_code = nullptr;   // [num_taus + 1] added to
 };
 
 struct RowStatsKernels {
   // out[t, :] = sum of mass[c, :] over the cells c with target[c] == t
   void (*combine)(const float* mass, const int32_t* target, int64_t num_cells, int64_t num_targets,
                   float* out);
+
+  // out[t, :] = weight[t] * sum of gate[r, :] over the rows r with target[r] == t; both [rows,
+  // stride]
+  void (*fold_gates)(const float* gate, const int32_t* target, int64_t rows, const float* weight,
+                     int64_t num_targets, int64_t stride, float* out);
 
   // out[r] = sum over lanes of weight[lane] * data[r, lane]
   void (*weighted_sums)(const float* data, int64_t rows, const float* weight, double* out);
@@ -103,23 +125,24 @@ struct RowStatsKernels {
   // Adds the packed bins to both pairs of sums and counts, and clears them.
   void (*unpack_bins)(uint64_t* packed, int64_t num_bins, int64_t* sum_a, int64_t* count_a,
                       int64_t* sum_b, int64_t* count_b);
-  // code[i] = code_of_bin[bin of gate[i]]; the i whose code is 128 or more are listed in flagged.
-  // Returns their number. count is a multiple of 64.
-  int64_t (*gate_codes)(const float* gate, int64_t count, const GateBins& bins,
-                        const uint8_t* code_of_bin, uint8_t* code, int32_t* flagged);
+  // Appends the gates whose bin is in set, a bit a bin, to out, and returns their number; some
+  // floats behind them are overwritten: out has room for count + 16. count is a multiple of 64.
+  int64_t (*select_bins)(const float* gate, int64_t count, const GateBins& bins,
+                         const uint32_t* set, float* out);
+  // code[r, lane] = how many of the limits of row r are not above gate[r, lane]. limits [rows, 64]:
+  // 63 as a search tree, the children of node i at 2*i and 2*i + 1, the root at 1; code [rows, 64].
+  void (*pool_codes)(const float* gate, int64_t stride, int64_t rows, const float* limits,
+                     uint8_t* code);
 
-  // code = the first tau that keeps the entry, num_taus where none does: the own block and the
+  // Per lane, the entries by gate descending, then row ascending: adds each to the sums of its rank
+  // and of its code, the first tau that keeps it, num_taus where none does. The own block and the
   // best other one are always kept, others while what precedes them falls short of tau.
-  void (*tau_codes)(const TauCodesParams& params);
+  void (*rank_entries)(const RankedParams& params);
   // out[r, lane] = kPackedOne + weight[lane] * mass[r, lane] in mass units
   void (*pack_masses)(const float* mass, int64_t rows, const float* weight, uint64_t* out);
-  // sums[r, code[r * stride + lane]] += packed[r, lane] for lane < lanes; sums [rows, kPoolCodes].
-  void (*code_sums)(const uint8_t* code, int64_t stride, const uint64_t* packed, int64_t rows,
-                    int64_t lanes, uint64_t* sums);
-  // With value = packed[index[r, lane], lane] and lane < lanes: by_rank[r] = sum of value;
-  // by_code[code[r, lane]] += value. by_code [32], codes below 32, rows <= kMaxRankedRows.
-  void (*ranked_sums)(const int32_t* code, const int32_t* index, const uint64_t* packed,
-                      int64_t rows, int64_t lanes, uint64_t* by_rank, uint64_t* by_code);
+  // sums[r, code[r, lane]] += packed[r, lane] for lane < lanes; sums [rows, kPoolCodes].
+  void (*code_sums)(const uint8_t* code, const uint64_t* packed, int64_t rows, int64_t lanes,
+                    uint64_t* sums);
 };
 
 const RowStatsKernels& row_stats_kernels(Impl impl);

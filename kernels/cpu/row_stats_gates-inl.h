@@ -84,20 +84,65 @@ void unpack_bins(uint64_t* packed, int64_t num_bins, int64_t* sum_a, int64_t* co
   }
 }
 
-int64_t gate_codes(const float* gate, int64_t count, const GateBins& bins,
-                   const uint8_t* code_of_bin, uint8_t* code, int32_t* flagged) {
-  int64_t num_flagged = 0;
-  for (int64_t first = 0; first < count; first += kLanes) {
-    int32_t bin[kLanes];
-    for (int v = 0; v < kLanes; v += kWidth) store(bin + v, bins_of(load(gate + first + v), bins));
-    for (int lane = 0; lane < kLanes; ++lane) {
-      const uint8_t found = code_of_bin[bin[lane]];
-      code[first + lane] = found;
-      flagged[num_flagged] = static_cast<int32_t>(first + lane);
-      num_flagged += found >> 7;
+// All ones where the bin's bit is set.
+inline IntVec in_set(IntVec bin, const uint32_t* set) {
+  if constexpr (kWidth == 16) {  // two registers hold the words of all bins
+    const auto* words = reinterpret_cast<const int32_t*>(set);
+    const IntVec word = __builtin_shuffle(load(words), load(words + 16), bin >> 5);
+    return ((word >> (bin & 31)) & 1) != 0;
+  } else {
+    IntVec found;
+    for (int lane = 0; lane < kWidth; ++lane) {
+      found[lane] = -static_cast<int32_t>(set[bin[lane] >> 5] >> (bin[lane] & 31) & 1);
+    }
+    return found;
+  }
+}
+
+int64_t select_bins(const float* gate, int64_t count, const GateBins& bins, const uint32_t* set,
+                    float* out) {
+  const float* first = out;
+  for (int64_t i = 0; i < count; i += kWidth) {
+    const Vec value = load(gate + i);
+    // The bin of infinity may lie behind the set.
+    const IntVec finite = value < kInfinity;
+    out += append(out, value, in_set(bins_of(value, bins) & finite, set) & finite);
+  }
+  return out - first;
+}
+
+// Six steps down the tree of one row for a vector of gates: where wide enough, with registers as
+// tables. Levels 0 to 3 lie in the first vector of limits, the next levels in one and two more.
+inline IntVec search_limits(Vec gate, const float* limits) {
+  IntVec node = IntVec{} + 1;
+  if constexpr (kWidth == 16) {
+    const Vec top = load(limits), middle = load(limits + 16);
+    const Vec low = load(limits + 32), high = load(limits + 48);
+#pragma GCC unroll 4
+    for (int level = 0; level < 4; ++level) {
+      node = node + node - (IntVec)(gate >= __builtin_shuffle(top, node));
+    }
+    node = node + node - (IntVec)(gate >= __builtin_shuffle(middle, node));
+    node = node + node - (IntVec)(gate >= __builtin_shuffle(low, high, node));
+  } else {
+    for (int level = 0; level < 6; ++level) {
+      Vec limit;
+      for (int lane = 0; lane < kWidth; ++lane) limit[lane] = limits[node[lane]];
+      node = node + node - (IntVec)(gate >= limit);
     }
   }
-  return num_flagged;
+  return node - 64;
+}
+
+void pool_codes(const float* gate, int64_t stride, int64_t rows, const float* limits,
+                uint8_t* code) {
+  for (int64_t r = 0; r < rows; ++r) {
+    for (int v = 0; v < kLanes; v += kWidth) {
+      const IntVec found = search_limits(load(gate + r * stride + v), limits + r * kPoolCodes);
+      *reinterpret_cast<ByteVecAt*>(code + r * kLanes + v) =
+          __builtin_convertvector(found, ByteVec);
+    }
+  }
 }
 
 void pack_masses(const float* mass, int64_t rows, const float* weight, uint64_t* out) {
@@ -114,44 +159,23 @@ void pack_masses(const float* mass, int64_t rows, const float* weight, uint64_t*
 // Several blocks by turns: neighbours often have the same code, and an addition would wait for the
 // one before.
 template <int kRows>
-void code_sums_of(const uint8_t* code, int64_t stride, const uint64_t* packed, int64_t lanes,
-                  uint64_t* sums) {
+void code_sums_of(const uint8_t* code, const uint64_t* packed, int64_t lanes, uint64_t* sums) {
   for (int64_t lane = 0; lane < lanes; ++lane) {
 #pragma GCC unroll 4
     for (int r = 0; r < kRows; ++r) {
-      sums[r * kPoolCodes + code[r * stride + lane]] += packed[r * kLanes + lane];
+      sums[r * kPoolCodes + code[r * kLanes + lane]] += packed[r * kLanes + lane];
     }
   }
 }
 
-void code_sums(const uint8_t* code, int64_t stride, const uint64_t* packed, int64_t rows,
-               int64_t lanes, uint64_t* sums) {
+void code_sums(const uint8_t* code, const uint64_t* packed, int64_t rows, int64_t lanes,
+               uint64_t* sums) {
   int64_t r = 0;
   for (; r + 4 <= rows; r += 4) {
-    code_sums_of<4>(code + r * stride, stride, packed + r * kLanes, lanes, sums + r * kPoolCodes);
+    code_sums_of<4>(code + r * kLanes, packed + r * kLanes, lanes, sums + r * kPoolCodes);
   }
   for (; r < rows; ++r) {
-    code_sums_of<1>(code + r * stride, stride, packed + r * kLanes, lanes, sums + r * kPoolCodes);
-  }
-}
-
-// Four tables: neighbours often have the same code, and an addition would wait for the one before.
-void ranked_sums(const int32_t* code, const int32_t* index, const uint64_t* packed, int64_t rows,
-                 int64_t lanes, uint64_t* by_rank, uint64_t* by_code) {
-  constexpr int kTables = 4, kCodes = 32;
-  uint64_t tables[kTables][kCodes] = {};
-  for (int64_t r = 0; r < rows; ++r) {
-    uint64_t sum = 0;
-    for (int64_t lane = 0; lane < lanes; ++lane) {
-      const int64_t at = r * kLanes + lane;
-      const uint64_t value = packed[int64_t{index[at]} * kLanes + lane];
-      sum += value;
-      tables[lane % kTables][code[at]] += value;
-    }
-    by_rank[r] = sum;
-  }
-  for (const auto& table : tables) {
-    for (int i = 0; i < kCodes; ++i) by_code[i] += table[i];
+    code_sums_of<1>(code + r * kLanes, packed + r * kLanes, lanes, sums + r * kPoolCodes);
   }
 }
 

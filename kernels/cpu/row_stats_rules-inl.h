@@ -1,4 +1,4 @@
-// Moments and threshold rules of the columns of a block.
+// Moments and threshold sums of the columns of a block.
 #pragma once
 
 #include "kernels/cpu/row_stats_vector-inl.h"
@@ -48,39 +48,6 @@ void lane_threshold_sums(const float* key, const float* value, const float* size
     for (int v = 0; v < kAtOnce; ++v) {
       store(value_sum + lane + v * kWidth, values[v]);
       store(size_sum + lane + v * kWidth, sizes[v]);
-    }
-  }
-}
-
-// In fp64: the published rule decides by differences of 1e-6 where gates tie. An entry is kept
-// while (own + what precedes it) / (total + slack) < tau, in normalised gates.
-void tau_codes(const TauCodesParams& p) {
-  constexpr double kSlack = 1e-6;
-  const auto steps = static_cast<double>(p.num_taus + 1);
-  const auto blocks = static_cast<double>(p.rows);
-  const DoubleVec last = DoubleVec{} + static_cast<double>(p.num_taus);
-  for (int v = 0; v < kLanes; v += kDoubleWidth) {
-    const DoubleVec own = load_as_double(p.own + v);
-    DoubleVec lo = own, hi = own, total = own;
-    for (int64_t r = 1; r < p.rows; ++r) total += load_as_double(p.gate + r * kLanes + v);
-    if (p.rows > 1) {
-      const DoubleVec best = load_as_double(p.gate + kLanes + v);
-      const DoubleVec worst = load_as_double(p.gate + (p.rows - 1) * kLanes + v);
-      hi = best > hi ? best : hi;
-      lo = worst < lo ? worst : lo;
-    }
-    const DoubleVec range = hi - lo;
-    const DoubleVec inverse = 1.0 / (range <= 1e-6 ? DoubleVec{} + 1.0 : range);
-    const DoubleVec scale = steps / ((total - blocks * lo) * inverse + kSlack) * inverse;
-    DoubleVec before = own - lo;
-    for (int64_t r = 0; r < p.rows; ++r) {
-      DoubleVec at = scale * before;
-      at = at > 0.0 ? at : DoubleVec{};
-      at = at < last ? at : last;
-      if (r < 2) at = DoubleVec{};
-      *reinterpret_cast<HalfIntVecAt*>(p.code + r * kLanes + v) =
-          __builtin_convertvector(at, HalfIntVec);
-      if (r > 0) before += load_as_double(p.gate + r * kLanes + v) - lo;
     }
   }
 }

@@ -20,8 +20,8 @@ struct KeyColumns {
   void put(int64_t row, const Item& item) const { store(key + row * kLanes, item.key); }
   static void order(Item& high, Item& low) {
     const Vec a = high.key, b = low.key;
-    high.key = a > b ? a : b;
-    low.key = a > b ? b : a;
+    high.key = larger(a, b);
+    low.key = smaller(a, b);
   }
 };
 
@@ -50,6 +50,23 @@ struct IndexedColumns {
   }
 };
 
+// One vector of columns of keys in fp64, row behind row.
+struct DoubleColumns {
+  static constexpr int kMaxLevels = 4;
+  struct Item {
+    DoubleVec key;
+  };
+  double* key;
+
+  Item get(int64_t row) const { return {load(key + row * kDoubleWidth)}; }
+  void put(int64_t row, const Item& item) const { store(key + row * kDoubleWidth, item.key); }
+  static void order(Item& high, Item& low) {
+    const DoubleVec a = high.key, b = low.key;
+    high.key = larger(a, b);
+    low.key = smaller(a, b);
+  }
+};
+
 template <bool kDescending, typename Columns>
 inline void order_rows(typename Columns::Item& first, typename Columns::Item& second) {
   if constexpr (kDescending) {
@@ -74,13 +91,36 @@ inline void merge_registers(typename Columns::Item* item) {
   }
 }
 
+// The comparators of Batcher's odd-even merge sort of 2^kLevels items: fewer than a bitonic sort
+// has.
+template <int kLevels>
+struct SortNetwork {
+  static constexpr int kItems = 1 << kLevels;
+  int size = 0;
+  int8_t high[64] = {}, low[64] = {};
+
+  constexpr SortNetwork() {
+    for (int run = 1; run < kItems; run *= 2) {
+      for (int gap = run; gap >= 1; gap /= 2) {
+        for (int first = gap % run; first + gap < kItems; first += 2 * gap) {
+          for (int i = first; i < first + gap && i + gap < kItems; ++i) {
+            if (i / (2 * run) != (i + gap) / (2 * run)) continue;
+            high[size] = static_cast<int8_t>(i);
+            low[size++] = static_cast<int8_t>(i + gap);
+          }
+        }
+      }
+    }
+  }
+};
+
 // Sorts 2^kLevels items from nothing.
 template <int kLevels, bool kDescending, typename Columns>
 inline void sort_registers(typename Columns::Item* item) {
-  if constexpr (kLevels > 0) {
-    sort_registers<kLevels - 1, true, Columns>(item);
-    sort_registers<kLevels - 1, false, Columns>(item + (1 << (kLevels - 1)));
-    merge_registers<kLevels, kDescending, Columns>(item);
+  constexpr SortNetwork<kLevels> kNetwork;
+#pragma GCC unroll 64
+  for (int i = 0; i < kNetwork.size; ++i) {
+    order_rows<kDescending, Columns>(item[kNetwork.high[i]], item[kNetwork.low[i]]);
   }
 }
 

@@ -16,6 +16,19 @@ void combine(const float* mass, const int32_t* target, int64_t num_cells, int64_
   }
 }
 
+void fold_gates(const float* gate, const int32_t* target, int64_t rows, const float* weight,
+                int64_t num_targets, int64_t stride, float* out) {
+  for (int64_t t = 0; t < num_targets; ++t) {
+    for (int i = 0; i < kLanes; i += kWidth) store(out + t * stride + i, Vec{});
+  }
+  for (int64_t r = 0; r < rows; ++r) {
+    float* to = out + target[r] * stride;
+    const float* from = gate + r * stride;
+    const Vec factor = broadcast(weight[target[r]]);
+    for (int i = 0; i < kLanes; i += kWidth) store(to + i, load(to + i) + factor * load(from + i));
+  }
+}
+
 void weighted_sums(const float* data, int64_t rows, const float* weight, double* out) {
   Vec w[kVectors];
   for (int v = 0; v < kVectors; ++v) w[v] = load(weight + v * kWidth);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "kernels/cpu/row_stats_gates-inl.h"
+#include "kernels/cpu/row_stats_ranks-inl.h"
 #include "kernels/cpu/row_stats_rules-inl.h"
 #include "kernels/cpu/row_stats_sort-inl.h"
 #include "kernels/cpu/row_stats_sums-inl.h"
@@ -11,6 +12,7 @@ namespace sparsescope {
 namespace {
 
 constexpr RowStatsKernels kRowStats{.combine = combine,
+                                    .fold_gates = fold_gates,
                                     .weighted_sums = weighted_sums,
                                     .sort_columns = sort_columns,
                                     .rank_columns = rank_columns,
@@ -25,11 +27,11 @@ constexpr RowStatsKernels kRowStats{.combine = combine,
                                     .finite_range = finite_range,
                                     .gate_histogram = gate_histogram,
                                     .unpack_bins = unpack_bins,
-                                    .gate_codes = gate_codes,
-                                    .tau_codes = tau_codes,
+                                    .select_bins = select_bins,
+                                    .pool_codes = pool_codes,
+                                    .rank_entries = rank_entries,
                                     .pack_masses = pack_masses,
-                                    .code_sums = code_sums,
-                                    .ranked_sums = ranked_sums};
+                                    .code_sums = code_sums};
 
 }  // namespace
 }  // namespace sparsescope

@@ -26,6 +26,17 @@ void combine(const float* mass, const int32_t* target, int64_t num_cells, int64_
   std::copy(sums.begin(), sums.end(), out);
 }
 
+void fold_gates(const float* gate, const int32_t* target, int64_t rows, const float* weight,
+                int64_t num_targets, int64_t stride, float* out) {
+  for (int64_t t = 0; t < num_targets; ++t) {
+    for (int lane = 0; lane < kRowLanes; ++lane) {
+      double sum = 0.0;
+      for (int64_t r = 0; r < rows; ++r) sum += target[r] == t ? gate[r * stride + lane] : 0.0f;
+      out[t * stride + lane] = static_cast<float>(sum * weight[t]);
+    }
+  }
+}
+
 void weighted_sums(const float* data, int64_t rows, const float* weight, double* out) {
   for (int64_t r = 0; r < rows; ++r) {
     out[r] = 0.0;
@@ -182,36 +193,68 @@ void unpack_bins(uint64_t* packed, int64_t num_bins, int64_t* sum_a, int64_t* co
   }
 }
 
-int64_t gate_codes(const float* gate, int64_t count, const GateBins& bins,
-                   const uint8_t* code_of_bin, uint8_t* code, int32_t* flagged) {
-  int64_t num_flagged = 0;
+int64_t select_bins(const float* gate, int64_t count, const GateBins& bins, const uint32_t* set,
+                    float* out) {
+  int64_t found = 0;
   for (int64_t i = 0; i < count; ++i) {
-    code[i] = code_of_bin[bin_of(gate[i], bins)];
-    if (code[i] >= 128) flagged[num_flagged++] = static_cast<int32_t>(i);
+    if (std::isinf(gate[i])) continue;
+    const int32_t bin = bin_of(gate[i], bins);
+    if ((set[bin / 32] >> (bin % 32) & 1) != 0) out[found++] = gate[i];
   }
-  return num_flagged;
+  return found;
 }
 
-void tau_codes(const TauCodesParams& p) {
-  for (int lane = 0; lane < kRowLanes; ++lane) {
-    const double own = p.own[lane];
-    double lo = own, hi = own;
+void pool_codes(const float* gate, int64_t stride, int64_t rows, const float* limits,
+                uint8_t* code) {
+  for (int64_t r = 0; r < rows; ++r) {
+    for (int lane = 0; lane < kRowLanes; ++lane) {
+      uint8_t kept = 0;
+      for (int64_t i = 1; i < kPoolCodes; ++i) {
+        kept += gate[r * stride + lane] >= limits[r * kPoolCodes + i] ? 1 : 0;
+      }
+      code[at(r, lane)] = kept;
+    }
+  }
+}
+
+// Blocks by gate, the own one (+infinity) first; equal gates by block.
+std::vector<int64_t> ranked_blocks(const RankedParams& p, int lane) {
+  std::vector<int64_t> blocks(p.rows);
+  std::iota(blocks.begin(), blocks.end(), 0);
+  std::stable_sort(blocks.begin(), blocks.end(), [&](int64_t a, int64_t b) {
+    return p.gate[a * p.stride + lane] > p.gate[b * p.stride + lane];
+  });
+  return blocks;
+}
+
+void rank_entries(const RankedParams& p) {
+  for (int lane = 0; lane < p.lanes; ++lane) {
+    const std::vector<int64_t> blocks = ranked_blocks(p, lane);
+    const auto gate_at = [&](int64_t rank) -> double {
+      return rank == 0 ? p.own[lane] : p.gate[blocks[rank] * p.stride + lane];
+    };
+    double lo = gate_at(0), hi = lo;
     for (int64_t r = 1; r < p.rows; ++r) {
-      lo = std::min<double>(lo, p.gate[at(r, lane)]);
-      hi = std::max<double>(hi, p.gate[at(r, lane)]);
+      lo = std::min(lo, gate_at(r));
+      hi = std::max(hi, gate_at(r));
     }
     const double width = hi - lo <= 1e-6 ? 1.0 : hi - lo;
-    double total = (own - lo) / width, before = 0.0;
-    for (int64_t r = 1; r < p.rows; ++r) total += (p.gate[at(r, lane)] - lo) / width;
+    const auto weight_at = [&](int64_t rank) { return (gate_at(rank) - lo) / width; };
+    double total = 0.0, before = 0.0;
+    for (int64_t r = 0; r < p.rows; ++r) total += weight_at(r);
     for (int64_t r = 0; r < p.rows; ++r) {
       const auto kept_by = [&](int32_t tau) {
         const double wanted = (tau + 1.0) / (p.num_taus + 1.0);
-        return r < 2 || before < std::max(0.0, wanted * (total + 1e-6) - (own - lo) / width);
+        return r < 2 || before < std::max(0.0, wanted * (total + 1e-6) - weight_at(0));
       };
       int32_t tau = 0;
       while (tau < p.num_taus && !kept_by(tau)) ++tau;
-      p.code[at(r, lane)] = tau;
-      if (r > 0) before += (p.gate[at(r, lane)] - lo) / width;
+      for (RankedSum* sum : {&p.by_rank[r], &p.by_code[tau]}) {
+        sum->mass += p.packed[at(blocks[r], lane)] & kPackedValue;
+        sum->last += blocks[r] + 1 == p.rows ? 1 : 0;
+        ++sum->entries;
+      }
+      if (r > 0) before += weight_at(r);
     }
   }
 }
@@ -223,23 +266,11 @@ void pack_masses(const float* mass, int64_t rows, const float* weight, uint64_t*
   }
 }
 
-void code_sums(const uint8_t* code, int64_t stride, const uint64_t* packed, int64_t rows,
-               int64_t lanes, uint64_t* sums) {
+void code_sums(const uint8_t* code, const uint64_t* packed, int64_t rows, int64_t lanes,
+               uint64_t* sums) {
   for (int64_t r = 0; r < rows; ++r) {
     for (int64_t lane = 0; lane < lanes; ++lane) {
-      sums[r * kPoolCodes + code[r * stride + lane]] += packed[at(r, lane)];
-    }
-  }
-}
-
-void ranked_sums(const int32_t* code, const int32_t* index, const uint64_t* packed, int64_t rows,
-                 int64_t lanes, uint64_t* by_rank, uint64_t* by_code) {
-  for (int64_t r = 0; r < rows; ++r) {
-    by_rank[r] = 0;
-    for (int64_t lane = 0; lane < lanes; ++lane) {
-      const uint64_t value = packed[at(index[at(r, lane)], lane)];
-      by_rank[r] += value;
-      by_code[code[at(r, lane)]] += value;
+      sums[r * kPoolCodes + code[at(r, lane)]] += packed[at(r, lane)];
     }
   }
 }
@@ -248,6 +279,7 @@ void ranked_sums(const int32_t* code, const int32_t* index, const uint64_t* pack
 
 const RowStatsKernels& row_stats() {
   static constexpr RowStatsKernels kTable{.combine = combine,
+                                          .fold_gates = fold_gates,
                                           .weighted_sums = weighted_sums,
                                           .sort_columns = sort_columns,
                                           .rank_columns = rank_columns,
@@ -262,11 +294,11 @@ const RowStatsKernels& row_stats() {
                                           .finite_range = finite_range,
                                           .gate_histogram = gate_histogram,
                                           .unpack_bins = unpack_bins,
-                                          .gate_codes = gate_codes,
-                                          .tau_codes = tau_codes,
+                                          .select_bins = select_bins,
+                                          .pool_codes = pool_codes,
+                                          .rank_entries = rank_entries,
                                           .pack_masses = pack_masses,
-                                          .code_sums = code_sums,
-                                          .ranked_sums = ranked_sums};
+                                          .code_sums = code_sums};
   return kTable;
 }
 

@@ -1,6 +1,9 @@
 #include "capture/call_layout.h"
 
 #include <algorithm>
+#include <bit>
+#include <numeric>
+#include <utility>
 
 #include "core/rng.h"
 
@@ -71,14 +74,63 @@ PartitionLayout make_partition_layout(const CallLayout& layout, const Partition&
       block_of_token[token] = static_cast<int32_t>(block);
     }
   }
-  result.equal_sizes =
-      std::count(result.size.begin(), result.size.end(), result.size[0]) == std::ssize(result.size);
   for (int64_t position = 0; position < layout.video_tokens; ++position) {
     const int64_t token = layout.rows.order[position] - layout.prefix;
     result.self.push_back(block_of_token[token]);
     result.rank.push_back(rank_of_token[token]);
   }
   return result;
+}
+
+// [blocks of finer] the block of coarse that each lies in, or nothing where one lies in several.
+std::vector<int32_t> find_nesting(const CallLayout& layout, size_t coarse, size_t finer) {
+  const std::vector<int32_t>& outer = layout.cells.block_of_cell[coarse];
+  const std::vector<int32_t>& inner = layout.cells.block_of_cell[finer];
+  std::vector<int32_t> blocks(layout.partitions[finer].blocks, -1);
+  for (size_t cell = 0; cell < outer.size(); ++cell) {
+    int32_t& block = blocks[inner[cell]];
+    if (block >= 0 && block != outer[cell]) return {};
+    block = outer[cell];
+  }
+  return blocks;
+}
+
+std::vector<float> find_finer_weights(const PartitionLayout& coarse, const PartitionLayout& finer) {
+  std::vector<int64_t> inside(coarse.blocks);
+  for (const int32_t block : coarse.block_of_finer) ++inside[block];
+  for (int64_t i = 0; i < finer.blocks; ++i) {
+    const int32_t block = coarse.block_of_finer[i];
+    const auto count = static_cast<uint64_t>(inside[block]);
+    if (!std::has_single_bit(count)) return {};
+    if (finer.size[i] * static_cast<float>(count) != coarse.size[block]) return {};
+  }
+  std::vector<float> weights;
+  for (const int64_t count : inside) weights.push_back(1.0f / static_cast<float>(count));
+  return weights;
+}
+
+void nest_partitions(CallLayout& layout) {
+  std::vector<PartitionLayout>& partitions = layout.partitions;
+  layout.finest_first.resize(partitions.size());
+  std::iota(layout.finest_first.begin(), layout.finest_first.end(), 0);
+  std::stable_sort(
+      layout.finest_first.begin(), layout.finest_first.end(),
+      [&](int64_t a, int64_t b) { return partitions[a].blocks > partitions[b].blocks; });
+  for (size_t p = 0; p < partitions.size(); ++p) {
+    PartitionLayout& partition = partitions[p];
+    for (size_t q = 0; q < partitions.size(); ++q) {
+      const bool nearer =
+          partition.finer < 0 || partitions[q].blocks < partitions[partition.finer].blocks;
+      if (partitions[q].blocks <= partition.blocks || !nearer) continue;
+      std::vector<int32_t> nesting = find_nesting(layout, p, q);
+      if (nesting.empty()) continue;
+      partition.finer = static_cast<int64_t>(q);
+      partition.block_of_finer = std::move(nesting);
+    }
+    if (partition.finer >= 0) {
+      partition.finer_weight = find_finer_weights(partition, partitions[partition.finer]);
+    }
+  }
 }
 
 std::vector<float> make_sample_weights(const CallLayout& layout, int64_t rows_per_tile,
@@ -135,6 +187,7 @@ CallLayout make_call_layout(const CallShape& shape, const TileShape& tile,
         make_partition_layout(layout, partitions[p], p, layout.partition_blocks));
     layout.partition_blocks += layout.partitions.back().blocks;
   }
+  nest_partitions(layout);
   layout.sample_weight = make_sample_weights(layout, rows_per_tile, seed);
   return layout;
 }

@@ -25,10 +25,15 @@ struct AxisLanes {
 struct PartitionLayout {
   std::string name;  // "temporal:2"
   int64_t blocks = 0;
-  int64_t first_block = 0;    // among the blocks of all partitions
-  std::vector<float> size;    // [blocks] tokens
-  bool equal_sizes = true;
+  int64_t first_block = 0;             // among the blocks of all partitions
+  std::vector<float> size;             // [blocks] tokens; only the last block may be smaller
   std::vector<int32_t> block_of_tile;  // [N] where every tile lies in one block, else empty
+  // A partition whose blocks each lie in one block of this one, the coarsest of them; or -1.
+  int64_t finer = -1;
+  std::vector<int32_t> block_of_finer;  // [blocks of the finer]
+  // [blocks] weight of each finer block in the mean of the block, where all that a block holds
+  // weigh the same power of two, so that equal means stay equal; else empty
+  std::vector<float> finer_weight;
   std::vector<int32_t> self;  // [S_video] by row position: the block that the row lies in
   std::vector<int32_t> rank;  // [S_video] by row position: place in the partition's token order
 };
@@ -46,7 +51,8 @@ struct CallLayout {
   std::vector<int32_t> centre_token;  // [N] token index of the tile's centre
   std::array<AxisLanes, 3> axes;      // t, h, w
   std::vector<PartitionLayout> partitions;
-  int64_t partition_blocks = 0;  // of all partitions together
+  std::vector<int64_t> finest_first;  // partitions, each behind its finer one
+  int64_t partition_blocks = 0;       // of all partitions together
   std::vector<float>
       sample_weight;  // [S_video] by row position: rows that a sampled row stands for
 

@@ -45,7 +45,7 @@ std::vector<GateCut> CutLists::solve(const GateStore& store, const std::vector<P
   sort(kernels);
   std::vector<GateCut> cuts((heads_ + partition_.blocks + 1) * kNumTaus);
   for (const List& list : lists_) place(list, cuts);
-  for (const Tie& tie : ties_) resolve_tie(tie, store, flags, cuts[tie.cut]);
+  resolve_ties(store, cuts);
   return cuts;
 }
 
@@ -71,11 +71,11 @@ void CutLists::collect(const GateStore& store, const std::vector<PieceFlags>& fl
     for (int64_t idx = 0; idx < store.num_pieces(); ++idx) {
       const int64_t head = store.piece(idx).head;
       mark(head, list_of_bin[0].data(), -1);
-      for (const FlaggedGate& entry : flags[idx].of(partition_.first_block + c)) {
-        const int32_t bin = bin_of_gate(entry.gate, bins_);
+      for (const float gate : flags[idx].of(partition_.first_block + c)) {
+        const int32_t bin = bin_of_gate(gate, bins_);
         for (const auto& lists : list_of_bin) {
           const int32_t list = lists[bin];
-          gates_[next[list]] = entry.gate;
+          gates_[next[list]] = gate;
           next[list] += list != none ? 1 : 0;
         }
       }
@@ -133,28 +133,44 @@ void CutLists::place(const List& list, std::vector<GateCut>& cuts) {
   });
 }
 
-void CutLists::resolve_tie(const Tie& tie, const GateStore& store,
-                           const std::vector<PieceFlags>& flags, GateCut& cut) const {
-  const int64_t pool = tie.cut / kNumTaus;
+// Ties of one pool come one behind the other, equal ones too.
+void CutLists::resolve_ties(const GateStore& store, std::vector<GateCut>& cuts) const {
+  std::vector<Place> equal;
+  for (size_t i = 0; i < ties_.size(); ++i) {
+    GateCut& cut = cuts[ties_[i].cut];
+    const int64_t pool = ties_[i].cut / kNumTaus;
+    const bool known =
+        i > 0 && ties_[i - 1].cut / kNumTaus == pool && cuts[ties_[i - 1].cut].gate == cut.gate;
+    if (!known) equal = find_equal(pool, cut.gate, store);
+    const Place& place = equal[ties_[i].nth];
+    cut.block = place[0];
+    cut.head = place[1];
+    cut.rank = place[2];
+  }
+}
+
+// In order.
+std::vector<CutLists::Place> CutLists::find_equal(int64_t pool, float gate,
+                                                  const GateStore& store) const {
   const bool of_block = pool >= heads_ && pool < heads_ + partition_.blocks;
-  std::vector<std::array<int32_t, 3>> equal;  // block, head, rank
-  for (int64_t c = 0; c < partition_.blocks; ++c) {
-    if (of_block && c != pool - heads_) continue;
-    for (int64_t idx = 0; idx < store.num_pieces(); ++idx) {
-      const GatePiece piece = store.piece(idx);
-      if (pool < heads_ && pool != piece.head) continue;
-      for (const FlaggedGate& entry : flags[idx].of(partition_.first_block + c)) {
-        if (entry.gate != cut.gate) continue;
-        const int64_t row = row_of_slot(layout_, piece, entry.slot);
-        equal.push_back(
-            {static_cast<int32_t>(c), static_cast<int32_t>(piece.head), partition_.rank[row]});
+  std::vector<Place> equal;
+  std::vector<float> scratch;
+  for (int64_t idx = 0; idx < store.num_pieces(); ++idx) {
+    const GatePiece piece = store.piece(idx);
+    if (pool < heads_ && pool != piece.head) continue;
+    const float* gates = store.read(idx, scratch);
+    for (int64_t c = 0; c < partition_.blocks; ++c) {
+      if (of_block && c != pool - heads_) continue;
+      const float* of_piece = gates + (partition_.first_block + c) * piece.stride();
+      for (int64_t slot = 0; slot < piece.slots(); ++slot) {
+        if (of_piece[slot] != gate) continue;
+        equal.push_back({static_cast<int32_t>(c), static_cast<int32_t>(piece.head),
+                         partition_.rank[row_of_slot(layout_, piece, slot)]});
       }
     }
   }
-  std::nth_element(equal.begin(), equal.begin() + tie.nth, equal.end());
-  cut.block = equal[tie.nth][0];
-  cut.head = equal[tie.nth][1];
-  cut.rank = equal[tie.nth][2];
+  std::sort(equal.begin(), equal.end());
+  return equal;
 }
 
 }  // namespace sparsescope

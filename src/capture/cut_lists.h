@@ -25,18 +25,13 @@ struct PartitionPools {
   }
 };
 
-// A gate in a bin that holds a cut.
-struct FlaggedGate {
-  float gate;
-  int32_t slot;
-};
-
+// The gates of a piece that lie in a bin that holds a cut.
 struct PieceFlags {
   std::vector<int64_t> first;  // [blocks of all partitions + 1]
-  std::vector<FlaggedGate> entries;
+  std::vector<float> gates;
 
-  std::span<const FlaggedGate> of(int64_t block) const {
-    return {entries.data() + first[block], static_cast<size_t>(first[block + 1] - first[block])};
+  std::span<const float> of(int64_t block) const {
+    return {gates.data() + first[block], static_cast<size_t>(first[block + 1] - first[block])};
   }
 };
 
@@ -66,6 +61,7 @@ class CutLists {
     int64_t cut = 0;  // in the result
     int64_t nth = 0;
   };
+  using Place = std::array<int32_t, 3>;  // block, head, rank
 
   const PoolSearch& pool_of(int64_t pool) const;
   void mark(int64_t pool, int32_t* list_of_bin, int32_t none) const;
@@ -73,8 +69,8 @@ class CutLists {
   void sort(const RowStatsKernels& kernels);
   void sort_batch(const int64_t* lists, int64_t count, const RowStatsKernels& kernels);
   void place(const List& list, std::vector<GateCut>& cuts);
-  void resolve_tie(const Tie& tie, const GateStore& store, const std::vector<PieceFlags>& flags,
-                   GateCut& cut) const;
+  void resolve_ties(const GateStore& store, std::vector<GateCut>& cuts) const;
+  std::vector<Place> find_equal(int64_t pool, float gate, const GateStore& store) const;
 
   const CallLayout& layout_;
   const PartitionLayout& partition_;

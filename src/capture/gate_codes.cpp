@@ -1,8 +1,8 @@
 #include "capture/gate_codes.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
-#include <functional>
 
 namespace sparsescope {
 namespace {
@@ -19,24 +19,6 @@ std::array<Item, kNumCuts> merge_pools(const std::array<Item, kNumCuts>& items, 
 }
 
 }  // namespace
-
-void code_bins(const std::array<const PoolSearch*, kCutPools>& pools, uint8_t* code_of_bin) {
-  std::array<int32_t, kNumCuts> bins;
-  for (int64_t pool = 0; pool < kCutPools; ++pool) {
-    const auto& descending = pools[pool]->bins();
-    std::reverse_copy(descending.begin(), descending.end(), bins.begin() + pool * kNumTaus);
-  }
-  bins = merge_pools(bins, std::less<int32_t>());
-  int32_t next = 0;
-  for (int64_t i = 0; i < kNumCuts; ++i) {
-    if (bins[i] < next) continue;  // the bin of the cut before, or none
-    std::fill(code_of_bin + next, code_of_bin + bins[i], static_cast<uint8_t>(i));
-    code_of_bin[bins[i]] = static_cast<uint8_t>(kFlaggedCode + i);
-    next = bins[i] + 1;
-  }
-  std::fill(code_of_bin + next, code_of_bin + kGateBins, static_cast<uint8_t>(kNumCuts));
-  code_of_bin[kGateBins] = kOwnCode;
-}
 
 BlockCuts::BlockCuts(const PoolCuts& cuts, int32_t block, int32_t head) {
   constexpr float kInfinity = std::numeric_limits<float>::infinity();
@@ -56,11 +38,22 @@ BlockCuts::BlockCuts(const PoolCuts& cuts, int32_t block, int32_t head) {
     }
   }
   limits_ = merge_pools(limits, weaker);
-  gates_.fill(std::numeric_limits<float>::quiet_NaN());
-  for (int64_t i = 0; i < kNumCuts; ++i) {
-    order_[i] = limits_[i].curve;
-    gates_[i] = limits_[i].gate;
+}
+
+void BlockCuts::store_limits(float* tree) const {
+  tree[0] = std::numeric_limits<float>::infinity();  // no node
+  for (int64_t node = 1; node < kPoolCodes; ++node) {
+    // Node i of a level of n nodes has the rank (2*i + 1) * 32 / n - 1.
+    const auto level_nodes = static_cast<int64_t>(std::bit_floor(static_cast<uint64_t>(node)));
+    const int64_t rank = (2 * (node - level_nodes) + 1) * (kPoolCodes / 2) / level_nodes - 1;
+    tree[node] = rank < kNumCuts ? limits_[rank].gate : std::numeric_limits<float>::infinity();
   }
+}
+
+CutOrder BlockCuts::order() const {
+  CutOrder order;
+  for (int64_t i = 0; i < kNumCuts; ++i) order[i] = limits_[i].curve;
+  return order;
 }
 
 }  // namespace sparsescope

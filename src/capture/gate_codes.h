@@ -8,14 +8,13 @@
 #include <vector>
 
 #include "capture/pool_search.h"
+#include "kernels/row_stats.h"
 
 namespace sparsescope {
 
 inline constexpr int64_t kCutPools = 3;  // head_global, block, overall
 inline constexpr int64_t kNumCuts = kCutPools * kNumTaus;
-inline constexpr uint8_t kOwnCode = 63;  // the own block, which every cut keeps
-// In a bin with a cut, decided later: this and the number of cuts in the bins below.
-inline constexpr uint8_t kFlaggedCode = 128;
+inline constexpr uint8_t kOwnCode = kPoolCodes - 1;  // the own block, which every cut keeps
 
 // The last entry that a pool keeps, in the order gate descending, then block, head, rank ascending.
 struct GateCut {
@@ -29,27 +28,24 @@ using PoolCuts = std::array<const GateCut*, kCutPools>;
 // [position] pool * kNumTaus + tau, from the weakest cut to the strictest
 using CutOrder = std::array<uint8_t, kNumCuts>;
 
-// code_of_bin [kGateBins + 1] from the bins of the cuts.
-void code_bins(const std::array<const PoolSearch*, kCutPools>& pools, uint8_t* code_of_bin);
-
 // The cuts as they concern the gates of one block and head.
 class BlockCuts {
  public:
   BlockCuts(const PoolCuts& cuts, int32_t block, int32_t head);
-  // flagged: kFlaggedCode and the number of cuts in the bins below. rank(): of the entry, asked
-  // for where gates tie.
-  template <typename Rank>
-  uint8_t code(uint8_t flagged, float gate, const Rank& rank) const {
-    int64_t i = flagged - kFlaggedCode;
-    const float* limit = &gates_[i];
-    for (int64_t next = 0; next < kAtOnce; ++next) i += gate >= limit[next] ? 1 : 0;
-    while (gate >= gates_[i]) ++i;
-    if (has_ranks_) {
-      while (i > 0 && gate == limits_[i - 1].gate && rank() > limits_[i - 1].rank) --i;
-    }
+
+  // The limits as RowStatsKernels::pool_codes takes them; infinity, the gate of the own block, is
+  // above all.
+  void store_limits(float* tree) const;
+  // Some limit keeps of its equal gates those up to a rank alone.
+  bool has_ranks() const { return has_ranks_; }
+  // Such limits taken into account; code: of the limits alone.
+  uint8_t code_at_rank(uint8_t code, float gate, int32_t rank) const {
+    if (code > kNumCuts) return code;
+    int64_t i = code;
+    while (i > 0 && gate == limits_[i - 1].gate && rank > limits_[i - 1].rank) --i;
     return static_cast<uint8_t>(i);
   }
-  const CutOrder& order() const { return order_; }
+  CutOrder order() const;
 
  private:
   // Keeps gates above the limit, and at the limit those up to a rank.
@@ -62,12 +58,8 @@ class BlockCuts {
     return a.gate != b.gate ? a.gate < b.gate : a.rank > b.rank;
   }
 
-  static constexpr int64_t kAtOnce = 4;  // limits compared without a branch
-
-  std::array<Limit, kNumCuts> limits_;           // from the weakest to the strictest
-  std::array<float, kNumCuts + kAtOnce> gates_;  // of the limits, then NaN
-  bool has_ranks_ = false;                       // some limit asks for ranks
-  CutOrder order_;
+  std::array<Limit, kNumCuts> limits_;  // from the weakest to the strictest
+  bool has_ranks_ = false;
 };
 
 }  // namespace sparsescope

@@ -28,27 +28,27 @@ struct Search {
   ThreadPool& pool;
   const GateStore& store;
   int64_t heads;
-  std::vector<GateBins> bins;               // [partitions]
-  std::vector<PartitionPools> pools;        // [partitions]
-  std::vector<PieceFlags> flags;            // [pieces]
-  std::vector<std::vector<GateCut>> cuts;   // [partitions][pools, tau]
-  std::vector<int32_t> partition_of_block;  // [blocks]
+  std::vector<GateBins> bins;              // [partitions]
+  std::vector<PartitionPools> pools;       // [partitions]
+  std::vector<PieceFlags> flags;           // [pieces]
+  std::vector<std::vector<GateCut>> cuts;  // [partitions][pools, tau]
 };
 
-GateTally tally_gates(const Search& search) {
-  std::vector<GateTally> tallies;
-  for (int i = 0; i < search.pool.size(); ++i) tallies.emplace_back(search.heads, search.layout);
+// Into the first of the tallies.
+void tally_gates(const Search& search, std::vector<GateTally>& tallies) {
+  tallies.resize(search.pool.size());
+  for (GateTally& tally : tallies) tally.reset(search.heads, search.layout);
   std::vector<std::vector<float>> scratch(search.pool.size());
   search.pool.parallel_for(search.store.num_pieces(), [&](int64_t idx, int worker) {
     tallies[worker].add(search.store.piece(idx), search.store.read(idx, scratch[worker]),
                         search.bins, search.kernels);
   });
   for (size_t worker = 1; worker < tallies.size(); ++worker) tallies[0].merge(tallies[worker]);
-  return std::move(tallies[0]);
 }
 
-void locate_cuts(Search& search) {
-  const GateTally tally = tally_gates(search);
+void locate_cuts(Search& search, std::vector<GateTally>& tallies) {
+  tally_gates(search, tallies);
+  const GateTally& tally = tallies[0];
   search.pools.resize(search.layout.partitions.size());
   search.pool.parallel_for(std::ssize(search.pools), [&](int64_t p, int) {
     const PartitionLayout& partition = search.layout.partitions[p];
@@ -73,30 +73,40 @@ void locate_cuts(Search& search) {
   });
 }
 
-// Codes of all entries whose bin decides, and lists of the others.
-void code_gates(Search& search, std::vector<uint8_t>& codes) {
-  const int64_t blocks = search.layout.partition_blocks;
-  codes.resize(search.store.num_pieces() * search.store.piece_size());
+// The bins that hold a cut of some pool that a block and head lie in.
+using BinSet = std::array<uint32_t, kMaxGateBins / 32>;
+
+BinSet cut_bins_of(const std::array<const PoolSearch*, kCutPools>& pools) {
+  BinSet set{};
+  for (const PoolSearch* pool : pools) {
+    for (const PoolSearch::CutBin& found : pool->cut_bins()) {
+      set[found.bin / 32] |= uint32_t{1} << (found.bin % 32);
+    }
+  }
+  return set;
+}
+
+void collect_flagged(Search& search) {
   search.flags.resize(search.store.num_pieces());
-  std::vector<std::vector<float>> scratch(search.pool.size());
+  std::vector<std::vector<float>> scratch(search.pool.size()), found(search.pool.size());
   search.pool.parallel_for(search.store.num_pieces(), [&](int64_t idx, int worker) {
     const GatePiece piece = search.store.piece(idx);
     const float* gate = search.store.read(idx, scratch[worker]);
     PieceFlags& flags = search.flags[idx];
-    std::array<uint8_t, kGateBins + 1> code_of_bin;
-    std::vector<int32_t> slots(piece.slots() + 1);
-    for (int64_t block = 0; block < blocks; ++block) {
-      const int32_t p = search.partition_of_block[block];
-      code_bins(search.pools[p].of(piece.head, block - search.layout.partitions[p].first_block),
-                code_of_bin.data());
-      const float* of_block = gate + block * piece.slots();
-      const int64_t count = search.kernels.gate_codes(
-          of_block, piece.slots(), search.bins[p], code_of_bin.data(),
-          &codes[idx * search.store.piece_size() + block * piece.slots()], slots.data());
-      flags.first.push_back(std::ssize(flags.entries));
-      for (int64_t i = 0; i < count; ++i) flags.entries.push_back({of_block[slots[i]], slots[i]});
+    std::vector<float>& of_block = found[worker];
+    of_block.resize(piece.slots() + kRowLanes);
+    for (size_t p = 0; p < search.pools.size(); ++p) {
+      const PartitionLayout& partition = search.layout.partitions[p];
+      for (int64_t c = 0; c < partition.blocks; ++c) {
+        const BinSet set = cut_bins_of(search.pools[p].of(piece.head, c));
+        const int64_t count =
+            search.kernels.select_bins(gate + (partition.first_block + c) * piece.stride(),
+                                       piece.slots(), search.bins[p], set.data(), of_block.data());
+        flags.first.push_back(std::ssize(flags.gates));
+        flags.gates.insert(flags.gates.end(), of_block.begin(), of_block.begin() + count);
+      }
     }
-    flags.first.push_back(std::ssize(flags.entries));
+    flags.first.push_back(std::ssize(flags.gates));
   });
 }
 
@@ -108,27 +118,23 @@ void place_cuts(Search& search) {
   });
 }
 
-// Codes of the entries that lie in a bin with a cut.
-void code_flagged(Search& search, GateSelection& selection) {
+void make_limits(const Search& search, GateSelection& selection) {
   const int64_t blocks = search.layout.partition_blocks;
   selection.orders.resize(search.heads * blocks);
-  search.pool.parallel_for(search.store.num_pieces(), [&](int64_t idx, int) {
-    const GatePiece piece = search.store.piece(idx);
-    for (int64_t block = 0; block < blocks; ++block) {
-      const int32_t p = search.partition_of_block[block];
+  selection.limits.resize(search.heads * blocks * kPoolCodes);
+  selection.tied.resize(search.heads);
+  search.pool.parallel_for(search.heads, [&](int64_t head, int) {
+    for (size_t p = 0; p < search.pools.size(); ++p) {
       const PartitionLayout& partition = search.layout.partitions[p];
-      const int64_t c = block - partition.first_block;
       const GateCut* cuts = search.cuts[p].data();
-      const BlockCuts of_block({cuts + piece.head * kNumTaus, cuts + (search.heads + c) * kNumTaus,
-                                cuts + (search.heads + partition.blocks) * kNumTaus},
-                               static_cast<int32_t>(c), static_cast<int32_t>(piece.head));
-      if (piece.first_block == 0) selection.orders[piece.head * blocks + block] = of_block.order();
-      uint8_t* codes = &selection.codes[idx * search.store.piece_size() + block * piece.slots()];
-      for (const FlaggedGate& entry : search.flags[idx].of(block)) {
-        uint8_t& code = codes[entry.slot];
-        code = of_block.code(code, entry.gate, [&] {
-          return partition.rank[row_of_slot(search.layout, piece, entry.slot)];
-        });
+      for (int64_t c = 0; c < partition.blocks; ++c) {
+        const BlockCuts of_block({cuts + head * kNumTaus, cuts + (search.heads + c) * kNumTaus,
+                                  cuts + (search.heads + partition.blocks) * kNumTaus},
+                                 static_cast<int32_t>(c), static_cast<int32_t>(head));
+        const int64_t block = partition.first_block + c;
+        selection.orders[head * blocks + block] = of_block.order();
+        of_block.store_limits(&selection.limits[(head * blocks + block) * kPoolCodes]);
+        if (of_block.has_ranks()) selection.tied[head].push_back({block, &partition, of_block});
       }
     }
   });
@@ -136,29 +142,24 @@ void code_flagged(Search& search, GateSelection& selection) {
 
 }  // namespace
 
-const uint8_t* GateSelection::codes_of(int64_t head, int64_t block) const {
-  return codes.data() + store->offset_of(head, block);
-}
-
 GateSelection find_gate_cuts(const AttentionTensor& q, const CallLayout& layout,
                              const KeyMeans& means, const RowStatsKernels& kernels,
-                             ThreadPool& pool, int64_t budget_bytes) {
+                             ThreadPool& pool, int64_t budget_bytes, GateMemory* memory) {
+  GateMemory own_memory;
+  if (memory == nullptr) memory = &own_memory;
   GateSelection selection;
-  selection.store = std::make_unique<GateStore>(q, layout, means, kernels, pool, budget_bytes);
+  selection.store = std::make_unique<GateStore>(q, layout, means, kernels, pool, budget_bytes,
+                                                std::move(memory->gates));
   Search search{.layout = layout,
                 .kernels = kernels,
                 .pool = pool,
                 .store = *selection.store,
                 .heads = q.heads,
                 .bins = make_bins(*selection.store, q.heads, layout)};
-  for (size_t p = 0; p < layout.partitions.size(); ++p) {
-    search.partition_of_block.resize(layout.partitions[p].first_block + layout.partitions[p].blocks,
-                                     static_cast<int32_t>(p));
-  }
-  locate_cuts(search);
-  code_gates(search, selection.codes);
+  locate_cuts(search, memory->tallies);
+  collect_flagged(search);
   place_cuts(search);
-  code_flagged(search, selection);
+  make_limits(search, selection);
   return selection;
 }
 

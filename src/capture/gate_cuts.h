@@ -3,7 +3,7 @@
 //
 // Histograms of the gates (count and sum of each bin, for each head and each block) tell the bin in
 // which each cut falls; the gates of those bins are sorted. The cuts are those of select_blocks.
-// Every entry then gets a code: how many of the cuts that concern its head and block keep it.
+// Every entry then has a code: how many of the cuts that concern its head and block keep it.
 #pragma once
 
 #include <cstdint>
@@ -13,6 +13,7 @@
 #include "capture/call_layout.h"
 #include "capture/gate_codes.h"
 #include "capture/gate_store.h"
+#include "capture/gate_tally.h"
 #include "capture/key_means.h"
 #include "core/tensor_view.h"
 #include "core/thread_pool.h"
@@ -20,18 +21,32 @@
 
 namespace sparsescope {
 
+// Memory that calls one after the other share.
+struct GateMemory {
+  std::vector<float> gates;
+  std::vector<GateTally> tallies;  // [threads]
+};
+
+struct TiedBlock {
+  int64_t block = 0;  // of all partitions
+  const PartitionLayout* partition = nullptr;
+  BlockCuts cuts;
+};
+
 struct GateSelection {
   std::unique_ptr<GateStore> store;  // null without partitions
-  std::vector<uint8_t> codes;        // [pieces, blocks, slots] as in the store
-  std::vector<CutOrder> orders;      // [H, blocks] which cuts a code stands for
-
-  // codes of a row block: [blocks, store->slots_of(block)]
-  const uint8_t* codes_of(int64_t head, int64_t block) const;
+  // [H, blocks, kPoolCodes] for RowStatsKernels::pool_codes: the code of a gate is the number of
+  // cuts that keep it, where no equal gate falls on the other side of one
+  std::vector<float> limits;
+  std::vector<CutOrder> orders;              // [H, blocks] which cuts a code stands for
+  std::vector<std::vector<TiedBlock>> tied;  // [H] blocks with a cut among equal gates
 };
 
 // Of batch entry 0. The store refers to layout and means; results do not depend on the budget.
+// memory: gates are taken from there; GateStore::take_memory gives them back.
 GateSelection find_gate_cuts(const AttentionTensor& q, const CallLayout& layout,
                              const KeyMeans& means, const RowStatsKernels& kernels,
-                             ThreadPool& pool, int64_t budget_bytes = kGateBudgetBytes);
+                             ThreadPool& pool, int64_t budget_bytes = kGateBudgetBytes,
+                             GateMemory* memory = nullptr);
 
 }  // namespace sparsescope

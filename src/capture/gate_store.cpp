@@ -29,7 +29,8 @@ void GateRange::operator+=(const GateRange& other) {
 }
 
 GateStore::GateStore(const AttentionTensor& q, const CallLayout& layout, const KeyMeans& means,
-                     const RowStatsKernels& kernels, ThreadPool& pool, int64_t budget_bytes)
+                     const RowStatsKernels& kernels, ThreadPool& pool, int64_t budget_bytes,
+                     std::vector<float> memory)
     : q_(q),
       layout_(layout),
       means_(means),
@@ -37,8 +38,9 @@ GateStore::GateStore(const AttentionTensor& q, const CallLayout& layout, const K
       num_partitions_(std::ssize(layout.partitions)),
       piece_blocks_(choose_piece_blocks(q.heads, layout.num_video_blocks, pool.size())),
       pieces_per_head_((layout.num_video_blocks + piece_blocks_ - 1) / piece_blocks_),
-      piece_size_(layout.partition_blocks * piece_blocks_ * kRowLanes),
+      piece_size_(layout.partition_blocks * (piece_blocks_ + 1) * kRowLanes),
       kept_(num_pieces() * piece_size_ * static_cast<int64_t>(sizeof(float)) <= budget_bytes),
+      gates_(std::move(memory)),
       own_(q.heads * layout.num_video_blocks * num_partitions_ * kRowLanes),
       ranges_(q.heads * layout.partition_blocks) {
   if (kept_) gates_.resize(num_pieces() * piece_size_);
@@ -76,7 +78,7 @@ const float* GateStore::read(int64_t idx, std::vector<float>& scratch) const {
 GateRows GateStore::read_rows(int64_t head, int64_t block, const float* columns,
                               std::vector<float>& scratch) const {
   const float* own = &own_[(head * layout_.num_video_blocks + block) * num_partitions_ * kRowLanes];
-  if (kept_) return {&gates_[offset_of(head, block)], slots_of(block), own};
+  if (kept_) return {&gates_[offset_of(head, block)], stride_of(block), own};
   const int64_t own_size = num_partitions_ * kRowLanes;
   scratch.resize(layout_.partition_blocks * kRowLanes + own_size);
   compute_rows(head, block, columns, scratch.data() + own_size, kRowLanes, scratch.data());
@@ -87,8 +89,20 @@ void GateStore::compute_rows(int64_t head, int64_t block, const float* columns, 
                              int64_t stride, float* own) const {
   constexpr float kInfinity = std::numeric_limits<float>::infinity();
   const RowBlock& rows = layout_.rows.blocks[block];
-  kernels_.products(means_.blocks_of(head, 0), layout_.partition_blocks, means_.head_dim, columns,
-                    gate, stride);
+  for (const int64_t p : layout_.finest_first) {
+    const PartitionLayout& partition = layout_.partitions[p];
+    float* of_partition = gate + partition.first_block * stride;
+    if (partition.finer_weight.empty()) {
+      kernels_.products(means_.blocks_of(head, partition.first_block), partition.blocks,
+                        means_.head_dim, columns, of_partition, stride);
+    } else {
+      // The mean of keys is linear: so is its product with a query.
+      const PartitionLayout& finer = layout_.partitions[partition.finer];
+      kernels_.fold_gates(gate + finer.first_block * stride, partition.block_of_finer.data(),
+                          finer.blocks, partition.finer_weight.data(), partition.blocks, stride,
+                          of_partition);
+    }
+  }
   for (const PartitionLayout& partition : layout_.partitions) {
     const int32_t* self = &partition.self[rows.first];
     float* of_partition = gate + partition.first_block * stride;
@@ -112,7 +126,7 @@ void GateStore::compute(const GatePiece& piece, float* gate, float* own) const {
     load_columns(q_, 0, piece.head, &layout_.rows.order[rows.first], rows.count, kernels_,
                  columns.data());
     compute_rows(piece.head, piece.first_block + b, columns.data(), gate + b * kRowLanes,
-                 piece.slots(), own + b * num_partitions_ * kRowLanes);
+                 piece.stride(), own + b * num_partitions_ * kRowLanes);
   }
 }
 
@@ -120,19 +134,24 @@ void GateStore::add_ranges(const GatePiece& piece, const float* gate, const floa
                            std::vector<GateRange>& ranges) const {
   ranges.resize(layout_.partition_blocks);
   for (int64_t c = 0; c < layout_.partition_blocks; ++c) {
-    kernels_.finite_range(gate + c * piece.slots(), piece.slots(), &ranges[c].finite);
+    kernels_.finite_range(gate + c * piece.stride(), piece.slots(), &ranges[c].finite);
   }
   for (int64_t b = 0; b < piece.num_blocks; ++b) {
     const RowBlock& rows = layout_.rows.blocks[piece.first_block + b];
     for (int64_t p = 0; p < num_partitions_; ++p) {
       const PartitionLayout& partition = layout_.partitions[p];
       const float* of_rows = own + (b * num_partitions_ + p) * kRowLanes;
-      for (int32_t lane = 0; lane < rows.count; ++lane) {
-        GateRange& range = ranges[partition.first_block + partition.self[rows.first + lane]];
-        range.finite.lo = std::min(range.finite.lo, of_rows[lane]);
-        range.finite.hi = std::max(range.finite.hi, of_rows[lane]);
-        range.own_sum += of_rows[lane];
-        ++range.own_count;
+      const int32_t* self = &partition.self[rows.first];
+      for (int32_t lane = 0; lane < rows.count;) {
+        const int32_t block = self[lane];
+        GateRange run;  // of neighbours in one block
+        for (; lane < rows.count && self[lane] == block; ++lane) {
+          run.finite.lo = std::min(run.finite.lo, of_rows[lane]);
+          run.finite.hi = std::max(run.finite.hi, of_rows[lane]);
+          run.own_sum += of_rows[lane];
+          ++run.own_count;
+        }
+        ranges[partition.first_block + block] += run;
       }
     }
   }

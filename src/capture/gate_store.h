@@ -1,13 +1,15 @@
 // The gates of one call in pieces of consecutive row blocks of a head. They are kept where all
 // pieces fit a budget, and computed anew at each reading above it.
 //
-// A piece is [blocks of all partitions, slots], slot 64*b + i being lane i of its row block b.
-// Entries of a query's own block, and of lanes that hold no row, are +infinity: they stand above
-// all others and lie in no bin of the others.
+// A piece is [blocks of all partitions, stride], slot 64*b + i being lane i of its row block b. The
+// stride leaves a gap behind the slots: rows a power of two apart would share a few sets of the
+// cache. Entries of a query's own block, and of lanes that hold no row, are +infinity: they stand
+// above all others and lie in no bin of the others.
 #pragma once
 
 #include <cstdint>
 #include <limits>
+#include <utility>
 #include <vector>
 
 #include "capture/call_layout.h"
@@ -33,6 +35,7 @@ struct GatePiece {
   int64_t head = 0;
   int64_t first_block = 0, num_blocks = 0;  // row blocks
   int64_t slots() const { return num_blocks * kRowLanes; }
+  int64_t stride() const { return slots() + kRowLanes; }
 };
 
 // Where a row block's part of a piece lies.
@@ -45,8 +48,11 @@ struct GateRows {
 class GateStore {
  public:
   // Computes ranges and own gates of batch entry 0, and the gates where they fit the budget.
+  // memory: of an earlier store, to be used again.
   GateStore(const AttentionTensor& q, const CallLayout& layout, const KeyMeans& means,
-            const RowStatsKernels& kernels, ThreadPool& pool, int64_t budget_bytes);
+            const RowStatsKernels& kernels, ThreadPool& pool, int64_t budget_bytes,
+            std::vector<float> memory);
+  std::vector<float> take_memory() { return std::move(gates_); }
 
   int64_t num_pieces() const { return pieces_per_head_ * q_.heads; }
   GatePiece piece(int64_t idx) const;
@@ -57,13 +63,13 @@ class GateStore {
     return idx * piece_size_ + block % piece_blocks_ * kRowLanes;
   }
 
-  // [blocks, slots] of a piece; scratch holds it where it is not kept.
+  // [blocks, stride] of a piece; scratch holds it where it is not kept.
   const float* read(int64_t idx, std::vector<float>& scratch) const;
   // One row block; columns [D, 64] are its queries.
   GateRows read_rows(int64_t head, int64_t block, const float* columns,
                      std::vector<float>& scratch) const;
   // Entries from one block's row to the next inside the piece of a row block.
-  int64_t slots_of(int64_t block) const { return piece(block / piece_blocks_).slots(); }
+  int64_t stride_of(int64_t block) const { return piece(block / piece_blocks_).stride(); }
   const GateRange& range(int64_t head, int64_t block) const {
     return ranges_[head * layout_.partition_blocks + block];
   }

@@ -31,19 +31,28 @@ void BinSums::operator+=(const BinSums& other) {
   }
 }
 
-GateTally::GateTally(int64_t heads, const CallLayout& layout)
-    : layout_(layout),
-      by_head_(heads * std::ssize(layout.partitions)),
-      by_block_(layout.partition_blocks),
-      packed_(kGateBins + 1) {}
+void BinSums::clear() {
+  std::fill(sum.begin(), sum.end(), 0);
+  std::fill(count.begin(), count.end(), 0);
+}
+
+void GateTally::reset(int64_t heads, const CallLayout& layout) {
+  layout_ = &layout;
+  by_head_.resize(heads * std::ssize(layout.partitions));
+  by_block_.resize(layout.partition_blocks);
+  for (auto* sums : {&by_head_, &by_block_}) {
+    for (BinSums& each : *sums) each.clear();
+  }
+  packed_.assign(kGateBins + 1, 0);
+}
 
 void GateTally::add(const GatePiece& piece, const float* gate, const std::vector<GateBins>& bins,
                     const RowStatsKernels& kernels) {
-  for (size_t p = 0; p < layout_.partitions.size(); ++p) {
-    const PartitionLayout& partition = layout_.partitions[p];
-    BinSums& of_head = by_head_[piece.head * std::ssize(layout_.partitions) + p];
+  for (size_t p = 0; p < layout_->partitions.size(); ++p) {
+    const PartitionLayout& partition = layout_->partitions[p];
+    BinSums& of_head = by_head_[piece.head * std::ssize(layout_->partitions) + p];
     for (int64_t c = partition.first_block; c < partition.first_block + partition.blocks; ++c) {
-      kernels.gate_histogram(gate + c * piece.slots(), piece.slots(), bins[p], packed_.data());
+      kernels.gate_histogram(gate + c * piece.stride(), piece.slots(), bins[p], packed_.data());
       packed_[kGateBins] = 0;
       kernels.unpack_bins(packed_.data(), kGateBins, of_head.sum.data(), of_head.count.data(),
                           by_block_[c].sum.data(), by_block_[c].count.data());

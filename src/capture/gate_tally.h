@@ -27,26 +27,28 @@ struct BinSums {
   std::vector<int64_t> count;  // [bins] entries
 
   BinSums() : sum(kGateBins), count(kGateBins) {}
+  void clear();
   void operator+=(const BinSums& other);
 };
 
 // Blocks are numbered over all partitions.
 class GateTally {
  public:
-  GateTally(int64_t heads, const CallLayout& layout);
+  // Empties the sums, whose memory is used again.
+  void reset(int64_t heads, const CallLayout& layout);
 
-  // gate [blocks, slots] of the piece; bins [partitions]
+  // gate [blocks, stride] of the piece; bins [partitions]
   void add(const GatePiece& piece, const float* gate, const std::vector<GateBins>& bins,
            const RowStatsKernels& kernels);
   void merge(const GateTally& other);
 
   const BinSums& of_head(int64_t head, int64_t partition) const {
-    return by_head_[head * std::ssize(layout_.partitions) + partition];
+    return by_head_[head * std::ssize(layout_->partitions) + partition];
   }
   const BinSums& of_block(int64_t block) const { return by_block_[block]; }
 
  private:
-  const CallLayout& layout_;
+  const CallLayout* layout_ = nullptr;
   std::vector<BinSums> by_head_;   // [H, partitions]
   std::vector<BinSums> by_block_;  // [blocks]
   std::vector<uint64_t> packed_;   // [bins + 1] scratch

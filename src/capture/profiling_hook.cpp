@@ -42,6 +42,7 @@ struct ProfilingHook::State {
   std::optional<CallShape> shape;  // that layout is for
   std::optional<CallLayout> layout;
   std::vector<SiteStatistics> recorded;
+  GateMemory gate_memory;
   double seconds = 0.0;
 
   const CallLayout& layout_for(const CallShape& wanted) {
@@ -66,9 +67,10 @@ struct ProfilingHook::State {
       result.map.resize(call.q.heads * wanted.num_tiles * wanted.num_tiles);
     }
     const KeyMeans means = compute_key_means(call.k, wanted, kernels, pool);
-    const auto cuts = wanted.partitions.empty()
-                          ? GateSelection{}
-                          : find_gate_cuts(call.q, wanted, means, kernels, pool);
+    GateSelection cuts;
+    if (!wanted.partitions.empty()) {
+      cuts = find_gate_cuts(call.q, wanted, means, kernels, pool, kGateBudgetBytes, &gate_memory);
+    }
     const ReductionContext context{wanted,
                                    call.q,
                                    call.scale,
@@ -76,7 +78,9 @@ struct ProfilingHook::State {
                                    cuts,
                                    kernels,
                                    result.map.empty() ? nullptr : result.map.data()};
-    std::vector<RowGroupReducer> reducers(pool.size(), RowGroupReducer(context));
+    std::vector<RowGroupReducer> reducers;
+    reducers.reserve(pool.size());
+    for (int worker = 0; worker < pool.size(); ++worker) reducers.emplace_back(context);
     DenseAttentionParams params = attention_params(call, wanted.cells, wanted.rows);
     params.sink = {.context = &reducers, .consume = consume_group};
     attention_kernels(impl).dense(params, pool);
@@ -86,6 +90,7 @@ struct ProfilingHook::State {
       reducer.finish();
       for (size_t h = 0; h < heads.size(); ++h) heads[h].merge(reducer.heads()[h]);
     }
+    if (cuts.store) gate_memory.gates = cuts.store->take_memory();
     result.arrays = make_site_arrays(heads, wanted);
     return result;
   }

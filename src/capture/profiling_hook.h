@@ -1,5 +1,5 @@
-// Dense attention that records: the instrumented kernel runs once per call, and the reducers turn each
-// row group's masses into the statistics of the profile file.
+// Dense attention that records: the instrumented kernel runs once per call, and the reducers turn
+// each row group's masses into the statistics of the profile file.
 #pragma once
 
 #include <functional>

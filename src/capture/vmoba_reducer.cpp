@@ -2,14 +2,13 @@
 
 #include <algorithm>
 #include <bit>
+#include <cmath>
 #include <numeric>
 
 #include "capture/vmoba_rule.h"
 
 namespace sparsescope {
 namespace {
-
-constexpr double kMassUnit = 1.0 / kMassUnits;
 
 int64_t largest_partition(const CallLayout& layout) {
   int64_t blocks = 1;
@@ -23,26 +22,34 @@ int64_t power_of_two(int64_t rows) {
   return static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(rows)));
 }
 
-double mass_of(uint64_t packed) { return static_cast<double>(packed & kPackedValue) * kMassUnit; }
+// A power of two that no row's weight exceeds, so that weighted masses stay below 1.
+float weight_limit(const CallLayout& layout) {
+  float most = 1.0f;
+  for (const float weight : layout.sample_weight) most = std::max(most, weight);
+  return std::exp2(std::ceil(std::log2(most)));
+}
 
 }  // namespace
 
 VmobaReducer::VmobaReducer(const CallLayout& layout, const GateSelection& selection,
                            const RowStatsKernels& kernels)
-    : layout_(layout), selection_(selection), kernels_(kernels) {
+    : layout_(layout),
+      selection_(selection),
+      kernels_(kernels),
+      weight_limit_(weight_limit(layout)),
+      mass_unit_(double{weight_limit_} / kMassUnits) {
   const int64_t blocks = largest_partition(layout);
   for (const PartitionLayout& partition : layout.partitions) {
     Pending& pending = pending_.emplace_back();
     pending.by_code.resize(partition.blocks * kNumCodes);
-    pending.mass_by_rank.resize(partition.blocks);
-    pending.size_by_rank.resize(partition.blocks);
+    pending.by_rank.resize(partition.blocks);
   }
-  for (auto* buffer : {&packed_, &packed_size_}) buffer->resize(blocks * kRowLanes);
-  mass_.resize(blocks * kRowLanes);
-  tau_code_.resize(blocks * kRowLanes);
-  ranked_gate_.resize(power_of_two(blocks) * kRowLanes);
-  index_.resize(power_of_two(blocks) * kRowLanes);
-  by_rank_.resize(std::min(blocks, kMaxRankedRows));
+  mass_.resize(layout.partition_blocks * kRowLanes);
+  packed_.resize(blocks * kRowLanes);
+  sorted_.resize(power_of_two(blocks) * kMaxRankColumns);
+  code_.resize(layout.partition_blocks * kRowLanes);
+  tau_code_.resize(blocks * kMaxRankColumns);
+  rank_sums_.resize(blocks * kMaxRankColumns);
 }
 
 void VmobaReducer::add(const VmobaRows& rows, std::vector<VmobaSums>& sums) {
@@ -52,66 +59,68 @@ void VmobaReducer::add(const VmobaRows& rows, std::vector<VmobaSums>& sums) {
   pending_sampled_ += std::accumulate(rows.sampled, rows.sampled + rows.num_rows, 0.0);
   const GateRows gates =
       selection_.store->read_rows(rows.head, rows.block, rows.columns, gate_scratch_);
+  for (int64_t lane = 0; lane < kRowLanes; ++lane) {
+    weight_[lane] = rows.sampled[lane] / weight_limit_;
+  }
+  find_codes(rows, gates);
+  for (const int64_t p : layout_.finest_first) combine_masses(rows, p);
   for (int64_t p = 0; p < std::ssize(layout_.partitions); ++p) add_partition(rows, gates, p);
+}
+
+// Of all entries in the pools that span queries.
+void VmobaReducer::find_codes(const VmobaRows& rows, const GateRows& gates) {
+  const float* limits = &selection_.limits[rows.head * layout_.partition_blocks * kPoolCodes];
+  kernels_.pool_codes(gates.gate, gates.stride, layout_.partition_blocks, limits, code_.data());
+  const int32_t first_row = layout_.rows.blocks[rows.block].first;
+  for (const TiedBlock& tied : selection_.tied[rows.head]) {
+    uint8_t* code = &code_[tied.block * kRowLanes];
+    const float* gate = gates.gate + tied.block * gates.stride;
+    const int32_t* rank = &tied.partition->rank[first_row];
+    for (int32_t lane = 0; lane < rows.num_rows; ++lane) {
+      code[lane] = tied.cuts.code_at_rank(code[lane], gate[lane], rank[lane]);
+    }
+  }
+}
+
+// Masses of the blocks, from the coarsest parts that add up to them.
+void VmobaReducer::combine_masses(const VmobaRows& rows, int64_t p) {
+  const PartitionLayout& partition = layout_.partitions[p];
+  float* out = &mass_[partition.first_block * kRowLanes];
+  const bool of_tiles = !partition.block_of_tile.empty();
+  if (partition.finer >= 0 &&
+      (!of_tiles || layout_.partitions[partition.finer].blocks < layout_.num_tiles)) {
+    const PartitionLayout& finer = layout_.partitions[partition.finer];
+    kernels_.combine(&mass_[finer.first_block * kRowLanes], partition.block_of_finer.data(),
+                     finer.blocks, partition.blocks, out);
+  } else if (of_tiles) {
+    kernels_.combine(rows.tile_mass, partition.block_of_tile.data(), layout_.num_tiles,
+                     partition.blocks, out);
+  } else {
+    kernels_.combine(rows.cell_mass, layout_.cells.block_of_cell[p].data(),
+                     layout_.cells.num_video_cells, partition.blocks, out);
+  }
 }
 
 void VmobaReducer::add_partition(const VmobaRows& rows, const GateRows& gates, int64_t p) {
   const PartitionLayout& partition = layout_.partitions[p];
   Pending& pending = pending_[p];
-  if (partition.block_of_tile.empty()) {
-    kernels_.combine(rows.cell_mass, layout_.cells.block_of_cell[p].data(),
-                     layout_.cells.num_video_cells, partition.blocks, mass_.data());
-  } else {
-    kernels_.combine(rows.tile_mass, partition.block_of_tile.data(), layout_.num_tiles,
-                     partition.blocks, mass_.data());
-  }
-  kernels_.pack_masses(mass_.data(), partition.blocks, rows.sampled, packed_.data());
-  const int64_t stride = selection_.store->slots_of(rows.block);
-  const uint8_t* codes =
-      selection_.codes_of(rows.head, rows.block) + partition.first_block * stride;
-  kernels_.code_sums(codes, stride, packed_.data(), partition.blocks, rows.num_rows,
-                     pending.by_code.data());
-  rank_blocks(gates, p);
-  sum_ranked(rows, partition, pending);
-}
-
-// Ranked gates, their blocks, and which taus keep them.
-void VmobaReducer::rank_blocks(const GateRows& gates, int64_t p) {
-  const PartitionLayout& partition = layout_.partitions[p];
-  const int64_t padded = power_of_two(partition.blocks);
-  const float* gate = gates.gate + partition.first_block * gates.stride;
-  kernels_.rank_columns(gate, gates.stride, partition.blocks, padded, ranked_gate_.data(),
-                        index_.data());
-  kernels_.tau_codes({.rows = partition.blocks,
-                      .gate = ranked_gate_.data(),
-                      .own = gates.own + p * kRowLanes,
-                      .num_taus = static_cast<int32_t>(kNumTaus),
-                      .code = tau_code_.data()});
-}
-
-void VmobaReducer::sum_ranked(const VmobaRows& rows, const PartitionLayout& partition,
-                              Pending& pending) {
-  const auto sum = [&](const uint64_t* packed, uint64_t* by_rank, uint64_t* mass, uint64_t* count) {
-    for (int64_t first = 0; first < partition.blocks; first += kMaxRankedRows) {
-      const int64_t ranks = std::min(kMaxRankedRows, partition.blocks - first);
-      std::array<uint64_t, kNumTauCodes> by_code{};
-      kernels_.ranked_sums(&tau_code_[first * kRowLanes], &index_[first * kRowLanes], packed, ranks,
-                           rows.num_rows, by_rank_.data(), by_code.data());
-      for (int64_t r = 0; r < ranks; ++r) by_rank[first + r] += by_rank_[r] & kPackedValue;
-      for (int64_t i = 0; i < kNumTauCodes; ++i) {
-        mass[i] += by_code[i] & kPackedValue;
-        if (count != nullptr) count[i] += by_code[i] >> kCountShift;
-      }
-    }
-  };
-  const bool equal = partition.equal_sizes;
-  sum(packed_.data(), pending.mass_by_rank.data(), pending.tau_mass.data(),
-      equal ? pending.tau_size.data() : nullptr);
-  if (equal) return;
-  for (int64_t c = 0; c < partition.blocks; ++c) {
-    std::fill_n(&packed_size_[c * kRowLanes], kRowLanes, static_cast<uint64_t>(partition.size[c]));
-  }
-  sum(packed_size_.data(), pending.size_by_rank.data(), pending.tau_size.data(), nullptr);
+  kernels_.pack_masses(&mass_[partition.first_block * kRowLanes], partition.blocks, weight_.data(),
+                       packed_.data());
+  kernels_.code_sums(&code_[partition.first_block * kRowLanes], packed_.data(), partition.blocks,
+                     rows.num_rows, pending.by_code.data());
+  kernels_.rank_entries({.rows = partition.blocks,
+                         .padded = power_of_two(partition.blocks),
+                         .gate = gates.gate + partition.first_block * gates.stride,
+                         .stride = gates.stride,
+                         .own = gates.own + p * kRowLanes,
+                         .packed = packed_.data(),
+                         .lanes = rows.num_rows,
+                         .num_taus = static_cast<int32_t>(kNumTaus),
+                         .sorted = sorted_.data(),
+                         .code = tau_code_.data(),
+                         .rank_sums = rank_sums_.data(),
+                         .by_rank = pending.by_rank.data(),
+                         .by_code = pending.by_tau.data()});
 }
 
 void VmobaReducer::flush(std::vector<VmobaSums>& sums) {
@@ -119,12 +128,9 @@ void VmobaReducer::flush(std::vector<VmobaSums>& sums) {
   for (size_t p = 0; p < pending_.size(); ++p) {
     flush_ranked(layout_.partitions[p], pending_[p], sums[p]);
     flush_pools(layout_.partitions[p], pending_[p], sums[p]);
-    for (auto* values :
-         {&pending_[p].by_code, &pending_[p].mass_by_rank, &pending_[p].size_by_rank}) {
-      std::fill(values->begin(), values->end(), uint64_t{0});
-    }
-    pending_[p].tau_mass.fill(0);
-    pending_[p].tau_size.fill(0);
+    std::fill(pending_[p].by_code.begin(), pending_[p].by_code.end(), uint64_t{0});
+    std::fill(pending_[p].by_rank.begin(), pending_[p].by_rank.end(), RankedSum{});
+    pending_[p].by_tau.fill(RankedSum{});
     const auto rows = static_cast<double>(pending_rows_);
     sums[p].density_topk.add_weight(rows);
     sums[p].density_tau.add_weight(rows);
@@ -139,21 +145,24 @@ void VmobaReducer::flush(std::vector<VmobaSums>& sums) {
 void VmobaReducer::flush_ranked(const PartitionLayout& partition, const Pending& pending,
                                 VmobaSums& sums) {
   const auto tokens = static_cast<double>(layout_.video_tokens);
-  const auto rows = static_cast<uint64_t>(pending_rows_);
-  const auto block_size = static_cast<uint64_t>(partition.size[0]);
-  uint64_t mass = 0, size = 0;
+  const double size = partition.size.front();
+  const double missing = size - partition.size.back();  // of the last block, the only smaller one
+  RankedSum sum;
+  const auto add = [&](const RankedSum& more, MeanCurve& recall, MeanCurve& density, int64_t i) {
+    sum.mass += more.mass;
+    sum.last += more.last;
+    sum.entries += more.entries;
+    recall.add_at(i, static_cast<double>(sum.mass) * mass_unit_);
+    density.add_at(
+        i, (static_cast<double>(sum.entries) * size - static_cast<double>(sum.last) * missing) /
+               tokens);
+  };
   for (int64_t k = 0; k < partition.blocks; ++k) {
-    mass += pending.mass_by_rank[k];
-    size += partition.equal_sizes ? rows * block_size : pending.size_by_rank[k];
-    sums.recall_topk.add_at(k, static_cast<double>(mass) * kMassUnit);
-    sums.density_topk.add_at(k, static_cast<double>(size) / tokens);
+    add(pending.by_rank[k], sums.recall_topk, sums.density_topk, k);
   }
-  mass = size = 0;
+  sum = {};
   for (int64_t tau = 0; tau < kNumTaus; ++tau) {
-    mass += pending.tau_mass[tau];
-    size += pending.tau_size[tau] * (partition.equal_sizes ? block_size : 1);
-    sums.recall_tau.add_at(tau, static_cast<double>(mass) * kMassUnit);
-    sums.density_tau.add_at(tau, static_cast<double>(size) / tokens);
+    add(pending.by_tau[tau], sums.recall_tau, sums.density_tau, tau);
   }
 }
 
@@ -170,7 +179,7 @@ void VmobaReducer::flush_pools(const PartitionLayout& partition, const Pending& 
     for (int64_t i = kNumCuts - 1; i >= 0; --i) {
       const auto kept = static_cast<double>(packed >> kCountShift);
       const int64_t curve = kNumTaus + order[i];  // behind those of the query_head pool
-      sums.recall_tau.add_at(curve, mass_of(packed));
+      sums.recall_tau.add_at(curve, static_cast<double>(packed & kPackedValue) * mass_unit_);
       sums.density_tau.add_at(curve, kept * partition.size[c] / tokens);
       packed += by_code[i];
     }

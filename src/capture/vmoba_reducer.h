@@ -37,39 +37,39 @@ class VmobaReducer {
 
  private:
   static constexpr int64_t kNumCodes = kPoolCodes;  // of an entry in the pools
-  static constexpr int64_t kNumTauCodes = 32;       // of an entry in its query's pool
   static constexpr int64_t kMaxPending = 16384;     // rows that packed counts hold
 
-  // Packed sums of one partition.
+  // Sums of one partition.
   struct Pending {
-    std::vector<uint64_t> by_code;       // [blocks, codes] packed
-    std::vector<uint64_t> mass_by_rank;  // [blocks] in mass units
-    std::vector<uint64_t> size_by_rank;  // [blocks] tokens; unused where sizes are equal
-    std::array<uint64_t, kNumTauCodes> tau_mass{}, tau_size{};  // mass units, tokens
+    std::vector<uint64_t> by_code;               // [blocks, codes] packed
+    std::vector<RankedSum> by_rank;              // [blocks]
+    std::array<RankedSum, kNumTaus + 1> by_tau;  // by the first tau that keeps an entry
   };
+  void find_codes(const VmobaRows& rows, const GateRows& gates);
+  void combine_masses(const VmobaRows& rows, int64_t p);
   void add_partition(const VmobaRows& rows, const GateRows& gates, int64_t p);
-  void rank_blocks(const GateRows& gates, int64_t p);
-  void sum_ranked(const VmobaRows& rows, const PartitionLayout& partition, Pending& pending);
   void flush_ranked(const PartitionLayout& partition, const Pending& pending, VmobaSums& sums);
   void flush_pools(const PartitionLayout& partition, const Pending& pending, VmobaSums& sums);
 
   const CallLayout& layout_;
   const GateSelection& selection_;
   const RowStatsKernels& kernels_;
+  float weight_limit_;  // no sampled row stands for more rows
+  double mass_unit_;    // of packed masses
   int64_t head_ = 0;
   int64_t pending_rows_ = 0;
   double pending_sampled_ = 0.0;
   std::vector<Pending> pending_;  // [partitions]
 
   std::vector<float> gate_scratch_;
+  std::array<float, kRowLanes> weight_{};  // of the rows at hand, at most 1
+  std::vector<uint8_t> code_;              // [blocks of all partitions, 64]
+  std::vector<float> mass_;                // [blocks of all partitions, 64]
   // Of the partition at hand.
-  std::vector<float> mass_;            // [blocks, 64]
-  std::vector<uint64_t> packed_;       // [blocks, 64]
-  std::vector<float> ranked_gate_;     // [sort_rows, 64] own block first, then descending
-  std::vector<int32_t> index_;         // [sort_rows, 64]
-  std::vector<int32_t> tau_code_;      // [blocks, 64]
-  std::vector<uint64_t> packed_size_;  // [blocks, 64] tokens of the block in every lane
-  std::vector<uint64_t> by_rank_;      // [kMaxRankedRows]
+  std::vector<uint64_t> packed_;     // [blocks, 64]
+  std::vector<double> sorted_;       // [power of two, kMaxRankColumns]
+  std::vector<int32_t> tau_code_;    // [blocks, kMaxRankColumns]
+  std::vector<uint64_t> rank_sums_;  // [blocks, kMaxRankColumns]
 };
 
 }  // namespace sparsescope

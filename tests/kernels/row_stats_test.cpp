@@ -9,6 +9,7 @@
 #include <cmath>
 #include <limits>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/rng.h"
@@ -108,24 +109,93 @@ TEST_P(RowStats, ThresholdSumsByHand) {
   EXPECT_EQ(sizes[0], 5.0f);
 }
 
-TEST_P(RowStats, TauCodesByHand) {
-  // Own gate 1, others 2, 1, 0: normalised 0.5 and 1, 0.5, 0 of a total of 2 (and 1e-6).
-  const auto gate = lane_zero({kInf, 2.0f, 1.0f, 0.0f});
-  const auto own = lane_zero({1.0f});
-  std::vector<int32_t> code(4 * kL, -1);
-  kernels().tau_codes({4, gate.data(), own.data(), 19, code.data()});
-  EXPECT_EQ(code[0], 0);
-  EXPECT_EQ(code[kL], 0);       // the best other block is always kept
-  EXPECT_EQ(code[2 * kL], 14);  // 1.5 of 2 precede it: 0.75 * (2 + 1e-6) is more
-  EXPECT_EQ(code[3 * kL], 19);  // all 2 precede it: 0.95 does not reach it
+// Sums of rank_entries over the lanes of a block.
+struct Ranked {
+  std::vector<RankedSum> by_rank, by_code;
+
+  Ranked(const RowStatsKernels& kernels, const std::vector<float>& gate, int64_t stride,
+         const std::vector<float>& own, const std::vector<uint64_t>& packed, int64_t lanes)
+      : by_rank(packed.size() / kL), by_code(20) {
+    const int64_t rows = std::ssize(by_rank);
+    const auto padded = static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(rows)));
+    std::vector<double> sorted(padded * kMaxRankColumns);
+    std::vector<int32_t> code(rows * kMaxRankColumns);
+    std::vector<uint64_t> rank_sums(rows * kMaxRankColumns);
+    kernels.rank_entries({.rows = rows,
+                          .padded = padded,
+                          .gate = gate.data(),
+                          .stride = stride,
+                          .own = own.data(),
+                          .packed = packed.data(),
+                          .lanes = lanes,
+                          .num_taus = 19,
+                          .sorted = sorted.data(),
+                          .code = code.data(),
+                          .rank_sums = rank_sums.data(),
+                          .by_rank = by_rank.data(),
+                          .by_code = by_code.data()});
+  }
+};
+
+// Packed masses 1, 2, 4, ... units by row.
+std::vector<uint64_t> powers_of_two(int64_t rows) {
+  std::vector<uint64_t> packed(rows * kL, kPackedOne);
+  for (int64_t i = 0; i < rows * kL; ++i) packed[i] += uint64_t{1} << (i / kL);
+  return packed;
 }
 
-TEST_P(RowStats, EqualGatesAreKeptByEveryTau) {
-  auto gate = lane_zero({kInf, 3.0f, 3.0f, 3.0f});
-  const auto own = lane_zero({3.0f});
-  std::vector<int32_t> code(4 * kL, -1);
-  kernels().tau_codes({4, gate.data(), own.data(), 19, code.data()});
-  for (int64_t r = 0; r < 4; ++r) EXPECT_EQ(code[r * kL], 0);
+void expect_sum(const RankedSum& sum, uint64_t mass, uint64_t last, uint64_t entries) {
+  EXPECT_EQ(sum.mass, mass);
+  EXPECT_EQ(sum.last, last);
+  EXPECT_EQ(sum.entries, entries);
+}
+
+TEST_P(RowStats, RankedEntriesByHand) {
+  // Own gate 1, others 1, 0, 2: normalised 0.5 and 0.5, 0, 1 of a total of 2 (and 1e-6).
+  const auto gate = lane_zero({1.0f, kInf, 0.0f, 2.0f});
+  const Ranked found(kernels(), gate, kL, lane_zero({1.0f}), powers_of_two(4), 1);
+  expect_sum(found.by_rank[0], 2, 0, 1);
+  expect_sum(found.by_rank[1], 8, 1, 1);
+  expect_sum(found.by_rank[2], 1, 0, 1);
+  expect_sum(found.by_rank[3], 4, 0, 1);
+  expect_sum(found.by_code[0], 10, 1, 2);  // the own block and the best other one are always kept
+  expect_sum(found.by_code[14], 1, 0, 1);  // 1.5 of 2 precede it: 0.75 * (2 + 1e-6) is more
+  expect_sum(found.by_code[19], 4, 0, 1);  // all 2 precede it: 0.95 does not reach it
+}
+
+TEST_P(RowStats, EqualGatesRankByBlockAndAreKeptByEveryTau) {
+  const auto gate = lane_zero({3.0f, 3.0f, kInf, 3.0f});
+  const Ranked found(kernels(), gate, kL, lane_zero({3.0f}), powers_of_two(4), 1);
+  for (const auto& [rank, mass] : {std::pair{0, 4}, {1, 1}, {2, 2}, {3, 8}}) {
+    EXPECT_EQ(found.by_rank[rank].mass, static_cast<uint64_t>(mass));
+  }
+  expect_sum(found.by_code[0], 15, 1, 4);
+}
+
+TEST_P(RowStats, RankedEntriesAgreeWithTheReference) {
+  for (const int64_t rows : {1, 2, 3, 8, 23, 32, 70}) {
+    for (const int64_t lanes : {1, 61, 64}) {
+      for (const bool ties : {false, true}) {
+        const int64_t stride = kL + 16;
+        auto gate = ties ? tied(rows * 2, 810 + rows) : normals(rows * stride, 820 + rows);
+        for (int64_t lane = 0; lane < kL; ++lane) gate[lane * 7 % rows * stride + lane] = kInf;
+        std::vector<uint64_t> packed(rows * kL);
+        const std::vector<float> ones(kL, 1.0f);
+        kernels().pack_masses(peaked(rows, 830).data(), rows, ones.data(), packed.data());
+        const auto own = ties ? tied(1, 840) : normals(kL, 840);
+        const Ranked found(kernels(), gate, stride, own, packed, lanes);
+        const Ranked expected(reference(), gate, stride, own, packed, lanes);
+        for (int64_t r = 0; r < rows; ++r) {
+          const RankedSum& sum = expected.by_rank[r];
+          expect_sum(found.by_rank[r], sum.mass, sum.last, sum.entries);
+        }
+        for (int64_t i = 0; i < 20; ++i) {
+          const RankedSum& sum = expected.by_code[i];
+          expect_sum(found.by_code[i], sum.mass, sum.last, sum.entries);
+        }
+      }
+    }
+  }
 }
 
 TEST_P(RowStats, GateBinsByHand) {
@@ -148,19 +218,50 @@ TEST_P(RowStats, GateBinsByHand) {
   EXPECT_EQ(sum[0], 100 + 2 * offset - 9);
   EXPECT_EQ(packed, (std::vector<uint64_t>{0, 0, 0, 0, packed[4]}));
 
-  const std::vector<uint8_t> code_of_bin{3, 128 + 3, 7, 128 + 9, 63};
-  std::vector<uint8_t> code(kL);
-  std::vector<int32_t> flagged(kL + 1);
-  EXPECT_EQ(
-      kernels().gate_codes(gate.data(), kL, bins, code_of_bin.data(), code.data(), flagged.data()),
-      2);
-  EXPECT_EQ(code[0], 3);
-  EXPECT_EQ(code[1], 3);
-  EXPECT_EQ(code[2], 128 + 9);
-  EXPECT_EQ(code[63], 128 + 3);
-  EXPECT_EQ(code[5], 63);
-  EXPECT_EQ(flagged[0], 2);
-  EXPECT_EQ(flagged[1], 63);
+  std::vector<uint32_t> set(kMaxGateBins / 32);
+  set[0] = 0b1010;  // the bins 1 and 3
+  std::vector<float> selected(kL + 16);
+  EXPECT_EQ(kernels().select_bins(gate.data(), kL, bins, set.data(), selected.data()), 2);
+  EXPECT_EQ(selected[0], 6.0f);
+  EXPECT_EQ(selected[1], 1.75f);
+}
+
+TEST_P(RowStats, SelectedBinsAgreeWithTheReference) {
+  const GateBins bins{.first = -2.0f, .scale = 256.0f, .hi = 9.0f, .num_bins = 1024};
+  auto gate = normals(256, 900);
+  gate[3] = gate[200] = kInf;
+  std::vector<uint32_t> set(kMaxGateBins / 32);
+  for (size_t i = 0; i < set.size(); ++i) {
+    set[i] = static_cast<uint32_t>(uniform(901, i) * 4294967296.0);
+  }
+  std::vector<float> found(256 + 16), expected(256 + 16);
+  const int64_t count = kernels().select_bins(gate.data(), 256, bins, set.data(), found.data());
+  ASSERT_EQ(reference().select_bins(gate.data(), 256, bins, set.data(), expected.data()), count);
+  EXPECT_TRUE(std::equal(found.begin(), found.begin() + count, expected.begin()));
+  EXPECT_GT(count, 64);
+}
+
+TEST_P(RowStats, PoolCodesCountTheLimitsNotAbove) {
+  // Limits 0 .. 62 in the order of a search tree.
+  std::vector<float> limits(2 * kPoolCodes, kInf);
+  for (int32_t node = 1; node < 64; ++node) {
+    const int32_t level = static_cast<int32_t>(std::bit_floor(static_cast<uint32_t>(node)));
+    limits[kPoolCodes + node] = static_cast<float>((2 * (node - level) + 1) * 32 / level - 1);
+  }
+  const int64_t stride = kL + 16;
+  std::vector<float> gate(2 * stride);
+  for (int64_t lane = 0; lane < kL; ++lane) {
+    gate[stride + lane] = static_cast<float>(lane) - 0.5f * static_cast<float>(lane % 2);
+  }
+  gate[stride + 7] = kInf;
+  gate[stride + 8] = -1.0f;
+  std::vector<uint8_t> code(2 * kL, 255);
+  kernels().pool_codes(gate.data(), stride, 2, limits.data(), code.data());
+  for (int64_t lane = 0; lane < kL; ++lane) {
+    EXPECT_EQ(code[lane], 0);
+    const int64_t expected = lane == 7 ? 63 : lane == 8 ? 0 : lane % 2 == 0 ? lane + 1 : lane;
+    EXPECT_EQ(code[kL + lane], std::min<int64_t>(expected, 63)) << lane;
+  }
 }
 
 TEST_P(RowStats, FiniteRangeLeavesOutInfinity) {
@@ -291,23 +392,8 @@ TEST_P(RowStats, ProductsAgreeWithTheReference) {
 
 TEST_P(RowStats, RulesAgreeWithTheReference) {
   const int64_t rows = 37;
-  const int32_t taus = 19;
-  auto gate = tied(rows, 500);
-  for (int64_t lane = 0; lane < kL; ++lane) {  // descending columns, as the rule expects
-    std::vector<float> column(rows);
-    for (int64_t r = 0; r < rows; ++r) column[r] = gate[r * kL + lane];
-    std::sort(column.begin(), column.end(), std::greater<float>());
-    for (int64_t r = 0; r < rows; ++r) gate[r * kL + lane] = column[r];
-  }
+  const auto gate = tied(rows, 500);
   const auto mass = peaked(rows, 501), size = peaked(rows, 502);
-  const auto own = normals(kL, 503);
-  const auto codes = [&](const RowStatsKernels& table) {
-    std::vector<int32_t> code(rows * kL);
-    table.tau_codes({rows, gate.data(), own.data(), taus, code.data()});
-    return code;
-  };
-  EXPECT_EQ(codes(kernels()), codes(reference()));
-
   std::vector<float> limits(kL);
   for (int64_t lane = 0; lane < kL; ++lane) limits[lane] = static_cast<float>(lane % 6) - 3.0f;
   std::vector<float> sums(2 * kL), expected(2 * kL);
@@ -328,27 +414,19 @@ TEST_P(RowStats, RulesAgreeWithTheReference) {
 }
 
 TEST_P(RowStats, PackedSumsAgreeWithTheReference) {
-  const int64_t rows = 23, lanes = 61, stride = 2 * kL;
+  const int64_t rows = 23, lanes = 61;
   const auto mass = peaked(rows, 800);
   const auto weight = normals(kL, 801);
   std::vector<float> positive(weight);
   for (float& w : positive) w = std::abs(w);
-  std::vector<uint8_t> code(rows * stride);
-  std::vector<int32_t> tau_code(rows * kL), index(rows * kL);
+  std::vector<uint8_t> code(rows * kL);
   for (size_t i = 0; i < code.size(); ++i) {
     code[i] = static_cast<uint8_t>(uniform(802, i) * kPoolCodes);
   }
-  for (size_t i = 0; i < index.size(); ++i) {
-    tau_code[i] = static_cast<int32_t>(uniform(803, i) * 20);
-    index[i] = static_cast<int32_t>(uniform(804, i) * rows);
-  }
   const auto run = [&](const RowStatsKernels& table) {
-    std::vector<uint64_t> packed(rows * kL), result(rows * kPoolCodes + rows + 32);
+    std::vector<uint64_t> packed(rows * kL), result(rows * kPoolCodes);
     table.pack_masses(mass.data(), rows, positive.data(), packed.data());
-    uint64_t* ranked = result.data() + rows * kPoolCodes;
-    table.code_sums(code.data(), stride, packed.data(), rows, lanes, result.data());
-    table.ranked_sums(tau_code.data(), index.data(), packed.data(), rows, lanes, ranked,
-                      ranked + rows);
+    table.code_sums(code.data(), packed.data(), rows, lanes, result.data());
     return result;
   };
   const auto found = run(kernels());

@@ -94,7 +94,7 @@ TEST(SampledRows, ChangeOnlyWhatTheyMay) {
   }
 }
 
-// Gates that are computed at each reading lead to the same codes and rows as those that are kept.
+// Gates that are computed at each reading lead to the same cuts and rows as those that are kept.
 TEST(GateSelection, DoesNotDependOnTheBudget) {
   const auto call = naive::make_call({5, 6, 7}, {2, 4, 4}, 1, 0, 2, 8, 3);
   ThreadPool pool(2);
@@ -107,7 +107,7 @@ TEST(GateSelection, DoesNotDependOnTheBudget) {
   const KeyMeans means = compute_key_means(attention.k, layout, kernels, pool);
   const auto kept = find_gate_cuts(attention.q, layout, means, kernels, pool);
   const auto anew = find_gate_cuts(attention.q, layout, means, kernels, pool, 0);
-  EXPECT_EQ(anew.codes, kept.codes);
+  EXPECT_EQ(anew.limits, kept.limits);
   EXPECT_EQ(anew.orders, kept.orders);
   std::vector<float> columns(8 * kRowLanes), unused, scratch;
   for (int64_t block = 0; block < layout.num_video_blocks; ++block) {
