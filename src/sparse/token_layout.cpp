@@ -1,6 +1,17 @@
 #include "sparse/token_layout.h"
 
+#include <algorithm>
+
 namespace sparsescope {
+
+std::vector<int32_t> blocks_of_positions(const TokenLayout& layout) {
+  std::vector<int32_t> blocks(layout.video_tokens());
+  for (int64_t block = 0; block < layout.num_tiles(); ++block) {
+    const KeyRange& range = layout.ranges[block];
+    std::fill_n(blocks.begin() + range.first, range.count, static_cast<int32_t>(block));
+  }
+  return blocks;
+}
 
 TokenLayout make_token_layout(const TileGrid& tiles, int64_t prefix, int64_t suffix) {
   TokenLayout layout{.tiles = tiles, .prefix = prefix, .suffix = suffix};

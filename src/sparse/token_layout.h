@@ -27,6 +27,9 @@ struct TokenLayout {
   }
 };
 
+// [S_video] the tile of each position.
+std::vector<int32_t> blocks_of_positions(const TokenLayout& layout);
+
 TokenLayout make_token_layout(const TileGrid& tiles, int64_t prefix, int64_t suffix);
 
 }  // namespace sparsescope
