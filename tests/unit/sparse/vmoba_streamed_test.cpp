@@ -56,8 +56,8 @@ struct Problem {
     std::iota(heads.begin(), heads.end(), 0);
   }
 
-  std::vector<VmobaSelection> select(const VmobaOptions& options, Impl impl, int threads) const {
-    ThreadPool pool(threads);
+  std::vector<VmobaSelection> select(const VmobaOptions& options, Impl impl,
+                                     ThreadPool& pool) const {
     return select_vmoba(x.view(x.q), x.view(x.k), heads, layout, options, impl, pool);
   }
 };
@@ -77,30 +77,35 @@ std::vector<VmobaParams> all_rules(int64_t blocks) {
   return rules;
 }
 
-void expect_same(const Problem& problem, const VmobaOptions& options, Impl impl, int threads) {
-  const auto expected = problem.select(options, Impl::kReference, 1);
-  const auto found = problem.select(options, impl, threads);
+using Selections = std::vector<VmobaSelection>;
+
+void expect_same(const Selections& found, const Selections& expected, const VmobaOptions& options) {
   ASSERT_EQ(found.size(), expected.size());
   for (size_t i = 0; i < found.size(); ++i) {
     EXPECT_EQ(found[i].bits, expected[i].bits)
-        << impl_name(impl) << " plane " << i << " " << to_string(options.params.select) << " "
+        << "plane " << i << " " << to_string(options.params.select) << " "
         << to_string(options.params.pool) << " k " << options.params.top_k << " tau "
         << options.params.threshold << (options.compat ? " compat" : "");
   }
 }
 
 TEST(VmobaStreamed, EveryRuleEqualsItsDefinition) {
+  ThreadPool pool(2);
   for (const Gates kind :
        {Gates::kNormal, Gates::kTied, Gates::kEqual, Gates::kOutlier, Gates::kSigned}) {
     for (const int64_t frames : {7, 40, 200}) {  // 22 blocks with a short last one, 4, 1
       const Problem problem(kind, 2, 2, 150, frames);
-      for (const Impl impl : available_impls()) {
-        for (const VmobaParams& params : all_rules(problem.blocks)) {
-          for (const bool compat : {false, true}) {
-            if (compat && params.pool == VmobaPool::kHeadGlobal && params.top_k > problem.blocks) {
-              continue;
-            }
-            expect_same(problem, {.params = params, .compat = compat}, impl, 2);
+      for (const VmobaParams& params : all_rules(problem.blocks)) {
+        for (const bool compat : {false, true}) {
+          if (compat && params.pool == VmobaPool::kHeadGlobal && params.top_k > problem.blocks) {
+            continue;  // refused
+          }
+          const VmobaOptions options{.params = params, .compat = compat};
+          const Selections expected = problem.select(options, Impl::kReference, pool);
+          for (const Impl impl : available_impls()) {
+            if (impl == Impl::kReference) continue;
+            SCOPED_TRACE(impl_name(impl));
+            expect_same(problem.select(options, impl, pool), expected, options);
           }
         }
       }
@@ -109,20 +114,25 @@ TEST(VmobaStreamed, EveryRuleEqualsItsDefinition) {
 }
 
 TEST(VmobaStreamed, GatesThatAreNotKeptChangeNothing) {
+  ThreadPool pool(2);
   const Problem problem(Gates::kTied, 1, 3, 300, 11);
   for (const VmobaParams& params : all_rules(problem.blocks)) {
-    expect_same(problem, {.params = params, .cache_bytes = 1}, default_cpu_impl(), 2);
+    const VmobaOptions options{.params = params, .cache_bytes = 1};
+    expect_same(problem.select(options, default_cpu_impl(), pool),
+                problem.select(options, Impl::kReference, pool), options);
   }
 }
 
 TEST(VmobaStreamed, AMillionEntriesOfAHead) {
+  ThreadPool one(1), two(2);
   const Problem problem(Gates::kNormal, 1, 1, 16384, 256);
-  for (const double tau : {0.25, 0.6}) {
-    const VmobaParams params{
-        .select = VmobaSelect::kThreshold, .threshold = tau, .pool = VmobaPool::kHeadGlobal};
-    expect_same(problem, {.params = params}, default_cpu_impl(), 2);
-    expect_same(problem, {.params = params, .cache_bytes = 1}, default_cpu_impl(), 1);
-  }
+  VmobaOptions options{.params = {.select = VmobaSelect::kThreshold,
+                                  .threshold = 0.25,
+                                  .pool = VmobaPool::kHeadGlobal}};
+  const Selections expected = problem.select(options, Impl::kReference, two);
+  expect_same(problem.select(options, default_cpu_impl(), two), expected, options);
+  options.cache_bytes = 1;
+  expect_same(problem.select(options, default_cpu_impl(), one), expected, options);
 }
 
 }  // namespace
