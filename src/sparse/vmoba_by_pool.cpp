@@ -6,13 +6,13 @@
 
 #include "core/error.h"
 #include "sparse/vmoba_cut.h"
+#include "sparse/vmoba_pool_gates.h"
 #include "sparse/vmoba_pools.h"
 
 namespace sparsescope {
 namespace {
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
-constexpr int64_t kRunWords = 8;  // words that a worker takes at a time
 
 struct GateExtent {
   float lo = kInfinity, hi = -kInfinity;
@@ -20,88 +20,6 @@ struct GateExtent {
     lo = std::min(lo, low);
     hi = std::max(hi, high);
   }
-};
-
-// The gates of blocks [first, last) of several planes, word by word. In them the own blocks, and
-// lanes without a query, hold +infinity: they are no entries of the search, and above each cut.
-class PoolGates {
- public:
-  PoolGates(const VmobaGates& gates, std::vector<int64_t> planes, int64_t first, int64_t last,
-            int64_t cache_bytes, ThreadPool& pool)
-      : gates_(gates), planes_(std::move(planes)), first_(first), last_(last), pool_(pool) {
-    scratch_.resize(pool.size());
-    own_.resize(num_planes() * gates_.num_rows());
-    const int64_t entries = num_items() * entries_of_item();
-    cached_ = entries * static_cast<int64_t>(sizeof(float)) <= cache_bytes;
-    if (cached_) cache_.resize(entries);
-    for_each_item([&](int64_t item, int worker) {
-      float* to = cached_ ? &cache_[item * entries_of_item()] : buffer(worker);
-      compute(item, worker, to, &own_[item / gates_.num_words() * gates_.num_rows()]);
-    });
-  }
-
-  const std::vector<int64_t>& planes() const { return planes_; }
-  int64_t num_planes() const { return static_cast<int64_t>(planes_.size()); }
-  int64_t first() const { return first_; }
-  int64_t last() const { return last_; }
-  int64_t num_items() const { return num_planes() * gates_.num_words(); }
-  int64_t entries_of_item() const { return (last_ - first_) * kRowLanes; }
-  // [planes, S_video] gates of the own blocks within the range.
-  const std::vector<float>& own() const { return own_; }
-
-  // An item is a word of a plane.
-  template <typename Use>
-  void for_each_item(const Use& use) {
-    const int64_t runs = (num_items() + kRunWords - 1) / kRunWords;
-    pool_.parallel_for(runs, [&](int64_t run, int worker) {
-      const int64_t end = std::min(num_items(), (run + 1) * kRunWords);
-      for (int64_t item = run * kRunWords; item < end; ++item) use(item, worker);
-    });
-  }
-
-  // [last - first, 64], until the worker's next read.
-  const float* read(int64_t item, int worker) {
-    if (cached_) return &cache_[item * entries_of_item()];
-    compute(item, worker, buffer(worker), nullptr);
-    return buffer(worker);
-  }
-
- private:
-  struct Scratch {
-    std::vector<float> columns, gates;
-  };
-
-  float* buffer(int worker) {
-    scratch_[worker].gates.resize(entries_of_item());
-    return scratch_[worker].gates.data();
-  }
-
-  // own [S_video] may be null
-  void compute(int64_t item, int worker, float* gate, float* own) {
-    const int64_t word = item % gates_.num_words();
-    gates_.compute(planes_[item / gates_.num_words()], word, first_, last_,
-                   scratch_[worker].columns, gate);
-    const int32_t* own_block = gates_.own_blocks(word);
-    const int32_t lanes = gates_.lanes(word);
-    for (int32_t lane = 0; lane < lanes; ++lane) {
-      if (own_block[lane] < first_ || own_block[lane] >= last_) continue;
-      float& value = gate[(own_block[lane] - first_) * kRowLanes + lane];
-      if (own != nullptr) own[word * kRowLanes + lane] = value;
-      value = kInfinity;
-    }
-    for (int64_t c = 0; lanes < kRowLanes && c < last_ - first_; ++c) {
-      std::fill(gate + c * kRowLanes + lanes, gate + (c + 1) * kRowLanes, kInfinity);
-    }
-  }
-
-  const VmobaGates& gates_;
-  std::vector<int64_t> planes_;
-  int64_t first_, last_;
-  ThreadPool& pool_;
-  bool cached_ = false;
-  std::vector<float> cache_;  // [items, last - first, 64]
-  std::vector<float> own_;
-  std::vector<Scratch> scratch_;  // [workers]
 };
 
 class PoolSelector {
