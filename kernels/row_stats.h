@@ -65,6 +65,16 @@ struct RankedParams {
   RankedSum* by_code = nullptr;   // [num_taus + 1] added to
 };
 
+// A digit of the search for a cut among gates, in the order of their bits as integers.
+inline constexpr int64_t kDigitPlaces = 2048;
+struct GateDigit {
+  int shift = 0, bits = 0;  // at most kDigitPlaces values; shift + bits == 32: the first digit
+  uint32_t prefix = 0;      // the digits before
+  // An entry weighs (gate - lo) * scale, cut to an integer, and least.
+  float lo = 0.0f, scale = 0.0f;
+  int32_t least = 0;
+};
+
 struct RowStatsKernels {
   // out[t, :] = sum of mass[c, :] over the cells c with target[c] == t
   void (*combine)(const float* mass, const int32_t* target, int64_t num_cells, int64_t num_targets,
@@ -143,6 +153,20 @@ struct RowStatsKernels {
   // sums[r, code[r, lane]] += packed[r, lane] for lane < lanes; sums [rows, kPoolCodes].
   void (*code_sums)(const uint8_t* code, const uint64_t* packed, int64_t rows, int64_t lanes,
                     uint64_t* sums);
+
+  // With the weight of an entry = (gate - lo) * scale of its lane, cut to an integer.
+  // sums[lane] = sum of the weights of a column
+  void (*weight_sums)(const float* gate, int64_t rows, const float* lo, const float* scale,
+                      int64_t* sums);
+  // counts[lane] = number of rows whose preceding rows weigh less than target[lane]
+  void (*reach_counts)(const float* gate, int64_t rows, const float* lo, const float* scale,
+                       const int64_t* target, int64_t* counts);
+  // Bit lane of above[r]: gate[r, lane] > cut[lane]; of equal[r]: the two are equal.
+  void (*compare_bits)(const float* gate, int64_t rows, const float* cut, uint64_t* above,
+                       uint64_t* equal);
+  // sums[digit of the gate] += weight, for the gates that begin with the prefix; the first digit
+  // spreads over both tables of sums [2, kDigitPlaces]. count is a multiple of 64.
+  void (*digit_sums)(const float* gate, int64_t count, const GateDigit& digit, int64_t* sums);
 };
 
 const RowStatsKernels& row_stats_kernels(Impl impl);

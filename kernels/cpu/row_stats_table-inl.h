@@ -2,6 +2,7 @@
 #pragma once
 
 #include "kernels/cpu/row_stats_gates-inl.h"
+#include "kernels/cpu/row_stats_keep-inl.h"
 #include "kernels/cpu/row_stats_ranks-inl.h"
 #include "kernels/cpu/row_stats_rules-inl.h"
 #include "kernels/cpu/row_stats_sort-inl.h"
@@ -31,7 +32,11 @@ constexpr RowStatsKernels kRowStats{.combine = combine,
                                     .pool_codes = pool_codes,
                                     .rank_entries = rank_entries,
                                     .pack_masses = pack_masses,
-                                    .code_sums = code_sums};
+                                    .code_sums = code_sums,
+                                    .weight_sums = weight_sums,
+                                    .reach_counts = reach_counts,
+                                    .compare_bits = compare_bits,
+                                    .digit_sums = digit_sums};
 
 }  // namespace
 }  // namespace sparsescope

@@ -2,6 +2,7 @@
 #include "kernels/row_stats.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <limits>
 #include <numeric>
@@ -275,6 +276,52 @@ void code_sums(const uint8_t* code, const uint64_t* packed, int64_t rows, int64_
   }
 }
 
+int64_t steps_of(float gate, float lo, float scale) {
+  return static_cast<int32_t>((gate - lo) * scale);
+}
+
+void weight_sums(const float* gate, int64_t rows, const float* lo, const float* scale,
+                 int64_t* sums) {
+  for (int lane = 0; lane < kRowLanes; ++lane) {
+    sums[lane] = 0;
+    for (int64_t r = 0; r < rows; ++r)
+      sums[lane] += steps_of(gate[at(r, lane)], lo[lane], scale[lane]);
+  }
+}
+
+void reach_counts(const float* gate, int64_t rows, const float* lo, const float* scale,
+                  const int64_t* target, int64_t* counts) {
+  for (int lane = 0; lane < kRowLanes; ++lane) {
+    counts[lane] = 0;
+    int64_t before = 0;
+    for (int64_t r = 0; r < rows; ++r) {
+      counts[lane] += before < target[lane] ? 1 : 0;
+      before += steps_of(gate[at(r, lane)], lo[lane], scale[lane]);
+    }
+  }
+}
+
+void compare_bits(const float* gate, int64_t rows, const float* cut, uint64_t* above,
+                  uint64_t* equal) {
+  for (int64_t r = 0; r < rows; ++r) {
+    above[r] = equal[r] = 0;
+    for (int lane = 0; lane < kRowLanes; ++lane) {
+      above[r] |= uint64_t{gate[at(r, lane)] > cut[lane]} << lane;
+      equal[r] |= uint64_t{gate[at(r, lane)] == cut[lane]} << lane;
+    }
+  }
+}
+
+void digit_sums(const float* gate, int64_t count, const GateDigit& digit, int64_t* sums) {
+  for (int64_t i = 0; i < count; ++i) {
+    const auto bits = std::bit_cast<uint32_t>(gate[i] == 0.0f ? 0.0f : gate[i]);
+    const uint64_t key = (bits >> 31) != 0 ? ~bits : bits | 0x80000000U;  // 64 bits: shifts by 32
+    if (key >> (digit.shift + digit.bits) != digit.prefix) continue;
+    const uint64_t place = (key >> digit.shift) & ((uint64_t{1} << digit.bits) - 1);
+    sums[place] += steps_of(gate[i], digit.lo, digit.scale) + digit.least;
+  }
+}
+
 }  // namespace
 
 const RowStatsKernels& row_stats() {
@@ -298,7 +345,11 @@ const RowStatsKernels& row_stats() {
                                           .pool_codes = pool_codes,
                                           .rank_entries = rank_entries,
                                           .pack_masses = pack_masses,
-                                          .code_sums = code_sums};
+                                          .code_sums = code_sums,
+                                          .weight_sums = weight_sums,
+                                          .reach_counts = reach_counts,
+                                          .compare_bits = compare_bits,
+                                          .digit_sums = digit_sums};
   return kTable;
 }
 

@@ -37,4 +37,12 @@ ForwardCost forward_cost(const TransformerShape& shape, const TokenGrid& grid) {
   return cost;
 }
 
+double sparse_attention_flops(const TransformerShape& shape, const TokenGrid& grid, double density,
+                              double blocks) {
+  const ForwardCost dense = forward_cost(shape, grid);
+  const auto rows = static_cast<double>(shape.layers * dense.tokens);
+  return dense.attention_flops * density +
+         2 * rows * static_cast<double>(shape.heads * shape.head_dim) * blocks;
+}
+
 }  // namespace sparsescope

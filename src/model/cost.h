@@ -34,4 +34,10 @@ struct ForwardCost {
 
 ForwardCost forward_cost(const TransformerShape& shape, const TokenGrid& grid);
 
+// In place of attention_flops where a share of the query-key pairs is computed, after each query
+// was compared with the means of `blocks` key blocks:  L (4 S^2 C density + 2 S C blocks). Both are
+// means over the layers.
+double sparse_attention_flops(const TransformerShape& shape, const TokenGrid& grid, double density,
+                              double blocks);
+
 }  // namespace sparsescope

@@ -216,7 +216,7 @@ AttendResult attend(const AttendInputs& inputs, const AttendRequest& request, Im
   if (const auto* bsa = std::get_if<BsaSettings>(&request.method)) {
     return attend_by_method(inputs, request, *bsa, impl, pool);
   }
-  return attend_by_method(inputs, request, std::get<VmobaParams>(request.method), impl, pool);
+  return attend_by_method(inputs, request, std::get<VmobaOptions>(request.method), impl, pool);
 }
 
 AttendResult attend_by_plan(const AttendInputs& inputs, BlockPlan plan, bool backward, Impl impl,

@@ -26,6 +26,7 @@ constexpr std::array kOptions = {
     MethodOption{"--threshold", "vmoba", false, "tau: share of the pool's gates that is kept"},
     MethodOption{"--pool", "vmoba", false,
                  "query_head, head_global, block or overall (query_head)"},
+    MethodOption{"--compat", "vmoba", true, "Edge cases as in the public code"},
     MethodOption{"--query-keep", "bsa", false, "Fraction of the queries that is computed (0.5)"},
     MethodOption{"--query-window", "bsa", false, "T,H,W with a quota of its own, or none (2,2,2)"},
     MethodOption{"--centre", "bsa", false, "T,H,W of the reference query in a full tile, or auto"},
@@ -101,7 +102,7 @@ VsaSettings vsa_settings(const Reader& reader, const TokenGrid& grid) {
   return settings;
 }
 
-VmobaParams vmoba_settings(const Reader& reader, const TokenGrid& grid) {
+VmobaOptions vmoba_settings(const Reader& reader, const TokenGrid& grid) {
   reader.require("--partition", "vmoba");
   VmobaParams params{.partition = parse_partition(reader.text("--partition"))};
   partition_blocks(params.partition, grid);  // refuses what does not divide
@@ -124,7 +125,7 @@ VmobaParams vmoba_settings(const Reader& reader, const TokenGrid& grid) {
   }
   params.top_k = reader.integer("--top-k", 1, 1, kNoLimit);
   params.threshold = reader.real("--threshold", 0, 0, 1);
-  return params;
+  return {.params = params, .compat = reader.has("--compat")};
 }
 
 void read_bsa_queries(const Reader& reader, const TileShape& block, BsaQueryOptions& query) {

@@ -12,8 +12,8 @@
 #include <variant>
 
 #include "core/token_grid.h"
-#include "derive/plan.h"
 #include "sparse/bsa_options.h"
+#include "sparse/vmoba_options.h"
 
 namespace sparsescope {
 
@@ -31,7 +31,7 @@ struct BsaSettings {
   BsaOptions options;
 };
 
-using MethodSettings = std::variant<DenseSettings, VsaSettings, BsaSettings, VmobaParams>;
+using MethodSettings = std::variant<DenseSettings, VsaSettings, BsaSettings, VmobaOptions>;
 
 struct MethodOption {
   std::string_view name;     // "--block"

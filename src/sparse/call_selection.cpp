@@ -6,6 +6,7 @@
 #include "sparse/bsa_selector.h"
 #include "sparse/head_lists.h"
 #include "sparse/masks.h"
+#include "sparse/vmoba_lists.h"
 #include "sparse/vmoba_selector.h"
 #include "sparse/vsa_selector.h"
 
@@ -116,21 +117,20 @@ CallSelection select_call(const SelectionCall& call, const BsaSettings& settings
   return result;
 }
 
-CallSelection select_call(const SelectionCall& call, const VmobaParams& settings,
+CallSelection select_call(const SelectionCall& call, const VmobaOptions& settings,
                           ThreadPool& pool) {
-  const TokenLayout layout = layout_of(call, partition_blocks(settings.partition, call.grid));
-  std::vector<HeadLists> lists(call.q.batch * call.q.heads);
+  const TokenLayout layout =
+      layout_of(call, partition_blocks(settings.params.partition, call.grid));
+  std::vector<HeadLists> lists;
   HeadArray<uint8_t> mask(call, "mask", {layout.video_tokens(), layout.num_tiles()});
   std::vector<int64_t> heads(call.q.heads);
   std::iota(heads.begin(), heads.end(), 0);
-  for (int64_t batch = 0; batch < call.q.batch; ++batch) {
-    const std::vector<VmobaSelection> selections =
-        select_vmoba(call.q, call.k, batch, heads, layout, settings, call.impl, pool);
-    pool.parallel_for(call.q.heads, [&](int64_t head, int) {
-      const int64_t item = batch * call.q.heads + head;
-      lists[item] = vmoba_head_lists(layout, selections[head], batch, head);
-      mask.set(item, block_mask(layout, selections[head]));
-    });
+  const std::vector<VmobaSelection> selections =
+      select_vmoba(call.q, call.k, heads, layout, settings, call.impl, pool);
+  for (int64_t item = 0; item < std::ssize(selections); ++item) {
+    const int64_t batch = item / call.q.heads, head = item % call.q.heads;
+    lists.push_back(vmoba_head_lists(layout, selections[item], batch, head, pool));
+    mask.set(item, block_mask(layout, selections[item]));
   }
   return {make_plan(call, Method::kVmoba, layout, lists), {mask.take()}};
 }

@@ -29,6 +29,7 @@ struct SelectionCall {
 // Error(kUsage) for settings that cannot be met.
 CallSelection select_call(const SelectionCall& call, const VsaSettings& settings, ThreadPool& pool);
 CallSelection select_call(const SelectionCall& call, const BsaSettings& settings, ThreadPool& pool);
-CallSelection select_call(const SelectionCall& call, const VmobaParams& settings, ThreadPool& pool);
+CallSelection select_call(const SelectionCall& call, const VmobaOptions& settings,
+                          ThreadPool& pool);
 
 }  // namespace sparsescope

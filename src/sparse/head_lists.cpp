@@ -9,10 +9,6 @@
 namespace sparsescope {
 namespace {
 
-// Queries whose partial results one worker holds while it merges them (VMoBA): enough that a
-// block's rows fill the lanes, few enough that states stay in cache and work can be shared out.
-constexpr int64_t kMergedRows = 1024;
-
 struct RangeRun {
   int32_t first = 0;
   int32_t count = 0;
@@ -66,61 +62,28 @@ class HeadListBuilder {
   }
 
   HeadLists finish() {
-    add_text_rows();
-    sort_strands();
+    add_text_rows(layout_, batch_, head_, lists_);
+    sort_strands(layout_, lists_);
     return std::move(lists_);
   }
 
  private:
-  void add_text_rows() {
-    if (layout_.text_tokens() == 0) return;
-    std::vector<int32_t> everything(layout_.ranges.size());
-    std::iota(everything.begin(), everything.end(), 0);
-    const RangeRun ranges = add_ranges(everything);
-    std::span<const int32_t> tokens = layout_.tokens_of(layout_.num_tiles());
-    while (!tokens.empty()) {
-      const auto rows = tokens.first(std::min<size_t>(tokens.size(), kRowLanes));
-      begin_strand(false);
-      add_rows(rows, ranges);
-      tokens = tokens.subspan(rows.size());
-    }
-  }
-
-  int64_t cost(const SparseStrand& strand) const {
-    int64_t pairs = 0;
-    for (int32_t i = strand.first_item; i < strand.first_item + strand.num_items; ++i) {
-      const SparseItem& item = lists_.items[i];
-      int64_t keys = 0;
-      for (int32_t r = item.first_range; r < item.first_range + item.num_ranges; ++r) {
-        keys += layout_.ranges[lists_.range_ids[r]].count;
-      }
-      pairs += item.num_rows * keys;
-    }
-    return pairs;
-  }
-
-  void sort_strands() {
-    std::vector<std::pair<int64_t, SparseStrand>> by_cost;
-    by_cost.reserve(lists_.strands.size());
-    for (const SparseStrand& strand : lists_.strands) by_cost.emplace_back(cost(strand), strand);
-    std::stable_sort(by_cost.begin(), by_cost.end(),
-                     [](const auto& a, const auto& b) { return a.first > b.first; });
-    std::transform(by_cost.begin(), by_cost.end(), lists_.strands.begin(),
-                   [](const auto& entry) { return entry.second; });
-  }
-
   const TokenLayout& layout_;
   int32_t batch_, head_;
   HeadLists lists_;
 };
 
-// Rows [first, last) that chose the block, as tokens.
-void rows_of_block(const TokenLayout& layout, const VmobaSelection& selection, int64_t block,
-                   int64_t first, int64_t last, std::vector<int32_t>& tokens) {
-  tokens.clear();
-  for (int64_t position = first; position < last; ++position) {
-    if (selection.selected(block, position)) tokens.push_back(layout.order[position]);
+int64_t cost(const TokenLayout& layout, const HeadLists& lists, const SparseStrand& strand) {
+  int64_t pairs = 0;
+  for (int32_t i = strand.first_item; i < strand.first_item + strand.num_items; ++i) {
+    const SparseItem& item = lists.items[i];
+    int64_t keys = 0;
+    for (int32_t r = item.first_range; r < item.first_range + item.num_ranges; ++r) {
+      keys += layout.ranges[lists.range_ids[r]].count;
+    }
+    pairs += item.num_rows * keys;
   }
+  return pairs;
 }
 
 void reserve_joined(std::span<const HeadLists> heads, BlockLists& joined) {
@@ -138,6 +101,36 @@ void reserve_joined(std::span<const HeadLists> heads, BlockLists& joined) {
 }
 
 }  // namespace
+
+void add_text_rows(const TokenLayout& layout, int32_t batch, int32_t head, HeadLists& lists) {
+  if (layout.text_tokens() == 0) return;
+  const auto first_range = static_cast<int32_t>(lists.range_ids.size());
+  const auto num_ranges = static_cast<int32_t>(layout.ranges.size());
+  lists.range_ids.resize(first_range + num_ranges);
+  std::iota(lists.range_ids.begin() + first_range, lists.range_ids.end(), 0);
+  std::span<const int32_t> tokens = layout.tokens_of(layout.num_tiles());
+  while (!tokens.empty()) {
+    const auto rows = tokens.first(std::min<size_t>(tokens.size(), kRowLanes));
+    const auto first_item = static_cast<int32_t>(lists.items.size());
+    lists.items.push_back({static_cast<int32_t>(lists.rows.size()),
+                           static_cast<int32_t>(rows.size()), first_range, num_ranges});
+    lists.strands.push_back({batch, head, first_item, 1, false});
+    lists.rows.insert(lists.rows.end(), rows.begin(), rows.end());
+    tokens = tokens.subspan(rows.size());
+  }
+}
+
+void sort_strands(const TokenLayout& layout, HeadLists& lists) {
+  std::vector<std::pair<int64_t, SparseStrand>> by_cost;
+  by_cost.reserve(lists.strands.size());
+  for (const SparseStrand& strand : lists.strands) {
+    by_cost.emplace_back(cost(layout, lists, strand), strand);
+  }
+  std::stable_sort(by_cost.begin(), by_cost.end(),
+                   [](const auto& a, const auto& b) { return a.first > b.first; });
+  std::transform(by_cost.begin(), by_cost.end(), lists.strands.begin(),
+                 [](const auto& entry) { return entry.second; });
+}
 
 HeadLists tile_head_lists(const TokenLayout& layout, const TileLists& lists, int64_t batch,
                           int64_t head) {
@@ -161,29 +154,6 @@ HeadLists bsa_head_lists(const TokenLayout& layout, const BsaSelection& selectio
     for (const int32_t slot : selection.kept.of(tile)) kept.push_back(tokens[slot]);
     builder.begin_strand(false);
     builder.add_rows(kept, builder.add_tiles_and_text(selection.lists.of(tile)));
-  }
-  return builder.finish();
-}
-
-HeadLists vmoba_head_lists(const TokenLayout& layout, const VmobaSelection& selection,
-                           int64_t batch, int64_t head) {
-  HeadListBuilder builder(layout, batch, head);
-  // A range a block; the text range takes every row.
-  std::vector<RangeRun> runs;
-  for (int32_t range = 0; range < static_cast<int32_t>(layout.ranges.size()); ++range) {
-    runs.push_back(builder.add_ranges({&range, 1}));
-  }
-  std::vector<int32_t> tokens;
-  for (int64_t first = 0; first < selection.num_rows; first += kMergedRows) {
-    const int64_t last = std::min(selection.num_rows, first + kMergedRows);
-    builder.begin_strand(true);
-    for (int64_t block = 0; block < selection.num_blocks; ++block) {
-      rows_of_block(layout, selection, block, first, last, tokens);
-      builder.add_rows(tokens, runs[block]);
-    }
-    if (layout.text_tokens() > 0) {
-      builder.add_rows(std::span(layout.order).subspan(first, last - first), runs.back());
-    }
   }
   return builder.finish();
 }

@@ -11,7 +11,6 @@
 #include "sparse/selection.h"
 #include "sparse/tile_lists.h"
 #include "sparse/token_layout.h"
-#include "sparse/vmoba_selector.h"
 
 namespace sparsescope {
 
@@ -29,9 +28,10 @@ HeadLists tile_head_lists(const TokenLayout& layout, const TileLists& lists, int
 // The kept queries of a tile against its list.
 HeadLists bsa_head_lists(const TokenLayout& layout, const BsaSelection& selection, int64_t batch,
                          int64_t head);
-// The rows of a run of queries that chose a block, block by block; a strand a run.
-HeadLists vmoba_head_lists(const TokenLayout& layout, const VmobaSelection& selection,
-                           int64_t batch, int64_t head);
+
+// What every builder ends with: a strand for each 64 text rows, against everything; longest first.
+void add_text_rows(const TokenLayout& layout, int32_t batch, int32_t head, HeadLists& lists);
+void sort_strands(const TokenLayout& layout, HeadLists& lists);
 
 // Heads keep their order, so that the keys of one head stay in cache. All of one layout.
 BlockLists join_lists(const TokenLayout& layout, std::span<const HeadLists> heads);

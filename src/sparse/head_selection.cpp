@@ -5,6 +5,7 @@
 
 #include "sparse/bsa_selector.h"
 #include "sparse/head_lists.h"
+#include "sparse/vmoba_lists.h"
 #include "sparse/vmoba_selector.h"
 #include "sparse/vsa_selector.h"
 
@@ -111,20 +112,20 @@ class GroupSelector {
         heads.push_back(group_.heads[other]);
         done[other] = true;
       }
-      for (int64_t batch = 0; batch < call_.q.batch; ++batch) {
-        select_vmoba_heads(*params, batch, members, heads);
-      }
+      select_vmoba_heads(*params, members, heads);
     }
   }
 
-  void select_vmoba_heads(const VmobaParams& params, int64_t batch,
-                          const std::vector<int64_t>& members, const std::vector<int64_t>& heads) {
+  void select_vmoba_heads(const VmobaParams& params, const std::vector<int64_t>& members,
+                          const std::vector<int64_t>& heads) {
     const std::vector<VmobaSelection> selections =
-        select_vmoba(call_.q, call_.k, batch, heads, *group_.layout, params, impl_, pool_);
-    pool_.parallel_for(static_cast<int64_t>(members.size()), [&](int64_t i, int) {
-      lists_[batch * num_heads() + members[i]] =
-          vmoba_head_lists(*group_.layout, selections[i], batch, heads[i]);
-    });
+        select_vmoba(call_.q, call_.k, heads, *group_.layout, {.params = params}, impl_, pool_);
+    for (size_t i = 0; i < selections.size(); ++i) {
+      const auto batch = static_cast<int64_t>(i / heads.size());
+      const size_t member = i % heads.size();
+      lists_[batch * num_heads() + members[member]] =
+          vmoba_head_lists(*group_.layout, selections[i], batch, heads[member], pool_);
+    }
   }
 
   // [B, H, S_video] over all heads of the call; heads without BSA keep their rows.

@@ -1,6 +1,28 @@
 #include "sparse/token_layout.h"
 
+#include <algorithm>
+
+#include "core/error.h"
+
 namespace sparsescope {
+
+std::vector<int32_t> blocks_of_positions(const TokenLayout& layout) {
+  std::vector<int32_t> blocks(layout.video_tokens());
+  for (int64_t block = 0; block < layout.num_tiles(); ++block) {
+    const KeyRange& range = layout.ranges[block];
+    std::fill_n(blocks.begin() + range.first, range.count, static_cast<int32_t>(block));
+  }
+  return blocks;
+}
+
+TileGrid temporal_blocks(const TokenGrid& grid, double frames) {
+  const double tokens =
+      std::min(frames * static_cast<double>(grid.h * grid.w), static_cast<double>(grid.tokens()));
+  SPARSESCOPE_CHECK(ErrorKind::kUsage, tokens >= 1,
+                    "temporal partition of {} frames: expected blocks of at least one token",
+                    frames);
+  return TileGrid({grid.tokens(), 1, 1}, {static_cast<int64_t>(tokens), 1, 1});
+}
 
 TokenLayout make_token_layout(const TileGrid& tiles, int64_t prefix, int64_t suffix) {
   TokenLayout layout{.tiles = tiles, .prefix = prefix, .suffix = suffix};

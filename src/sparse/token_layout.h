@@ -27,6 +27,13 @@ struct TokenLayout {
   }
 };
 
+// [S_video] the tile of each position.
+std::vector<int32_t> blocks_of_positions(const TokenLayout& layout);
+
+// Blocks of int(frames * Hg * Wg) tokens in raster order, the last one short: the temporal
+// partition for any number of frames, as a line of tokens. Error(kUsage) for less than a token.
+TileGrid temporal_blocks(const TokenGrid& grid, double frames);
+
 TokenLayout make_token_layout(const TileGrid& tiles, int64_t prefix, int64_t suffix);
 
 }  // namespace sparsescope

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <numeric>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/error.h"
@@ -132,6 +133,113 @@ TEST(VmobaRule, TiesFallByBlockThenHeadThenQuery) {
 
 TEST(VmobaRule, TopOneKeepsTheOwnBlockAlone) {
   EXPECT_EQ(kept_entries(golden_gates(), {kTopK, kQueryHead, 1}), 12);
+}
+
+// Two samples of 5 and 3 tokens in blocks of 2: gate[c][s] = ((23*(8c+s) + 7) mod 41) - 20.
+struct TwoSamples {
+  static constexpr int64_t kN = 5, kS = 8;
+  std::vector<float> gates;
+  std::vector<int32_t> self{0, 0, 1, 1, 2, 3, 3, 4};
+  std::vector<int32_t> block_sample{0, 0, 0, 1, 1};
+  std::vector<int32_t> token_sample{0, 0, 0, 0, 0, 1, 1, 1};
+
+  TwoSamples() {
+    for (int64_t i = 0; i < kN * kS; ++i) {
+      gates.push_back(static_cast<float>((23 * i + 7) % 41 - 20));
+    }
+  }
+
+  // "SS110...": dots stand between samples, and X where such an entry is kept.
+  std::string drawn(GateRule rule, bool compat) const {
+    rule.compat = compat;
+    const auto mask =
+        select_blocks({gates.data(), 1, kN, kS, self, block_sample, token_sample}, rule);
+    std::string text;
+    for (int64_t i = 0; i < kN * kS; ++i) {
+      const int64_t c = i / kS, s = i % kS;
+      if (i > 0 && s == 0) text += '/';
+      if (block_sample[c] != token_sample[s]) {
+        text += mask[i] != 0 ? 'X' : '.';
+      } else {
+        text += self[s] == c ? (mask[i] != 0 ? 'S' : '!') : (mask[i] != 0 ? '1' : '0');
+      }
+    }
+    return text;
+  }
+};
+
+TEST(VmobaRule, MatchesThePublishedMasksOfTwoSamples) {
+  struct Row {
+    GateRule rule;
+    std::string compat, otherwise;
+  };
+  const std::string by_query = "SS110.../10SS1.../0100S.../.....SS1/.....11S";
+  const std::string by_count = "SS010.../10SS1.../0101S.../.....SS1/.....11S";
+  const std::string half = "SS010.../00SS1.../0000S.../.....SS0/.....10S";
+  const std::string by_block = "SS010.../00SS1.../0001S.../.....SS1/.....10S";
+  const std::vector<Row> rows = {{{kTopK, kQueryHead, 2}, by_query, by_query},
+                                 {{kTopK, kHeadGlobal, 2}, by_count, by_count},
+                                 {{kTopK, kOverall, 2}, by_count, by_count},
+                                 {{kThreshold, kQueryHead, 0, 0.25}, by_query, by_query},
+                                 {{kThreshold, kQueryHead, 0, 0.5}, by_query, by_query},
+                                 {{kThreshold, kHeadGlobal, 0, 0.25},
+                                  "SS000.../00SS0.../0000S.../.....SS0/.....10S",
+                                  "SS000.../00SS1.../0000S.../.....SS0/.....10S"},
+                                 {{kThreshold, kHeadGlobal, 0, 0.5}, half, half},
+                                 {{kThreshold, kHeadGlobal, 0, 0.75},
+                                  "SS010.../10SS1.../0101S.../.....SS0/.....10S",
+                                  "SS010.../00SS1.../0101S.../.....SS1/.....10S"},
+                                 {{kThreshold, kBlock, 0, 0.25}, by_block, by_block},
+                                 {{kThreshold, kBlock, 0, 0.5}, by_block, by_block}};
+  const TwoSamples samples;
+  for (Row row : rows) {
+    const std::string what = std::to_string(static_cast<int>(row.rule.pool)) + " tau " +
+                             std::to_string(row.rule.threshold);
+    EXPECT_EQ(samples.drawn(row.rule, true), row.compat) << what;
+    EXPECT_EQ(samples.drawn(row.rule, false), row.otherwise) << what;
+    if (row.rule.pool != kHeadGlobal) continue;
+    row.rule.pool = kOverall;  // one head: the same
+    EXPECT_EQ(samples.drawn(row.rule, true), row.compat) << what;
+    EXPECT_EQ(samples.drawn(row.rule, false), row.otherwise) << what;
+  }
+}
+
+TEST(VmobaRule, CompatForgetsSamplesAndClampsToTheBatch) {
+  const TwoSamples samples;
+  const std::string all = "SS111.../11SS1.../1111S.../.....SS1/.....11S";
+  EXPECT_EQ(samples.drawn({kTopK, kHeadGlobal, 3}, false), all);
+  // 3 * 8 entries, of which 21 lie within samples.
+  EXPECT_EQ(samples.drawn({kTopK, kHeadGlobal, 3}, true),
+            "SS111XXX/11SS1.../1111S.../.....SS1/.....11S");
+  // k clamps to the 5 blocks of the batch: everything.
+  EXPECT_EQ(samples.drawn({kTopK, kHeadGlobal, 9}, true),
+            "SS111XXX/11SS1XXX/1111SXXX/XXXXXSS1/XXXXX11S");
+  EXPECT_EQ(samples.drawn({kTopK, kOverall, 9}, true), all);
+}
+
+TEST(VmobaRule, CompatIsDenseWhereOnlyOwnBlocksAreSelected) {
+  const TwoSamples samples;
+  const std::string all = "SS111.../11SS1.../1111S.../.....SS1/.....11S";
+  for (const GatePool pool : {kQueryHead, kHeadGlobal, kOverall}) {
+    EXPECT_EQ(samples.drawn({kTopK, pool, 1}, true), all);
+    EXPECT_EQ(samples.drawn({kTopK, pool, 1}, false),
+              "SS000.../00SS0.../0000S.../.....SS0/.....00S");
+  }
+}
+
+TEST(VmobaRule, CompatKeepsTwoEntriesWhereTauIsOutOfReach) {
+  constexpr int64_t kN = 5, kS = 5;
+  const std::vector<float> gates(kN * kS, 1.0f);
+  const std::vector<int32_t> self{0, 1, 2, 3, 4};
+  for (const auto& [pool, kept] : {std::pair{kQueryHead, kS * (1 + 2)},
+                                   {kBlock, kS + kN * 2},
+                                   {kHeadGlobal, kN * kS},
+                                   {kOverall, kN * kS}}) {
+    const auto mask =
+        select_blocks({gates.data(), 1, kN, kS, self},
+                      {.select = kThreshold, .pool = pool, .threshold = 0.5, .compat = true});
+    EXPECT_EQ(std::accumulate(mask.begin(), mask.end(), int64_t{0}), kept);
+  }
 }
 
 TEST(VmobaRule, RefusesWhatCannotBeMet) {

@@ -59,6 +59,35 @@ TEST(Cost, CountedByHand) {
   EXPECT_EQ(cost.qkv_bytes, 3 * 2 * 2 * 2);
 }
 
+// Published TFLOP of whole forward passes of the 1.3B model with 300 text rows: dense, and with
+// sparse attention of a given density and number of blocks.
+TEST(Cost, PublishedSparseTotals) {
+  struct Published {
+    TokenGrid grid;
+    double blocks, density, tflop;  // blocks < 0: dense
+  };
+  constexpr TokenGrid k13K{21, 20, 32}, k33K{21, 30, 52}, k55K{24, 36, 64}, k56K{36, 30, 52},
+      k76K{21, 45, 80};
+  const Published table[] = {
+      {k13K, -1, 1, 67.73},          {k33K, -1, 1, 281.64},    {k55K, -1, 1, 705.02},
+      {k56K, -1, 1, 724.97},         {k76K, -1, 1, 1246.79},   {k33K, 0, 0.5, 182.73},
+      {k55K, 0, 0.5, 423.22},        {k56K, 0, 0.5, 434.31},   {k76K, 0, 0.5, 720.06},
+      {k33K, 64, 0.5, 182.92},       {k55K, 64, 0.5, 423.55},  {k56K, 64, 0.5, 434.64},
+      {k76K, 64, 0.5, 720.50},       {k13K, 60, 0.25, 42.84},  {k33K, 72, 0.25, 133.50},
+      {k55K, 72, 0.25, 282.69},      {k56K, 36, 0.25, 289.16}, {k76K, 72, 0.25, 457.20},
+      {k56K, 67 / 3.0, 0.18, 248.39}};
+  TransformerShape shape = kWan1B;
+  shape.text_rows = 300;
+  for (const Published& row : table) {
+    const ForwardCost cost = forward_cost(shape, row.grid);
+    const double attention = row.blocks < 0
+                                 ? cost.attention_flops
+                                 : sparse_attention_flops(shape, row.grid, row.density, row.blocks);
+    EXPECT_NEAR((cost.rest_flops + attention) / kTera, row.tflop, 0.01)
+        << row.blocks << " blocks, density " << row.density;
+  }
+}
+
 TEST(Cost, RefusesGridsOfNoOrTooManyTokens) {
   testing::error_of(ErrorKind::kUsage, [] { forward_cost(kWan1B, {0, 1, 1}); });
   constexpr int64_t kHuge = int64_t{1} << 62;

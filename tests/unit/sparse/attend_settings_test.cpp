@@ -96,5 +96,15 @@ TEST(AttendSettings, ACallRefusesWhatItsGridAndTensorsCannotMeet) {
   EXPECT_THAT(error_of(ErrorKind::kData, [&] { call(inputs); }), HasSubstr("d_out: expected"));
 }
 
+TEST(AttendSettings, CompatIsAFlagOfVmoba) {
+  OptionTexts texts{{"--partition", "temporal:2"}, {"--top-k", "1"}};
+  const auto compat = [&] {
+    return std::get<VmobaOptions>(parse_method_settings("vmoba", texts, {4, 6, 8})).compat;
+  };
+  EXPECT_FALSE(compat());
+  texts["--compat"] = "";
+  EXPECT_TRUE(compat());
+}
+
 }  // namespace
 }  // namespace sparsescope::testing

@@ -165,11 +165,9 @@ TEST_P(SparseExecution, VmobaIsTheMaskedSoftmax) {
                                     .threshold = 0.3,
                                     .pool = VmobaPool::kOverall}}) {
     std::vector<std::vector<uint8_t>> masks;  // [B * H][S_video, blocks]
-    for (int64_t b = 0; b < x.batch; ++b) {
-      for (const auto& selection :
-           select_vmoba(x.view(x.q), x.view(x.k), b, heads, layout, params, impl(), pool_)) {
-        masks.push_back(block_mask(layout, selection));
-      }
+    for (const auto& selection :
+         select_vmoba(x.view(x.q), x.view(x.k), heads, layout, {.params = params}, impl(), pool_)) {
+      masks.push_back(block_mask(layout, selection));
     }
     const auto attends = [&](int64_t b, int64_t h, int64_t row, int64_t key) {
       if (shape().is_text(row) || shape().is_text(key)) return true;

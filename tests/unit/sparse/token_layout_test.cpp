@@ -6,6 +6,8 @@
 #include <array>
 #include <numeric>
 
+#include "core/error.h"
+
 namespace sparsescope {
 namespace {
 
@@ -53,6 +55,23 @@ TEST(TokenLayout, PartitionBlocksHaveThePublishedOrder) {
   EXPECT_EQ(place_of(cubes, 43), Place(3, 9));
   EXPECT_EQ(place_of(cubes, 57), Place(4, 5));
   EXPECT_EQ(place_of(cubes, 95), Place(7, 11));
+}
+
+// 12 tokens a frame: 1.3 frames are 15 tokens, of 48 the last 3 are short.
+TEST(TokenLayout, TemporalBlocksMayCutFrames) {
+  const TokenGrid grid{4, 3, 4};
+  const TokenLayout layout = make_token_layout(temporal_blocks(grid, 1.3), 2, 0);
+  ASSERT_EQ(layout.num_tiles(), 4);
+  EXPECT_EQ(layout.ranges[0].count, 15);
+  EXPECT_EQ(layout.ranges[3].count, 3);
+  for (int32_t s = 0; s < 48; ++s) EXPECT_EQ(layout.order[s], 2 + s);
+  const TokenLayout whole = make_token_layout(temporal_blocks(grid, 2), 2, 0);
+  const TokenLayout by_kind =
+      make_token_layout(partition_blocks(parse_partition("temporal:2"), grid), 2, 0);
+  EXPECT_EQ(whole.order, by_kind.order);
+  EXPECT_EQ(blocks_of_positions(whole), blocks_of_positions(by_kind));
+  EXPECT_EQ(make_token_layout(temporal_blocks(grid, 9.5), 0, 0).num_tiles(), 1);
+  EXPECT_THROW(temporal_blocks(grid, 0.01), Error);
 }
 
 TEST(TokenLayout, HoldsEveryTokenOnceWithTextBehindTheVideo) {

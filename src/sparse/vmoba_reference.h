@@ -1,0 +1,19 @@
+// VMoBA's selection by definition: gates in fp64, all at once, and the rule on them.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "capture/vmoba_rule.h"
+#include "core/tensor_view.h"
+#include "sparse/token_layout.h"
+#include "sparse/vmoba_selector.h"
+
+namespace sparsescope {
+
+std::vector<VmobaSelection> reference_vmoba(const AttentionTensor& q, const AttentionTensor& k,
+                                            std::span<const int64_t> heads,
+                                            const TokenLayout& layout, const GateRule& rule);
+
+}  // namespace sparsescope
