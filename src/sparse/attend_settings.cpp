@@ -19,6 +19,8 @@ constexpr std::array kOptions = {
                  "T,H,W: also writes the mass on tiles of this shape"},
     MethodOption{"--block", "vsa bsa", false, "T,H,W of a tile (4,4,4)"},
     MethodOption{"--sparsity", "vsa", false, "Fraction of the key tiles that is skipped"},
+    MethodOption{"--rounding", "vsa", false,
+                 "Arithmetic of the selection: exact, or fastvideo with bf16 scores (exact)"},
     MethodOption{"--top-k", "vsa vmoba", false,
                  "Key tiles of a query tile, or blocks of a query, its own included"},
     MethodOption{"--partition", "vmoba", false, "temporal:2, spatial:3,4 or st:4,6,4"},
@@ -99,6 +101,9 @@ VsaSettings vsa_settings(const Reader& reader, const TokenGrid& grid) {
   settings.top_k = reader.has("--top-k")
                        ? reader.integer("--top-k", 1, 1, num_tiles)
                        : top_k_from_sparsity(reader.real("--sparsity", 0, 0, 1), num_tiles);
+  settings.rounding = reader.choice<VsaRounding>(
+      "--rounding", VsaRounding::kExact,
+      {{"exact", VsaRounding::kExact}, {"fastvideo", VsaRounding::kFastVideo}});
   return settings;
 }
 

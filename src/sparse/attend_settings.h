@@ -14,6 +14,7 @@
 #include "core/token_grid.h"
 #include "sparse/bsa_options.h"
 #include "sparse/vmoba_options.h"
+#include "sparse/vsa_rounding.h"
 
 namespace sparsescope {
 
@@ -24,6 +25,7 @@ struct DenseSettings {
 struct VsaSettings {
   TileShape block;
   int64_t top_k = 1;  // 1 .. N
+  VsaRounding rounding = VsaRounding::kExact;
 };
 
 struct BsaSettings {

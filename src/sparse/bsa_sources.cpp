@@ -5,6 +5,7 @@
 
 #include "core/error.h"
 #include "sparse/dot_products.h"
+#include "sparse/token_rows.h"
 
 namespace sparsescope {
 namespace {
@@ -39,24 +40,6 @@ void pick_rows(std::span<const float> rows, int64_t head_dim, std::span<const in
   for (const int32_t slot : slots) next = std::copy_n(&rows[slot * head_dim], head_dim, next);
 }
 
-// best_at [columns]: the first row with the largest value of each column of values [rows, columns].
-void find_best_rows(std::span<const float> values, int64_t columns, std::vector<float>& best,
-                    std::vector<int32_t>& best_at) {
-  best.assign(values.begin(), values.begin() + columns);
-  best_at.assign(columns, 0);
-  float* top = best.data();
-  int32_t* at = best_at.data();
-  int32_t row = 1;
-  for (const float* value = values.data() + columns; value != values.data() + values.size();
-       value += columns, ++row) {
-    for (int64_t c = 0; c < columns; ++c) {
-      const bool better = value[c] > top[c];
-      top[c] = better ? value[c] : top[c];
-      at[c] = better ? row : at[c];
-    }
-  }
-}
-
 // The kept slot with the largest cosine to each pruned slot, the lower one where two are equal.
 void most_similar_kept(Impl impl, std::span<const float> unit_rows, std::span<const int32_t> kept,
                        SourceScratch& scratch, std::span<int32_t> sources) {
@@ -76,7 +59,9 @@ void most_similar_kept(Impl impl, std::span<const float> unit_rows, std::span<co
                 .out = scratch.cosines.data(),
                 .stride_out = num_pruned},
                scratch.panel);
-  find_best_rows(scratch.cosines, num_pruned, scratch.best, scratch.best_at);
+  scratch.best_at.resize(num_pruned);
+  token_row_kernels(impl).first_best_rows(scratch.cosines.data(), num_kept, num_pruned,
+                                          scratch.best_at.data());
   for (int64_t i = 0; i < num_pruned; ++i) sources[scratch.pruned[i]] = kept[scratch.best_at[i]];
 }
 

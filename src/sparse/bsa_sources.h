@@ -14,7 +14,6 @@ struct SourceScratch {
   std::vector<int32_t> pruned;                // slots
   std::vector<float> kept_rows, pruned_rows;  // [kept, D], [pruned, D]
   std::vector<float> cosines, panel;          // [kept, pruned]
-  std::vector<float> best;                    // [pruned]
   std::vector<int32_t> best_at;               // [pruned]
 };
 

@@ -85,7 +85,7 @@ CallSelection select_call(const SelectionCall& call, const VsaSettings& settings
   HeadArray<uint8_t> mask(call, "mask", {num_tiles, num_tiles});
   const std::vector<VsaHead> heads = all_heads<VsaHead>(call, settings.top_k);
   const std::vector<TileLists> selected =
-      select_vsa(selector_call(call, layout, scores.data()), heads, pool);
+      select_vsa(selector_call(call, layout, scores.data()), heads, pool, settings.rounding);
   pool.parallel_for(std::ssize(lists), [&](int64_t item, int) {
     lists[item] = tile_head_lists(layout, selected[item], heads[item].batch, heads[item].head);
     mask.set(item, tile_mask(selected[item], num_tiles));

@@ -17,20 +17,26 @@ void multiply_rows(const DotProductsParams& p, const float* panel, int64_t row, 
   using Vector = typename VectorOf<kLanes>::Type;
   Vector sums[kRows][2] = {};
   for (int64_t d = 0; d < p.head_dim; ++d) {
-    Vector b[2];
-    __builtin_memcpy(b, panel + d * 2 * kLanes, sizeof(b));
+    Vector b0, b1;
+    __builtin_memcpy(&b0, panel + d * 2 * kLanes, sizeof(Vector));
+    __builtin_memcpy(&b1, panel + d * 2 * kLanes + kLanes, sizeof(Vector));
     for (int r = 0; r < kRows; ++r) {
       const float a = p.a[(row + r) * p.head_dim + d];
-      sums[r][0] += a * b[0];
-      sums[r][1] += a * b[1];
+      sums[r][0] += a * b0;
+      sums[r][1] += a * b1;
     }
   }
+  // Copies of constant size only: the sums must not need an address, or they leave the registers.
   for (int r = 0; r < kRows; ++r) {
     float* out = p.out + (row + r) * p.stride_out + column;
     if (columns == 2 * kLanes) {
-      __builtin_memcpy(out, sums[r], sizeof(sums[r]));
+      __builtin_memcpy(out, &sums[r][0], sizeof(Vector));
+      __builtin_memcpy(out + kLanes, &sums[r][1], sizeof(Vector));
     } else {
-      __builtin_memcpy(out, sums[r], static_cast<size_t>(columns) * sizeof(float));
+      float all[2 * kLanes];
+      __builtin_memcpy(all, &sums[r][0], sizeof(Vector));
+      __builtin_memcpy(all + kLanes, &sums[r][1], sizeof(Vector));
+      for (int64_t c = 0; c < columns; ++c) out[c] = all[c];
     }
   }
 }

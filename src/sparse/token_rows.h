@@ -32,6 +32,9 @@ struct TokenRowKernels {
   // dots [num_rows] of rows [num_rows, D] with row [D].
   void (*dots)(const float* rows, int64_t num_rows, int64_t head_dim, const float* row,
                float* dots);
+  // best_at [columns]: the first row with the largest value of each column of values [num_rows,
+  // columns].
+  void (*first_best_rows)(const float* values, int64_t num_rows, int64_t columns, int32_t* best_at);
 };
 
 // kReference means the base instruction set.

@@ -75,12 +75,13 @@ void store(Floats<kLanes> value, float* out, int64_t count) {
 
 template <int kLanes>
 float add_lanes(Floats<kLanes> value) {
-  float lanes[kLanes];
-  __builtin_memcpy(lanes, &value, sizeof(value));
-  for (int width = kLanes / 2; width > 0; width /= 2) {
-    for (int i = 0; i < width; ++i) lanes[i] += lanes[i + width];
+  if constexpr (kLanes == 4) {
+    return (value[0] + value[2]) + (value[1] + value[3]);
+  } else {
+    Floats<kLanes / 2> halves[2];
+    __builtin_memcpy(halves, &value, sizeof(value));
+    return add_lanes<kLanes / 2>(halves[0] + halves[1]);
   }
-  return lanes[0];
 }
 
 template <typename Type>
@@ -145,6 +146,24 @@ void row_dots(const float* rows, int64_t num_rows, int64_t head_dim, const float
 }
 
 template <int kLanes>
+void first_best_rows(const float* values, int64_t num_rows, int64_t columns, int32_t* best_at) {
+  using Indices = Words<kLanes>;
+  for (int64_t c = 0; c < columns; c += kLanes) {
+    const int64_t left = columns - c;
+    Floats<kLanes> best = load<Fp32<kLanes>>(values + c, left);
+    Indices at = {};
+    for (int64_t r = 1; r < num_rows; ++r) {
+      const Floats<kLanes> value = load<Fp32<kLanes>>(values + r * columns + c, left);
+      const auto better = value > best;
+      best = better ? value : best;
+      at = better ? Indices{} + static_cast<uint32_t>(r) : at;
+    }
+    const int64_t count = left < kLanes ? left : kLanes;
+    for (int64_t i = 0; i < count; ++i) best_at[c + i] = static_cast<int32_t>(at[i]);
+  }
+}
+
+template <int kLanes>
 void sum_any(const TokenRows& x, float* sum) {
   if (x.dtype == Dtype::kF32) return sum_rows<kLanes, Fp32<kLanes>>(x, sum);
   if (x.dtype == Dtype::kBF16) return sum_rows<kLanes, Bf16<kLanes>>(x, sum);
@@ -160,7 +179,10 @@ void normalize_any(const TokenRows& x, float* unit_rows) {
 
 template <int kLanes>
 constexpr TokenRowKernels token_row_table() {
-  return {.sum = sum_any<kLanes>, .normalize = normalize_any<kLanes>, .dots = row_dots<kLanes>};
+  return {.sum = sum_any<kLanes>,
+          .normalize = normalize_any<kLanes>,
+          .dots = row_dots<kLanes>,
+          .first_best_rows = first_best_rows<kLanes>};
 }
 
 }  // namespace
