@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <limits>
@@ -53,37 +54,81 @@ TEST(BsaKvRules, BimodalRowsKeepTheMinimum) {
   EXPECT_EQ(select_key_tiles(scores, 8, {.keep = 0.1, .min_blocks = 99}).tiles.size(), 64u);
 }
 
-TEST(BsaKvRules, GaussianRowsKeepTheirFraction) {
-  for (const auto& [num_tiles, tolerance] :
-       {std::pair<int64_t, double>{364, 0.002}, {1000, 0.002}}) {
-    std::vector<float> scores(num_tiles * num_tiles);
-    for (size_t i = 0; i < scores.size(); ++i) scores[i] = static_cast<float>(2 * normal(7, i));
-    for (const BsaKvRule rule : {BsaKvRule::kGaussLogit, BsaKvRule::kGaussLogitHead}) {
-      const TileLists lists =
-          select_key_tiles(scores, num_tiles, {.rule = rule, .keep = 0.1, .min_blocks = 1});
-      EXPECT_NEAR(static_cast<double>(lists.tiles.size()) / static_cast<double>(scores.size()), 0.1,
-                  tolerance);
+// Rows of standard normal logits, [rows, num_tiles].
+std::vector<float> normal_rows(int64_t rows, int64_t num_tiles) {
+  std::vector<float> scores(rows * num_tiles);
+  for (size_t i = 0; i < scores.size(); ++i) scores[i] = static_cast<float>(normal(7, i));
+  return scores;
+}
+
+double kept_fraction(std::span<const float> scores, int64_t num_tiles,
+                     const BsaKvOptions& options) {
+  return static_cast<double>(select_key_tiles(scores, num_tiles, options).tiles.size()) /
+         static_cast<double>(scores.size());
+}
+
+// Mean over rows of the softmax mass on their lists.
+double kept_mass(std::span<const float> scores, int64_t num_tiles, const TileLists& lists) {
+  double kept = 0;
+  for (int64_t i = 0; i < lists.num_rows(); ++i) {
+    const auto row = scores.subspan(i * num_tiles, num_tiles);
+    double inside = 0, total = 0;
+    for (const float logit : row) total += std::exp(double{logit});
+    for (const int32_t j : lists.of(i)) inside += std::exp(double{row[j]});
+    kept += inside / total;
+  }
+  return kept / static_cast<double>(lists.num_rows());
+}
+
+// The published simulation at kappa 0.1: fractions kept by logit deviation and number of tiles.
+TEST(BsaKvRules, FractionsAndMassOfNormalLogits) {
+  struct Row {
+    double deviation, gauss_prob, cdf, mass;
+  };
+  const std::pair<int64_t, std::vector<Row>> sizes[] = {{364,
+                                                         {{0.5, 0.099, 0.78, 0.22},
+                                                          {1, 0.073, 0.61, 0.39},
+                                                          {2, 0.035, 0.25, 0.75},
+                                                          {3, 0.019, 0.073, 0.93}}},
+                                                        {2400,
+                                                         {{0.5, 0.098, 0.78, 0.22},
+                                                          {1, 0.070, 0.61, 0.39},
+                                                          {2, 0.024, 0.24, 0.76},
+                                                          {3, 0.010, 0.055, 0.95}}}};
+  for (const auto& [num_tiles, table] : sizes) {
+    const std::vector<float> logits = normal_rows(num_tiles == 364 ? 1500 : 240, num_tiles);
+    for (const Row& expected : table) {
+      std::vector<float> scores = logits;
+      for (float& score : scores) score *= static_cast<float>(expected.deviation);
+      const auto fraction = [&](BsaKvRule rule) {
+        return kept_fraction(scores, num_tiles, {.rule = rule, .keep = 0.1, .min_blocks = 1});
+      };
+      EXPECT_NEAR(fraction(BsaKvRule::kGaussLogit), 0.1, 0.002);
+      EXPECT_NEAR(fraction(BsaKvRule::kGaussLogitHead), 0.1, 0.002);
+      EXPECT_NEAR(fraction(BsaKvRule::kTopK), 0.1, 0.002);
+      EXPECT_NEAR(fraction(BsaKvRule::kGaussProb), expected.gauss_prob, 0.01);
+      EXPECT_NEAR(fraction(BsaKvRule::kCdf), expected.cdf, 0.01);
+      const TileLists lists = select_key_tiles(scores, num_tiles, {.keep = 0.1, .min_blocks = 1});
+      EXPECT_NEAR(kept_mass(scores, num_tiles, lists), expected.mass, 0.015);
     }
   }
 }
 
-TEST(BsaKvRules, FractionsOfTheProbabilityRules) {
-  // Published simulation, N = 364: kept fractions of gauss_prob and cdf 0.9 by logit deviation.
-  const std::vector<std::array<double, 3>> table = {
-      {0.5, 0.099, 0.78}, {1, 0.073, 0.61}, {2, 0.035, 0.25}, {3, 0.019, 0.073}};
-  constexpr int64_t kTiles = 364;
-  for (const auto& [deviation, gauss_prob, cdf] : table) {
-    std::vector<float> scores(kTiles * kTiles);
-    for (size_t i = 0; i < scores.size(); ++i) {
-      scores[i] = static_cast<float>(deviation * normal(8, i));
+TEST(BsaKvRules, RowsWithoutNumbersKeepTheMinimumOrMore) {
+  const float inf = std::numeric_limits<float>::infinity();
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  for (const BsaKvRule rule : {BsaKvRule::kGaussLogit, BsaKvRule::kGaussProb,
+                               BsaKvRule::kGaussLogitHead, BsaKvRule::kCdf, BsaKvRule::kTopK}) {
+    for (const std::vector<float>& row : {std::vector<float>{nan, nan, nan, nan, nan, nan},
+                                          {-inf, -inf, -inf, -inf, -inf, -inf},
+                                          {nan, 2, -inf, 1, nan, 3},
+                                          {inf, 2, -inf, 1, inf, 3}}) {
+      const BsaKvOptions options{.rule = rule, .keep = 0.1, .min_blocks = 2};
+      const TileLists lists = select_key_tiles(row, 6, options);
+      EXPECT_GE(lists.tiles.size(), 2u);
+      EXPECT_LE(lists.tiles.size(), 6u);
+      EXPECT_TRUE(std::is_sorted(lists.tiles.begin(), lists.tiles.end()));
     }
-    const auto fraction = [&](const BsaKvOptions& options) {
-      return static_cast<double>(select_key_tiles(scores, kTiles, options).tiles.size()) /
-             static_cast<double>(scores.size());
-    };
-    EXPECT_NEAR(fraction({.rule = BsaKvRule::kGaussProb, .keep = 0.1, .min_blocks = 1}), gauss_prob,
-                0.01);
-    EXPECT_NEAR(fraction({.rule = BsaKvRule::kCdf, .mass = 0.9, .min_blocks = 1}), cdf, 0.01);
   }
 }
 
