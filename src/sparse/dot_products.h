@@ -20,7 +20,7 @@ struct DotProductsParams {
   int64_t stride_out = 0;
 };
 
-// impl chooses the instruction set; kReference means the base one. panel is scratch.
+// impl chooses the instruction set; kReference sums in fp64. panel is scratch.
 void dot_products(Impl impl, const DotProductsParams& params, std::vector<float>& panel);
 
 namespace detail {

@@ -20,12 +20,13 @@ TokenRows token_rows(const AttentionTensor& x, int64_t batch, int64_t head,
 
 const TokenRowKernels& token_row_kernels(Impl impl) {
   switch (impl) {
+    case Impl::kReference:
+      return detail::kTokenRowsReference;
     case Impl::kCpuAvx2:
       return detail::kTokenRowsAvx2;
     case Impl::kCpuAvx512:
     case Impl::kCpuAvx512Bf16:
       return detail::kTokenRowsAvx512;
-    case Impl::kReference:
     case Impl::kCpuBase:
       break;
   }

@@ -23,7 +23,8 @@ struct TokenRows {
 TokenRows token_rows(const AttentionTensor& x, int64_t batch, int64_t head,
                      std::span<const int32_t> tokens);
 
-// All compute in fp32; equal rows give equal results whatever stands beside them.
+// The reference sums in fp64, the others in fp32; equal rows give equal results whatever stands
+// beside them.
 struct TokenRowKernels {
   // sum [D], rows in the order of the tokens.
   void (*sum)(const TokenRows& rows, float* sum);
@@ -37,10 +38,10 @@ struct TokenRowKernels {
   void (*first_best_rows)(const float* values, int64_t num_rows, int64_t columns, int32_t* best_at);
 };
 
-// kReference means the base instruction set.
 const TokenRowKernels& token_row_kernels(Impl impl);
 
 namespace detail {
+extern const TokenRowKernels kTokenRowsReference;
 extern const TokenRowKernels kTokenRowsBase;
 extern const TokenRowKernels kTokenRowsAvx2;
 extern const TokenRowKernels kTokenRowsAvx512;

@@ -1,8 +1,8 @@
 #include "sparse/top_k.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
-#include <functional>
 #include <limits>
 
 #include "capture/statistic_grids.h"
@@ -10,8 +10,46 @@
 namespace sparsescope {
 namespace {
 
-float rankable(float score) {
-  return std::isnan(score) ? -std::numeric_limits<float>::infinity() : score;
+constexpr float kLowest = -std::numeric_limits<float>::infinity();
+
+float rankable(float score) { return std::isnan(score) ? kLowest : score; }
+
+// Floats in their order as integers, and back. -0 comes just before 0; both compare equal.
+int64_t ordinal_of(float value) {
+  const auto bits = std::bit_cast<int32_t>(value);
+  return bits ^ ((bits >> 31) & 0x7fffffff);
+}
+float float_of(int64_t ordinal) {
+  const auto bits = static_cast<int32_t>(ordinal);
+  return std::bit_cast<float>(bits ^ ((bits >> 31) & 0x7fffffff));
+}
+
+int64_t count_at_least(std::span<const float> scores, float cut) {
+  int32_t count = 0;
+  for (const float score : scores) count += score >= cut;
+  return count;
+}
+
+// The largest value that at least k scores reach. Halving the floats between the extremes, not
+// sorting: every step is one pass of vector compares, and few are needed to tell k scores apart.
+float kth_largest(std::span<const float> scores, int64_t k) {
+  float low = scores[0], high = scores[0];
+  for (const float score : scores) {
+    low = score < low ? score : low;
+    high = score > high ? score : high;
+  }
+  int64_t reached = ordinal_of(low), limit = ordinal_of(high);
+  while (reached < limit) {
+    const int64_t middle = limit - (limit - reached) / 2;
+    const int64_t count = count_at_least(scores, float_of(middle));
+    if (count >= k) {
+      reached = middle;
+      if (count == k) break;  // what lies between here and the k-th changes nothing
+    } else {
+      limit = middle - 1;
+    }
+  }
+  return float_of(reached);
 }
 
 }  // namespace
@@ -23,17 +61,16 @@ void append_top_k(std::span<const float> scores, int64_t k, std::vector<float>& 
   if (k <= 0) return;
   scratch.resize(scores.size());
   std::transform(scores.begin(), scores.end(), scratch.begin(), rankable);
-  // Everything above the k-th value is in; its ties fill the rest in ascending order.
-  const auto kth = scratch.begin() + (k - 1);
-  std::nth_element(scratch.begin(), kth, scratch.end(), std::greater<>());
-  const float cut = *kth;
-  int64_t ties = std::count(scratch.begin(), kth + 1, cut);
+  const float cut = kth_largest(scratch, k);
+  // Everything above the cut is in; its ties fill the rest in ascending order.
+  int64_t ties = k;
+  for (const float score : scratch) ties -= score > cut;
   // Written without a branch that depends on the scores.
   const size_t begin = out.size();
   out.resize(begin + k + 1);
   int32_t* next = &out[begin];
   for (int64_t j = 0; j < n; ++j) {
-    const float score = rankable(scores[j]);
+    const float score = scratch[j];
     const bool tie = score == cut && ties > 0;
     ties -= tie;
     *next = static_cast<int32_t>(j);

@@ -2,9 +2,13 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <limits>
+#include <numeric>
+
+#include "core/rng.h"
 
 namespace sparsescope {
 namespace {
@@ -31,6 +35,36 @@ TEST(TopK, InfinityAndNanStillGiveExactlyK) {
   const float nan = std::numeric_limits<float>::quiet_NaN();
   EXPECT_EQ(top_k({-inf, -inf, -inf}, 2), (std::vector<int32_t>{0, 1}));
   EXPECT_EQ(top_k({nan, 1, nan, 2}, 3), (std::vector<int32_t>{0, 1, 3}));
+}
+
+// Against the definition: score descending, then index, for rows of any length, with ties, both
+// zeros, infinities and values that differ by a bit.
+TEST(TopK, AgreesWithASort) {
+  const float inf = std::numeric_limits<float>::infinity();
+  const std::vector<float> special = {0.0f,    -0.0f, inf,    -inf, 1e-45f,
+                                      -1e-45f, 3e38f, -3e38f, 1.0f, std::nextafter(1.0f, 2.0f)};
+  for (const int64_t count : {1, 2, 17, 100, 321}) {
+    for (uint64_t kind = 0; kind < 4; ++kind) {
+      std::vector<float> scores(count);
+      for (int64_t j = 0; j < count; ++j) {
+        const double x = normal(kind, j);
+        if (kind == 0) scores[j] = static_cast<float>(x);
+        if (kind == 1) scores[j] = static_cast<float>(std::round(2 * x));
+        if (kind == 2) scores[j] = static_cast<float>(std::exp(20 * x));
+        if (kind == 3) scores[j] = special[static_cast<size_t>(std::abs(100 * x)) % special.size()];
+      }
+      std::vector<int32_t> order(count);
+      std::iota(order.begin(), order.end(), 0);
+      std::stable_sort(order.begin(), order.end(),
+                       [&](int32_t a, int32_t b) { return scores[a] > scores[b]; });
+      for (const int64_t k : {int64_t{1}, count / 3, count / 2, count - 1, count}) {
+        if (k < 1) continue;
+        std::vector<int32_t> best(order.begin(), order.begin() + k);
+        std::sort(best.begin(), best.end());
+        EXPECT_EQ(top_k(scores, k), best) << count << " " << kind << " " << k;
+      }
+    }
+  }
 }
 
 TEST(TopK, CountFromSparsityInDoubleArithmetic) {
