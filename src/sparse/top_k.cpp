@@ -30,7 +30,16 @@ int64_t count_at_least(std::span<const float> scores, float cut) {
   return count;
 }
 
-// The largest value that at least k scores reach. Halving the floats between the extremes, not
+// The value half way between two floats, the upper one where they are neighbours. Half of the
+// values first: scores lie close together in them. Half of the floats where that does not end.
+int64_t middle_of(int64_t reached, int64_t limit, int step) {
+  constexpr int kStepsByValue = 16;
+  const float half = 0.5f * float_of(reached) + 0.5f * float_of(limit);
+  if (step >= kStepsByValue || !std::isfinite(half)) return limit - (limit - reached) / 2;
+  return std::clamp(ordinal_of(half), reached + 1, limit);
+}
+
+// The largest value that at least k scores reach. Halving what lies between the extremes, not
 // sorting: every step is one pass of vector compares, and few are needed to tell k scores apart.
 float kth_largest(std::span<const float> scores, int64_t k) {
   float low = scores[0], high = scores[0];
@@ -39,8 +48,8 @@ float kth_largest(std::span<const float> scores, int64_t k) {
     high = score > high ? score : high;
   }
   int64_t reached = ordinal_of(low), limit = ordinal_of(high);
-  while (reached < limit) {
-    const int64_t middle = limit - (limit - reached) / 2;
+  for (int step = 0; reached < limit; ++step) {
+    const int64_t middle = middle_of(reached, limit, step);
     const int64_t count = count_at_least(scores, float_of(middle));
     if (count >= k) {
       reached = middle;

@@ -43,6 +43,16 @@ TEST_P(DotProducts, AgreeWithDoubleSumsForAnySize) {
   }
 }
 
+TEST(DotProductsReference, SumsInDouble) {
+  const std::vector<float> a = {3e8f, 1.0f, -3e8f}, ones(3, 1.0f);
+  float sum = 0;
+  std::vector<float> panel;
+  dot_products(
+      Impl::kReference,
+      {.a = a.data(), .num_a = 1, .b = ones.data(), .num_b = 1, .head_dim = 3, .out = &sum}, panel);
+  EXPECT_EQ(sum, 1.0f);
+}
+
 INSTANTIATE_TEST_SUITE_P(AllImpls, DotProducts, ::testing::ValuesIn(available_impls()),
                          [](const auto& impl) {
                            std::string name(impl_name(impl.param));

@@ -93,6 +93,18 @@ TEST(TokenRows, EveryHalfPrecisionNumberIsWidenedExactly) {
   }
 }
 
+TEST(TokenRows, TheReferenceSumsInDouble) {
+  const std::vector<float> column = {3e8f, 1.0f, -3e8f}, ones(3, 1.0f);
+  const std::vector<int32_t> tokens = {0, 1, 2};
+  const AttentionTensor x = contiguous_attention_tensor(column.data(), Dtype::kF32, 1, 1, 3, 1);
+  const TokenRowKernels& kernels = token_row_kernels(Impl::kReference);
+  float sum = 0, dot = 0;
+  kernels.sum(token_rows(x, 0, 0, tokens), &sum);
+  kernels.dots(column.data(), 1, 3, ones.data(), &dot);
+  EXPECT_EQ(sum, 1.0f);
+  EXPECT_EQ(dot, 1.0f);
+}
+
 TEST(TokenRows, FirstBestRowOfEveryColumn) {
   const float nan = std::numeric_limits<float>::quiet_NaN();
   const std::vector<float> values = {1, 5, -kInf, nan, 2,    //
