@@ -83,7 +83,7 @@ class ListBuilder {
   }
 
   void fill(int64_t strand) {
-    SparseItem* item = &lists_.items[lists_.strands[strand].first_item];
+    SparseItem* item = lists_.items.data() + lists_.strands[strand].first_item;
     auto row = static_cast<int32_t>(first_row_[strand]);
     const auto end_block = [&](int32_t first, int32_t range) {
       for (; first < row; first += item++->num_rows) {

@@ -135,5 +135,20 @@ TEST(VmobaStreamed, AMillionEntriesOfAHead) {
   expect_same(problem.select(options, default_cpu_impl(), one), expected, options);
 }
 
+TEST(VmobaStreamed, NotANumberLeavesTheOwnBlocks) {
+  ThreadPool pool(2);
+  Problem problem(Gates::kNormal, 1, 2, 150, 11);
+  for (size_t i = 0; i < problem.x.q.size(); i += 3) problem.x.q[i] = std::nanf("");
+  const std::vector<int32_t> own = blocks_of_positions(problem.layout);
+  for (const VmobaParams& params : all_rules(problem.blocks)) {
+    for (const Impl impl : available_impls()) {
+      if (impl == Impl::kReference) continue;
+      for (const auto& selection : problem.select({.params = params}, impl, pool)) {
+        for (int64_t s = 0; s < 150; ++s) EXPECT_TRUE(selection.selected(own[s], s));
+      }
+    }
+  }
+}
+
 }  // namespace
 }  // namespace sparsescope
