@@ -45,6 +45,7 @@ struct Outputs {
 void add_run_options(CLI::App& command, TimingOptions& timing, Outputs& outputs) {
   command.add_option("--repeats", timing.repeats, "Timed rounds, after one that does not count")
       ->check(CLI::Range(1, kMaxRepeats))
+      ->take_last()
       ->capture_default_str();
   command.add_flag_callback(
       "--processor-time", [&timing] { timing.source = TimeSource::kProcessor; },

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Times attention at the sizes of docs/benchmarks.md, and the cost of a profile, into out/bench/*.json,
-# then prints the tables. Build first (scripts/setup.sh). About 10
-# minutes with one thread. On a machine that is busy with other work:
-# scripts/bench.sh --processor-time. Further arguments go to every bench command (--repeats 5).
+# then prints the table of ratios. Build first (scripts/setup.sh). About 10 minutes with one thread;
+# SPARSESCOPE_BENCH_THREADS=2 takes two. Arguments go to every bench command: --processor-time on a
+# machine that is busy with other work, --repeats 5 for a shorter run.
 set -euo pipefail
 # LibTorch's idle workers sleep instead of taking a core from the run that follows.
 export OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-passive}
@@ -32,7 +32,7 @@ done
 attention a-cold 1,3,2048,64 8,16,16 --cache cold --repeats 9 "$@"
 # Both sides held to AVX2.
 SPARSESCOPE_ISA=avx2 ATEN_CPU_CAPABILITY=avx2 MKL_ENABLE_INSTRUCTIONS=AVX2 \
-  attention a-avx2 1,3,2048,64 8,16,16 --methods torch,masses --repeats 9 "$@"
+  attention held-to-avx2 1,3,2048,64 8,16,16 --methods torch,masses --repeats 9 "$@"
 grep -v "^#" "$kModel/prompts/calibration.txt" | head -n 2 >"$kOut/prompts.txt"
 printf '== profile\n' >&2
 "$kProgram" bench profile "$kModel" --prompts "$kOut/prompts.txt" --grid 8,16,16 --steps 2 --guidance 1 \
