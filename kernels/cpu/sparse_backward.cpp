@@ -86,7 +86,13 @@ class BackwardRun {
     workspace_.tokens.assign(tokens, tokens + num_rows);
     workspace_.tokens.resize(lanes, tokens[num_rows - 1]);  // idle lanes repeat the last row
     gather(params_.d_out, 1.0f, tile, tile.d_out_rows, tile.d_out_t);
-    gather(params_.out, 1.0f, tile, tile.q_rows, tile.dq_t);
+    const TokenRows out = token_rows(params_.out, head_);
+    if (out.element == Element::kF32) {
+      kernels_.transpose_rows(static_cast<const float*>(out.data), out.stride,
+                              workspace_.tokens.data(), keys_.head_dim, lanes, 1.0f, tile.dq_t);
+    } else {
+      gather(params_.out, 1.0f, tile, tile.q_rows, tile.dq_t);
+    }
     kernels_.column_dots(tile.d_out_t, tile.dq_t, keys_.head_dim, lanes, tile.delta);
     gather(params_.q, params_.scale * std::numbers::log2e_v<float>, tile, tile.q_rows, tile.q_t);
     std::fill_n(tile.dq_t, static_cast<size_t>(keys_.head_dim) * lanes, 0.0f);
@@ -238,12 +244,11 @@ class Backward {
       const float* from = sums + (is_v ? part_floats() / 2 : 0);
       for (int64_t key = first; key < last; ++key) {
         float* row = row_of(to, head, selection_.key_order[key]);
-        for (int64_t d = 0; d < params_.k.head_dim; ++d) {
-          float sum = from[key * stride_ + d];
-          for (int64_t part = 1; part < parts; ++part) {
-            sum += from[part * part_floats() + key * stride_ + d];
-          }
-          row[d] = factor * sum;
+        const float* first_part = from + key * stride_;
+        for (int64_t d = 0; d < params_.k.head_dim; ++d) row[d] = factor * first_part[d];
+        for (int64_t part = 1; part < parts; ++part) {
+          const float* other = first_part + part * part_floats();
+          for (int64_t d = 0; d < params_.k.head_dim; ++d) row[d] += factor * other[d];
         }
       }
     }
