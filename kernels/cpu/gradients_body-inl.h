@@ -7,16 +7,18 @@
 
 namespace sparsescope::cpu {
 
-// products[key, lane] = sum over d of rows[key, d] * columns[d, lane]
+// products[key, lane] = sum over d of rows[key, d] * columns[d, lane]. Fetches as many rows from
+// ahead on, of the same stride, where fetch is set.
 template <class Simd, int kWidth>
 void multiply_block(const float* rows, int64_t stride, int32_t count, int32_t head_dim,
-                    const float* columns, float* products) {
+                    const float* columns, bool fetch, const float* ahead, float* products) {
   using T = Tiling<Simd, kWidth>;
+  const int64_t step = fetch ? ceil_div<Simd>(T::kRun * stride, head_dim) : 0;
   for (int lane = 0; lane < kWidth; lane += T::kStep) {
     for_runs<T::kRun>(0, count, [&]<int kKeys>(int32_t key) {
       float* to = products + key * kWidth + lane;
       row_product<Simd, T::kVecs, kKeys>(rows + key * stride, stride, columns + lane, kWidth,
-                                         head_dim, Ahead<Simd>{rows, 0},
+                                         head_dim, Ahead<Simd>{ahead + key * stride, step},
                                          [&](int i, int v, typename Simd::V sum) {
                                            Simd::store(to + i * kWidth + v * Simd::kLanes, sum);
                                          });
@@ -51,11 +53,14 @@ void differentiate_softmax(int32_t count, const GradientTile& rows) {
 }
 
 // out[key, column] += sum over rows of weights[key, row] * values[row, column], kVecs vectors of
-// columns. The lines of out are asked for before the product and needed after it.
+// columns. The lines of out are asked for before the product and needed after it. ahead: rows of
+// the stride of out to fetch, or null.
 template <class Simd, int kVecs>
 void accumulate_keys(const float* weights, int32_t lanes, int32_t count, const float* values,
-                     int64_t values_stride, int32_t num_rows, float* out, int64_t out_stride) {
+                     int64_t values_stride, int32_t num_rows, const float* ahead, float* out,
+                     int64_t out_stride) {
   using T = Tiling<Simd, kVecs * Simd::kLanes>;
+  const int64_t step = ahead == nullptr ? 0 : ceil_div<Simd>(T::kRun * out_stride, num_rows);
   for_runs<T::kRun>(0, count, [&]<int kKeys>(int32_t key) {
     float* to = out + key * out_stride;
 #pragma GCC unroll 12
@@ -64,25 +69,26 @@ void accumulate_keys(const float* weights, int32_t lanes, int32_t count, const f
         __builtin_prefetch(to + i * out_stride + column, 1);
       }
     }
-    row_product<Simd, kVecs, kKeys>(weights + key * lanes, lanes, values, values_stride, num_rows,
-                                    Ahead<Simd>{values, 0},
-                                    [&](int i, int v, typename Simd::V sum) {
-                                      float* at = to + i * out_stride + v * Simd::kLanes;
-                                      Simd::store(at, Simd::load(at) + sum);
-                                    });
+    row_product<Simd, kVecs, kKeys>(
+        weights + key * lanes, lanes, values, values_stride, num_rows,
+        Ahead<Simd>{ahead == nullptr ? to : ahead + key * out_stride, step},
+        [&](int i, int v, typename Simd::V sum) {
+          float* at = to + i * out_stride + v * Simd::kLanes;
+          Simd::store(at, Simd::load(at) + sum);
+        });
   });
 }
 
 // The same over all columns; the rows of values and out are padded to whole vectors.
 template <class Simd>
 void accumulate_keys(const float* weights, int32_t lanes, int32_t count, const float* values,
-                     int64_t values_stride, int32_t num_rows, int32_t columns, float* out,
-                     int64_t out_stride) {
+                     int64_t values_stride, int32_t num_rows, int32_t columns, const float* ahead,
+                     float* out, int64_t out_stride) {
   int32_t column = 0;
   const auto step = [&]<int kVecs>() {
     for (; column + (kVecs - 1) * Simd::kLanes < columns; column += kVecs * Simd::kLanes) {
       accumulate_keys<Simd, kVecs>(weights, lanes, count, values + column, values_stride, num_rows,
-                                   out + column, out_stride);
+                                   column == 0 ? ahead : nullptr, out + column, out_stride);
     }
   };
   step.template operator()<Simd::kMaxVecs>();
@@ -98,22 +104,28 @@ void differentiate_rows(const HeadKeys& keys, const KeyBlock* blocks, int32_t nu
   for (int32_t j = 0; j < num_blocks; ++j) {
     const KeyBlock& block = blocks[j];
     const int64_t first = block.first * keys.stride;
+    const float* next_k = keys.fetch_ahead && j + 1 < num_blocks
+                              ? keys.k + blocks[j + 1].first * keys.stride
+                              : nullptr;
     multiply_block<Simd, kWidth>(keys.k + first, keys.stride, block.count, head_dim, rows.q_t,
-                                 rows.probs);
+                                 keys.fetch_ahead, keys.v + first, rows.probs);
     multiply_block<Simd, kWidth>(keys.v + first, keys.stride, block.count, head_dim, rows.d_out_t,
-                                 rows.d_scores);
+                                 keys.fetch_ahead, gradients.dv + first, rows.d_scores);
     differentiate_softmax<Simd, kWidth>(block.count, rows);
+    const int64_t per_column = block.count * keys.stride / head_dim;
+    const int64_t step = keys.fetch_ahead ? ceil_div<Simd>(T::kRun * per_column, block.count) : 0;
     for (int lane = 0; lane < kWidth; lane += T::kStep) {
       for_runs<T::kRun>(0, head_dim, [&]<int kColumns>(int32_t column) {
+        const Ahead<Simd> ahead{gradients.dk + first + column * per_column, step};
         output_run<Simd, kWidth, kColumns>(rows.d_scores + lane, keys.k + first + column,
-                                           keys.stride, block.count, Ahead<Simd>{keys.k + first, 0},
+                                           keys.stride, block.count, ahead,
                                            rows.dq_t + column * kWidth + lane);
       });
     }
     accumulate_keys<Simd>(rows.probs, kWidth, block.count, rows.d_out_rows, rows.row_stride,
-                          rows.num_rows, head_dim, gradients.dv + first, keys.stride);
+                          rows.num_rows, head_dim, next_k, gradients.dv + first, keys.stride);
     accumulate_keys<Simd>(rows.d_scores, kWidth, block.count, rows.q_rows, rows.row_stride,
-                          rows.num_rows, head_dim, gradients.dk + first, keys.stride);
+                          rows.num_rows, head_dim, nullptr, gradients.dk + first, keys.stride);
   }
 }
 
