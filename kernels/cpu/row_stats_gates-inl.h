@@ -136,8 +136,10 @@ inline IntVec search_limits(Vec gate, const float* limits) {
 
 void pool_codes(const float* gate, int64_t stride, int64_t rows, const float* limits,
                 uint8_t* code) {
+  constexpr int64_t kAhead = 16;  // rows lie far apart: the processor does not foresee them
   for (int64_t r = 0; r < rows; ++r) {
     for (int v = 0; v < kLanes; v += kWidth) {
+      __builtin_prefetch(gate + (r + kAhead) * stride + v);
       const IntVec found = search_limits(load(gate + r * stride + v), limits + r * kPoolCodes);
       *reinterpret_cast<ByteVecAt*>(code + r * kLanes + v) =
           __builtin_convertvector(found, ByteVec);

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <functional>
 #include <limits>
-#include <numeric>
 
 #include "capture/sorted_columns.h"
 
@@ -87,36 +86,61 @@ void CutLists::collect(const GateStore& store, const std::vector<PieceFlags>& fl
 }
 
 void CutLists::sort(const RowStatsKernels& kernels) {
-  std::vector<int64_t> by_count(lists_.size());
-  std::iota(by_count.begin(), by_count.end(), 0);
-  std::sort(by_count.begin(), by_count.end(),
-            [&](int64_t a, int64_t b) { return lists_[a].count < lists_[b].count; });
-  const auto first_long = std::find_if(by_count.begin(), by_count.end(),
-                                       [&](int64_t i) { return lists_[i].count > kMaxColumn; });
-  const int64_t num_short = first_long - by_count.begin();
-  for (int64_t first = 0; first < num_short; first += kRowLanes) {
-    sort_batch(&by_count[first], std::min<int64_t>(kRowLanes, num_short - first), kernels);
+  std::vector<Run> runs;
+  for (const List& list : lists_) {
+    if (list.count > kMaxColumn) {
+      split(list, runs);
+    } else {
+      runs.push_back({list.first, list.count});
+    }
   }
-  for (auto i = first_long; i != by_count.end(); ++i) {
-    const auto begin = gates_.begin() + lists_[*i].first;
-    std::sort(begin, begin + lists_[*i].count, std::greater<float>());
+  std::sort(runs.begin(), runs.end(), [](const Run& a, const Run& b) { return a.count < b.count; });
+  const auto first_long =
+      std::find_if(runs.begin(), runs.end(), [](const Run& run) { return run.count > kMaxColumn; });
+  const int64_t num_short = first_long - runs.begin();
+  for (int64_t first = 0; first < num_short; first += kRowLanes) {
+    sort_batch(&runs[first], std::min<int64_t>(kRowLanes, num_short - first), kernels);
+  }
+  for (auto run = first_long; run != runs.end(); ++run) {
+    const auto begin = gates_.begin() + run->first;
+    std::sort(begin, begin + run->count, std::greater<float>());
   }
 }
 
-// Up to 64 lists, the longest last.
-void CutLists::sort_batch(const int64_t* lists, int64_t count, const RowStatsKernels& kernels) {
-  const int64_t rows = sort_rows(lists_[lists[count - 1]].count);
+// Deals the gates of a long list into equal intervals, the highest first: runs that are sorted one
+// by one sort the list. A bin is narrow, so that its gates spread evenly.
+void CutLists::split(const List& list, std::vector<Run>& runs) {
+  constexpr int64_t kWanted = kMaxColumn / 4;  // gates in a run
+  const auto begin = gates_.begin() + list.first, end = begin + list.count;
+  const auto [lo, hi] = std::minmax_element(begin, end);
+  const int64_t intervals = list.count / kWanted;
+  const double top = *hi;
+  const double scale = *hi > *lo ? static_cast<double>(intervals) / (top - *lo) : 0.0;
+  const auto interval_of = [&](float gate) {
+    return std::min<int64_t>(intervals - 1, static_cast<int64_t>((top - gate) * scale));
+  };
+  std::vector<int64_t> next(intervals + 1);
+  for (auto gate = begin; gate != end; ++gate) ++next[interval_of(*gate) + 1];
+  for (int64_t i = 0; i < intervals; ++i) {
+    runs.push_back({list.first + next[i], next[i + 1]});
+    next[i + 1] += next[i];
+  }
+  split_.assign(begin, end);
+  for (const float gate : split_) gates_[list.first + next[interval_of(gate)]++] = gate;
+}
+
+// Up to 64 runs, the longest last.
+void CutLists::sort_batch(const Run* runs, int64_t count, const RowStatsKernels& kernels) {
+  const int64_t rows = sort_rows(runs[count - 1].count);
   columns_.assign(rows * kRowLanes, -std::numeric_limits<float>::infinity());
   for (int64_t lane = 0; lane < count; ++lane) {
-    const List& list = lists_[lists[lane]];
-    for (int64_t i = 0; i < list.count; ++i)
-      columns_[i * kRowLanes + lane] = gates_[list.first + i];
+    for (int64_t i = 0; i < runs[lane].count; ++i)
+      columns_[i * kRowLanes + lane] = gates_[runs[lane].first + i];
   }
   kernels.sort_columns(columns_.data(), rows);
   for (int64_t lane = 0; lane < count; ++lane) {
-    const List& list = lists_[lists[lane]];
-    for (int64_t i = 0; i < list.count; ++i)
-      gates_[list.first + i] = columns_[i * kRowLanes + lane];
+    for (int64_t i = 0; i < runs[lane].count; ++i)
+      gates_[runs[lane].first + i] = columns_[i * kRowLanes + lane];
   }
 }
 

@@ -56,6 +56,10 @@ class CutLists {
     const PoolSearch::CutBin* cut_bin = nullptr;
     int64_t first = 0, count = 0;  // in gates_
   };
+  // A part of gates_ to be sorted.
+  struct Run {
+    int64_t first = 0, count = 0;
+  };
   // A cut among equal gates: its entry is the nth of those in (block, head, rank) order.
   struct Tie {
     int64_t cut = 0;  // in the result
@@ -67,7 +71,8 @@ class CutLists {
   void mark(int64_t pool, int32_t* list_of_bin, int32_t none) const;
   void collect(const GateStore& store, const std::vector<PieceFlags>& flags);
   void sort(const RowStatsKernels& kernels);
-  void sort_batch(const int64_t* lists, int64_t count, const RowStatsKernels& kernels);
+  void split(const List& list, std::vector<Run>& runs);
+  void sort_batch(const Run* runs, int64_t count, const RowStatsKernels& kernels);
   void place(const List& list, std::vector<GateCut>& cuts);
   void resolve_ties(const GateStore& store, std::vector<GateCut>& cuts) const;
   std::vector<Place> find_equal(int64_t pool, float gate, const GateStore& store) const;
@@ -81,7 +86,7 @@ class CutLists {
   std::vector<int64_t> first_list_;  // [pools + 1]
   std::vector<float> gates_;         // of all lists, and one for what is in none
   std::vector<Tie> ties_;
-  std::vector<float> columns_;  // scratch
+  std::vector<float> columns_, split_;  // scratch
 };
 
 }  // namespace sparsescope

@@ -184,6 +184,18 @@ TEST(RecordedVmoba, TiedGatesAreCutAsByTheRule) {
   }
 }
 
+// A few long queries stretch the range of the gates, so that nearly all others share a few bins.
+TEST(RecordedVmoba, CrowdedGatesAreCutAsByTheRule) {
+  Call call = naive::make_call({4, 8, 8}, {2, 4, 4}, 0, 0, 2, 8, 11);
+  for (int64_t d = 0; d < call.head_dim; ++d) call.q[17 * call.head_dim + d] *= 4000.0f;
+  const std::string text = "st:2,2,2";
+  for (const Impl impl : available_impls()) {
+    const RecordedCall recorded = naive::record(call, parse_all({text}), impl, 2);
+    const double entry = 2.0 / static_cast<double>(call.grid.tokens());
+    expect_vmoba(call, recorded, text, impl == Impl::kReference ? 3e-6 : entry);
+  }
+}
+
 TEST(RecordedVmoba, EqualGatesKeepEverything) {
   Call call = naive::make_call({2, 4, 4}, {2, 2, 2}, 0, 0, 2, 4, 9);
   std::fill(call.k.begin(), call.k.end(), 1.0f);
