@@ -5,7 +5,9 @@
 #include <numeric>
 #include <utility>
 
+#include "core/error.h"
 #include "core/rng.h"
+#include "kernels/row_stats.h"
 
 namespace sparsescope {
 namespace {
@@ -62,6 +64,9 @@ PartitionLayout make_partition_layout(const CallLayout& layout, const Partition&
   PartitionLayout result;
   result.name = to_string(partition);
   result.blocks = blocks.num_tiles();
+  SPARSESCOPE_CHECK(ErrorKind::kUsage, result.blocks <= kMaxRankedRows,
+                    "partition {}: expected at most {} blocks on grid {}, found {}", result.name,
+                    kMaxRankedRows, to_string(layout.grid()), result.blocks);
   result.first_block = first_block;
   result.block_of_tile = find_block_of_tile(layout, layout.cells.block_of_cell[idx]);
   std::vector<int32_t> rank_of_token(layout.video_tokens), block_of_token(layout.video_tokens);

@@ -15,6 +15,7 @@
 #include "capture/row_group_reducer.h"
 #include "capture/site_arrays.h"
 #include "kernels/kernel_table.h"
+#include "support/expect_error.h"
 #include "unit/capture/naive_statistics.h"
 #include "unit/capture/recorded_call.h"
 
@@ -126,6 +127,20 @@ TEST(GateSelection, DoesNotDependOnTheBudget) {
 }
 
 // Groups dealt to two reducers, and the sums merged.
+// Ranks of more blocks than one number holds are refused, not wrapped.
+TEST(CallLayout, RefusesPartitionsOfTooManyBlocks) {
+  const Partition partition{.kind = PartitionKind::kSpatioTemporal, .block = {1, 1, 1}};
+  const auto layout = [&](const TokenGrid& grid) {
+    return make_call_layout({grid, 0, 0}, {4, 4, 4}, {partition}, 0, 0);
+  };
+  EXPECT_NO_THROW(layout({1, 127, 129}));  // 16,383
+  EXPECT_EQ(testing::error_of(ErrorKind::kUsage,
+                              [&] {
+                                layout({1, 128, 128});
+                              }),
+            "partition st:1,1,1: expected at most 16383 blocks on grid 1,128,128, found 16384");
+}
+
 TEST(RowGroupReducer, MergedHalvesAreTheWhole) {
   const auto call = naive::make_call({5, 6, 7}, {2, 4, 4}, 1, 0, 2, 8, 3);
   const std::vector<Partition> partitions{parse_partition("spatial:3,7")};
