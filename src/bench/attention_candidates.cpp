@@ -1,0 +1,305 @@
+#include "bench/attention_candidates.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "bench/agreement.h"
+#include "bench/sparse_case.h"
+#include "bench/torch_attention.h"
+#include "capture/profiling_hook.h"
+#include "sparse/dense_call.h"
+
+namespace sparsescope {
+namespace {
+
+// What VMoBA's published settings keep.
+constexpr double kVmobaDensity = 0.19;
+
+// The part of a call that belongs to one sample.
+AttentionCall sample_of(AttentionCall call, int64_t batch) {
+  for (AttentionTensor* x : {&call.q, &call.k, &call.v}) {
+    x->data =
+        static_cast<const char*>(x->data) + batch * x->stride_batch * dtype_bits(x->dtype) / 8;
+    x->batch = 1;
+  }
+  call.out.data += batch * call.out.stride_batch;
+  return call;
+}
+
+}  // namespace
+
+// Every candidate has its own results, so that none hides another's mistake.
+struct AttentionCandidates::State {
+  State(const AttentionBenchOptions& options, Impl impl, const AttentionKernels& kernels)
+      : options_(options),
+        impl_(impl),
+        kernels_(kernels),
+        pool_(options.threads),
+        single_(1),
+        problem_(options.shape, options.seed, pool_),
+        bounds_(agreement_bounds(options.shape.dtype)),
+        torch_(problem_.q(), problem_.k(), problem_.v()),
+        cells_(make_key_cells(tiles(), {}, options.shape.prefix, options.shape.suffix)),
+        rows_(make_row_groups(tiles(), options.shape.prefix, options.shape.suffix)) {
+    set_torch_threads(options_.threads);
+    add_dense();
+    if (wants("torch")) add_torch();
+    if (wants("masses")) add_instrumented_kernel();
+    if (wants("profile")) add_profile("profile", default_partitions(options_.shape.grid));
+    if (wants("profile-tiles")) add_profile("profile-tiles", {});
+    if (options_.scaling) add_single_thread();
+    add_sparse_methods();
+  }
+
+  TileGrid tiles() const { return {options_.shape.grid, options_.tile}; }
+  const AttentionShape& shape() const { return options_.shape; }
+
+  bool wants(const std::string& method) const {
+    return options_.methods.empty() ||
+           std::ranges::find(options_.methods, method) != options_.methods.end();
+  }
+
+  AttentionResult& new_result(bool gradients) {
+    auto result = std::make_unique<AttentionResult>();
+    result->out.resize(problem_.elements());
+    result->lse.resize(problem_.rows());
+    if (gradients) {
+      for (auto* x : {&result->dq, &result->dk, &result->dv}) x->resize(problem_.elements());
+    }
+    results_.push_back(std::move(result));
+    return *results_.back();
+  }
+
+  MutableAttentionTensor output(std::vector<float>& values) const {
+    return contiguous_output(values.data(), shape().heads, shape().tokens, shape().head_dim);
+  }
+
+  DenseAttentionParams dense_params(AttentionResult& result) const {
+    return {.q = problem_.q(),
+            .k = problem_.k(),
+            .v = problem_.v(),
+            .scale = problem_.scale(),
+            .out = output(result.out),
+            .lse = result.lse.data(),
+            .cells = &cells_,
+            .rows = &rows_};
+  }
+
+  SparseAttentionParams sparse_params(AttentionResult& result, const BlockLists& lists) const {
+    return {.q = problem_.q(),
+            .k = problem_.k(),
+            .v = problem_.v(),
+            .scale = problem_.scale(),
+            .out = output(result.out),
+            .lse = result.lse.data(),
+            .selection = lists.view()};
+  }
+
+  SparseBackwardParams backward_params(AttentionResult& result, const BlockLists& lists) const {
+    return {.q = problem_.q(),
+            .k = problem_.k(),
+            .v = problem_.v(),
+            .out = problem_.view_fp32(result.out.data()),
+            .d_out = problem_.d_out(),
+            .lse = result.lse.data(),
+            .scale = problem_.scale(),
+            .dq = output(result.dq),
+            .dk = output(result.dk),
+            .dv = output(result.dv),
+            .selection = lists.view()};
+  }
+
+  Measurement forward_of(const std::string& method, double deviation) const {
+    return {.method = method,
+            .threads = options_.threads,
+            .flops = shape().dense_flops(),
+            .deviation = deviation,
+            .bound = bounds_.forward};
+  }
+
+  Measurement backward_of(const std::string& method, double deviation) const {
+    Measurement measurement = forward_of(method, deviation);
+    measurement.pass = Pass::kBackward;
+    measurement.flops = shape().dense_backward_flops();
+    measurement.bound = bounds_.backward;
+    return measurement;
+  }
+
+  void add(Candidate candidate) {
+    const Measurement& m = candidate.measurement;
+    require_agreement(fmt::format("{}, {}", m.name(), to_string(m.pass)), m.deviation, m.bound);
+    candidates_.push_back(std::move(candidate));
+  }
+
+  // Checked by fp64 arithmetic at sampled tokens, like every selection.
+  void add_dense() {
+    AttentionResult& result = new_result(options_.backward);
+    dense_ = &result;
+    dense_lists_ = dense_lists(shape().batch, shape().heads, shape().tokens);
+    kernels_.dense(dense_params(result), pool_);
+    if (options_.backward) {
+      kernels_.sparse_backward(backward_params(result, dense_lists_), pool_);
+    }
+    const SampledDeviation found = sampled_deviation(problem_, dense_lists_.view(), result);
+    add({forward_of("dense", found.forward),
+         [this, &result] { kernels_.dense(dense_params(result), pool_); }});
+    if (options_.backward) {
+      add({backward_of("dense", found.backward), [this, &result] {
+             kernels_.sparse_backward(backward_params(result, dense_lists_), pool_);
+           }});
+    }
+  }
+
+  // The whole tensors of LibTorch and of ours against each other.
+  void add_torch() {
+    AttentionResult& result = new_result(options_.backward);
+    torch_.forward(result.out.data());
+    add({forward_of("torch", deviation(dense_->out, result.out)),
+         [this] { torch_.forward(nullptr); },
+         {},
+         true});
+    if (!options_.backward) return;
+    torch_.prepare_backward(problem_.d_out());
+    torch_.backward(result.dq.data(), result.dk.data(), result.dv.data());
+    const double worst =
+        std::max({deviation(dense_->dq, result.dq), deviation(dense_->dk, result.dk),
+                  deviation(dense_->dv, result.dv)});
+    add({backward_of("torch", worst),
+         [this] { torch_.backward(nullptr, nullptr, nullptr); },
+         {},
+         true});
+  }
+
+  void add_instrumented_kernel() {
+    AttentionResult& result = new_result(false);
+    const auto attend = [this, &result] {
+      DenseAttentionParams params = dense_params(result);
+      params.sink.consume = [](void*, int, const RowGroupMasses&) {};
+      kernels_.dense(params, pool_);
+    };
+    attend();
+    add({forward_of("masses", deviation(result.out, dense_->out)), attend});
+  }
+
+  void add_profile(const std::string& method, std::vector<Partition> partitions) {
+    AttentionResult& result = new_result(false);
+    hooks_.push_back(std::make_unique<ProfilingHook>(
+        ProfilingOptions{.tile = options_.tile, .partitions = std::move(partitions)}, impl_,
+        pool_));
+    const auto attend = [call = problem_.call(result.out.data()), hook = hooks_.back().get()] {
+      for (int64_t batch = 0; batch < call.q.batch; ++batch) hook->attend(sample_of(call, batch));
+      hook->take();
+    };
+    attend();
+    add({forward_of(method, deviation(result.out, dense_->out)), attend});
+  }
+
+  void add_single_thread() {
+    AttentionResult& result = new_result(false);
+    kernels_.dense(dense_params(result), single_);
+    Candidate candidate{forward_of("dense", deviation(result.out, dense_->out)),
+                        [this, &result] { kernels_.dense(dense_params(result), single_); }};
+    candidate.measurement.threads = 1;
+    add(std::move(candidate));
+  }
+
+  void add_sparse_methods() {
+    std::vector<Partition> partitions = options_.partitions;
+    if (wants("vmoba") && partitions.empty()) {
+      const std::optional<Partition> partition = benchmark_partition(shape().grid);
+      if (partition) partitions.push_back(*partition);
+      if (!partition) notes_.push_back("vmoba: no default partition divides the grid");
+    }
+    const auto add_all = [&](const std::string& method, auto setting_of) {
+      if (!wants(method)) return;
+      for (const double density : options_.densities) add_sparse(setting_of(density));
+    };
+    const int64_t num_tiles = tiles().num_tiles();
+    add_all("random", [&](double f) { return random_setting(f, num_tiles); });
+    add_all("vsa", [&](double f) { return vsa_setting(f, num_tiles); });
+    add_all("bsa", bsa_setting);
+    if (wants("bsa")) add_sparse(published_bsa_setting());
+    for (const Partition& partition : partitions) {
+      const auto setting_of = [&](double f) { return vmoba_setting(f, partition, shape().grid); };
+      add_all("vmoba", setting_of);
+      if (!wants("vmoba")) continue;
+      add_sparse(setting_of(kVmobaDensity));
+      add_sparse(vmoba_threshold_setting(kVmobaDensity, partition,
+                                         problem_.call(dense_->out.data()), impl_, pool_));
+    }
+  }
+
+  // Settings that come to the same on a small grid are run once.
+  bool is_new(const SparseSetting& setting) const {
+    return std::ranges::none_of(cases_, [&](const auto& known) {
+      return known->setting().method == setting.method &&
+             known->setting().parameters == setting.parameters;
+    });
+  }
+
+  void add_sparse(const SparseSetting& setting) {
+    if (!is_new(setting)) return;
+    AttentionResult& result = new_result(options_.backward);
+    cases_.push_back(std::make_unique<SparseCase>(problem_.call(result.out.data()), options_.tile,
+                                                  setting, options_.seed, impl_, pool_));
+    SparseCase& sparse = *cases_.back();
+    sparse.select();
+    kernels_.sparse(sparse_params(result, sparse.lists()), pool_);
+    if (options_.backward) {
+      kernels_.sparse_backward(backward_params(result, sparse.lists()), pool_);
+    }
+    const SampledDeviation found = sampled_deviation(problem_, sparse.lists().view(), result);
+    const auto complete = [&](Measurement measurement) {
+      measurement.parameters = setting.parameters;
+      measurement.density = sparse.density();
+      measurement.flops *= measurement.density;
+      return measurement;
+    };
+    Candidate forward{complete(forward_of(setting.method, found.forward)),
+                      [this, &result, &sparse] {
+                        kernels_.sparse(sparse_params(result, sparse.lists()), pool_);
+                      }};
+    if (sparse.selects()) {
+      forward.select = [this, &result, &sparse] {
+        sparse.select();
+        sparse.restore(output(result.out));
+      };
+    }
+    add(std::move(forward));
+    if (options_.backward) {
+      add({complete(backward_of(setting.method, found.backward)), [this, &result, &sparse] {
+             kernels_.sparse_backward(backward_params(result, sparse.lists()), pool_);
+           }});
+    }
+  }
+
+  const AttentionBenchOptions& options_;
+  Impl impl_;
+  const AttentionKernels& kernels_;
+  ThreadPool pool_, single_;
+  AttentionProblem problem_;
+  AgreementBounds bounds_;
+  TorchAttention torch_;
+  KeyCells cells_;
+  RowGroups rows_;
+  BlockLists dense_lists_;
+  AttentionResult* dense_ = nullptr;
+  std::vector<std::unique_ptr<AttentionResult>> results_;
+  std::vector<std::unique_ptr<ProfilingHook>> hooks_;
+  std::vector<std::unique_ptr<SparseCase>> cases_;
+  std::vector<Candidate> candidates_;
+  std::vector<std::string> notes_;
+};
+
+AttentionCandidates::AttentionCandidates(const AttentionBenchOptions& options, Impl impl,
+                                         const AttentionKernels& kernels)
+    : state_(std::make_unique<State>(options, impl, kernels)) {}
+
+AttentionCandidates::~AttentionCandidates() = default;
+
+const std::vector<Candidate>& AttentionCandidates::all() const { return state_->candidates_; }
+const std::vector<std::string>& AttentionCandidates::notes() const { return state_->notes_; }
+ThreadPool& AttentionCandidates::pool() { return state_->pool_; }
+
+}  // namespace sparsescope
