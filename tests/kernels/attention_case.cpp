@@ -176,6 +176,14 @@ SparseSelection Lists::view() const {
           .num_strands = static_cast<int64_t>(strands.size())};
 }
 
+Lists lists_over_cells(const Problem& problem) {
+  Lists lists;
+  lists.key_order = problem.cells().order;
+  for (const KeyCell& cell : problem.cells().cells)
+    lists.ranges.push_back({cell.first, cell.count});
+  return lists;
+}
+
 SparseResult run_sparse(const Problem& problem, const Lists& lists, Impl impl, int threads) {
   const Shape& shape = problem.shape();
   SparseResult result;

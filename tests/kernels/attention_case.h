@@ -87,6 +87,9 @@ struct Lists {
   SparseSelection view() const;
 };
 
+// Lists with the cells of the problem as ranges, and no strand yet.
+Lists lists_over_cells(const Problem& problem);
+
 struct SparseResult {
   std::vector<float> out;  // [B, H, S, D], kUntouched where no row was written
   std::vector<float> lse;  // [B, H, S]

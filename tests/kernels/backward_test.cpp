@@ -53,14 +53,6 @@ Gradients run_backward(const Problem& problem, const Lists& lists, Impl impl, in
   return result;
 }
 
-Lists lists_over_cells(const Problem& problem) {
-  Lists lists;
-  lists.key_order = problem.cells().order;
-  for (const KeyCell& cell : problem.cells().cells)
-    lists.ranges.push_back({cell.first, cell.count});
-  return lists;
-}
-
 // Lists of uneven length, some empty; the last range is in none of them, rows of every seventh
 // block are in no item.
 Lists uneven_lists(const Problem& problem) {

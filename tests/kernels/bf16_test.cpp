@@ -51,10 +51,7 @@ TEST_P(Bf16Impl, DenseAndMassesAgreeWithTheReference) {
 TEST_P(Bf16Impl, OddRangesAgreeWithTheReference) {
   const Problem problem({.heads = 2, .head_dim = 24, .grid = {1, 9, 15}, .tile = {1, 3, 5}},
                         Inputs::kOutliers, Dtype::kBF16);
-  Lists lists;
-  lists.key_order = problem.cells().order;
-  for (const KeyCell& cell : problem.cells().cells)
-    lists.ranges.push_back({cell.first, cell.count});
+  Lists lists = lists_over_cells(problem);
   for (int32_t h = 0; h < 2; ++h) {
     for (const RowBlock& block : problem.rows().blocks) {
       const auto first = problem.rows().order.begin() + block.first;

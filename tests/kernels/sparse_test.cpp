@@ -19,15 +19,6 @@ std::vector<int32_t> iota(int32_t count) {
   return values;
 }
 
-// Lists with the cells of the problem as ranges, and no strand yet.
-Lists lists_over_cells(const Problem& problem) {
-  Lists lists;
-  lists.key_order = problem.cells().order;
-  for (const KeyCell& cell : problem.cells().cells)
-    lists.ranges.push_back({cell.first, cell.count});
-  return lists;
-}
-
 std::vector<int32_t> rows_of(const Problem& problem, const RowBlock& block) {
   const auto first = problem.rows().order.begin() + block.first;
   return {first, first + block.count};
