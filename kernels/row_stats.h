@@ -99,6 +99,10 @@ struct RowStatsKernels {
   // out[i, :] = sum of data[r, :] over r < counts[i]; counts ascend.
   void (*prefix_sums)(const float* data, const int32_t* counts, int64_t num_counts, float* out);
 
+  // out[r * 64 + i] = data[r, lanes[i]]
+  void (*copy_lanes)(const float* data, int64_t rows, const uint8_t* lanes, int64_t count,
+                     float* out);
+
   // out[r, lane] = data[index[r, lane], lane]
   void (*gather)(const float* data, const int32_t* index, int64_t rows, float* out);
 
@@ -148,8 +152,8 @@ struct RowStatsKernels {
   // and of its code, the first tau that keeps it, num_taus where none does. The own block and the
   // best other one are always kept, others while what precedes them falls short of tau.
   void (*rank_entries)(const RankedParams& params);
-  // out[r, lane] = kPackedOne + weight[lane] * mass[r, lane] in mass units
-  void (*pack_masses)(const float* mass, int64_t rows, const float* weight, uint64_t* out);
+  // out[r, lane] = kPackedOne + mass[r, lane] in mass units
+  void (*pack_masses)(const float* mass, int64_t rows, uint64_t* out);
   // sums[r, code[r, lane]] += packed[r, lane] for lane < lanes; sums [rows, kPoolCodes].
   void (*code_sums)(const uint8_t* code, const uint64_t* packed, int64_t rows, int64_t lanes,
                     uint64_t* sums);

@@ -147,14 +147,11 @@ void pool_codes(const float* gate, int64_t stride, int64_t rows, const float* li
   }
 }
 
-void pack_masses(const float* mass, int64_t rows, const float* weight, uint64_t* out) {
-  for (int v = 0; v < kLanes; v += kDoubleWidth) {
-    const DoubleVec factor = load_as_double(weight + v) * static_cast<double>(kMassUnits);
-    for (int64_t r = 0; r < rows; ++r) {
-      const DoubleVec value = load_as_double(mass + r * kLanes + v) * factor + 0.5;
-      store(reinterpret_cast<int64_t*>(out) + r * kLanes + v,
-            __builtin_convertvector(value, LongVec) + static_cast<int64_t>(kPackedOne));
-    }
+void pack_masses(const float* mass, int64_t rows, uint64_t* out) {
+  for (int64_t i = 0; i < rows * kLanes; i += kDoubleWidth) {
+    const DoubleVec value = load_as_double(mass + i) * static_cast<double>(kMassUnits) + 0.5;
+    store(reinterpret_cast<int64_t*>(out) + i,
+          __builtin_convertvector(value, LongVec) + static_cast<int64_t>(kPackedOne));
   }
 }
 

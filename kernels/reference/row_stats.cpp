@@ -85,6 +85,12 @@ void prefix_sums(const float* data, const int32_t* counts, int64_t num_counts, f
   }
 }
 
+void copy_lanes(const float* data, int64_t rows, const uint8_t* lanes, int64_t count, float* out) {
+  for (int64_t r = 0; r < rows; ++r) {
+    for (int64_t i = 0; i < count; ++i) out[at(r, i)] = data[at(r, lanes[i])];
+  }
+}
+
 void gather(const float* data, const int32_t* index, int64_t rows, float* out) {
   for (int64_t r = 0; r < rows; ++r) {
     for (int lane = 0; lane < kRowLanes; ++lane) {
@@ -260,9 +266,9 @@ void rank_entries(const RankedParams& p) {
   }
 }
 
-void pack_masses(const float* mass, int64_t rows, const float* weight, uint64_t* out) {
+void pack_masses(const float* mass, int64_t rows, uint64_t* out) {
   for (int64_t i = 0; i < rows * kRowLanes; ++i) {
-    const double value = static_cast<double>(mass[i]) * weight[i % kRowLanes] * kMassUnits;
+    const double value = static_cast<double>(mass[i]) * kMassUnits;
     out[i] = kPackedOne + static_cast<uint64_t>(value + 0.5);
   }
 }
@@ -331,6 +337,7 @@ const RowStatsKernels& row_stats() {
                                           .sort_columns = sort_columns,
                                           .rank_columns = rank_columns,
                                           .prefix_sums = prefix_sums,
+                                          .copy_lanes = copy_lanes,
                                           .gather = gather,
                                           .absolute_difference = absolute_difference,
                                           .add_rows = add_rows,

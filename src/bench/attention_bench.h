@@ -2,6 +2,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,6 +19,7 @@ struct AttentionBenchOptions {
   std::vector<std::string> methods;   // of benchmark_methods(); empty: all. dense always runs
   std::vector<Partition> partitions;  // of VMoBA; empty: benchmark_partition of the grid
   std::vector<CacheState> caches{CacheState::kWarm};
+  std::optional<int64_t> rows_per_tile;  // of the profile runs, as in profile_request.h
   bool backward = false;
   bool scaling = false;  // dense also with one thread
   int threads = 1;

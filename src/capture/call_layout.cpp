@@ -6,7 +6,6 @@
 #include <utility>
 
 #include "core/error.h"
-#include "core/rng.h"
 #include "kernels/row_stats.h"
 
 namespace sparsescope {
@@ -79,10 +78,9 @@ PartitionLayout make_partition_layout(const CallLayout& layout, const Partition&
       block_of_token[token] = static_cast<int32_t>(block);
     }
   }
-  for (int64_t position = 0; position < layout.video_tokens; ++position) {
-    const int64_t token = layout.rows.order[position] - layout.prefix;
-    result.self.push_back(block_of_token[token]);
-    result.rank.push_back(rank_of_token[token]);
+  for (const int32_t token : layout.sampled.token) {
+    result.self.push_back(block_of_token[token - layout.prefix]);
+    result.rank.push_back(rank_of_token[token - layout.prefix]);
   }
   return result;
 }
@@ -138,21 +136,10 @@ void nest_partitions(CallLayout& layout) {
   }
 }
 
-std::vector<float> make_sample_weights(const CallLayout& layout, int64_t rows_per_tile,
-                                       uint64_t seed) {
-  std::vector<float> weights(layout.video_tokens, rows_per_tile == 0 ? 1.0f : 0.0f);
-  if (rows_per_tile == 0) return weights;
-  for (const TileRows& tile : layout.rows.tiles) {
-    const int64_t wanted = std::min<int64_t>(rows_per_tile, tile.count);
-    const double run = static_cast<double>(tile.count) / static_cast<double>(wanted);
-    const uint64_t key = combine_key(seed, static_cast<uint64_t>(tile.tile));
-    for (int64_t i = 0; i < wanted; ++i) {
-      const double at = (static_cast<double>(i) + uniform(key, static_cast<uint64_t>(i))) * run;
-      const int64_t row = std::min<int64_t>(static_cast<int64_t>(at), tile.count - 1);
-      weights[tile.first + row] += static_cast<float>(run);
-    }
-  }
-  return weights;
+int64_t sampled_count(const CallLayout& layout, const TileShape& tile, int64_t rows_per_tile) {
+  const int64_t volume = tile.t * tile.h * tile.w;
+  if (rows_per_tile == 0 || rows_per_tile >= volume) return layout.video_tokens;
+  return std::max<int64_t>(1, layout.video_tokens * rows_per_tile / volume);
 }
 
 void describe_tiles(CallLayout& layout) {
@@ -185,6 +172,8 @@ CallLayout make_call_layout(const CallShape& shape, const TileShape& tile,
   for (int32_t group = 0; group < layout.rows.num_video_groups; ++group) {
     layout.num_video_blocks += layout.rows.groups[group].num_blocks;
   }
+  layout.sampled = sample_rows(layout.rows, layout.video_tokens,
+                               sampled_count(layout, tile, rows_per_tile), seed);
   describe_tiles(layout);
   for (int axis = 0; axis < 3; ++axis) layout.axes[axis] = make_axis_lanes(layout, axis);
   for (size_t p = 0; p < partitions.size(); ++p) {
@@ -193,7 +182,6 @@ CallLayout make_call_layout(const CallShape& shape, const TileShape& tile,
     layout.partition_blocks += layout.partitions.back().blocks;
   }
   nest_partitions(layout);
-  layout.sample_weight = make_sample_weights(layout, rows_per_tile, seed);
   return layout;
 }
 

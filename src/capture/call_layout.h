@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "capture/sampled_rows.h"
 #include "core/key_cells.h"
 #include "core/row_groups.h"
 #include "core/token_grid.h"
@@ -34,13 +35,14 @@ struct PartitionLayout {
   // [blocks] weight of each finer block in the mean of the block, where all that a block holds
   // weigh the same power of two, so that equal means stay equal; else empty
   std::vector<float> finer_weight;
-  std::vector<int32_t> self;  // [S_video] by row position: the block that the row lies in
-  std::vector<int32_t> rank;  // [S_video] by row position: place in the partition's token order
+  std::vector<int32_t> self;  // [sampled rows] the block that the row lies in
+  std::vector<int32_t> rank;  // [sampled rows] place in the partition's token order
 };
 
 struct CallLayout {
   KeyCells cells;
   RowGroups rows;
+  SampledRows sampled;
   int64_t prefix = 0, suffix = 0;
   int64_t video_tokens = 0;
   int64_t num_tiles = 0;              // N
@@ -53,8 +55,6 @@ struct CallLayout {
   std::vector<PartitionLayout> partitions;
   std::vector<int64_t> finest_first;  // partitions, each behind its finer one
   int64_t partition_blocks = 0;       // of all partitions together
-  std::vector<float>
-      sample_weight;  // [S_video] by row position: rows that a sampled row stands for
 
   bool has_text() const { return prefix + suffix > 0; }
   const TokenGrid& grid() const { return cells.tiles.grid(); }
@@ -66,8 +66,7 @@ struct CallShape {
   bool operator==(const CallShape&) const = default;
 };
 
-// rows_per_tile rows of each tile (0: all) are drawn from seed, one in each of as many equal runs
-// of the tile's rows.
+// Sampled rows are drawn from seed, rows_per_tile to a tile's volume; 0: all rows.
 CallLayout make_call_layout(const CallShape& shape, const TileShape& tile,
                             const std::vector<Partition>& partitions, int64_t rows_per_tile,
                             uint64_t seed);

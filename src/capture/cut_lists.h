@@ -35,9 +35,9 @@ struct PieceFlags {
   }
 };
 
-// Position in the row order of a piece's slot.
+// The sampled row in a piece's slot.
 inline int64_t row_of_slot(const CallLayout& layout, const GatePiece& piece, int64_t slot) {
-  return layout.rows.blocks[piece.first_block + slot / kRowLanes].first + slot % kRowLanes;
+  return layout.sampled.blocks[piece.first_block + slot / kRowLanes].first + slot % kRowLanes;
 }
 
 class CutLists {

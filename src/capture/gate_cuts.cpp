@@ -15,7 +15,7 @@ std::vector<GateBins> make_bins(const GateStore& store, int64_t heads, const Cal
       for (int64_t c = 0; c < partition.blocks; ++c)
         all += store.range(h, partition.first_block + c);
     }
-    const int64_t entries = heads * (partition.blocks - 1) * layout.video_tokens;
+    const int64_t entries = heads * (partition.blocks - 1) * layout.sampled.size();
     bins.push_back(make_gate_bins(all.finite, entries));
   }
   return bins;

@@ -36,12 +36,12 @@ GateStore::GateStore(const AttentionTensor& q, const CallLayout& layout, const K
       means_(means),
       kernels_(kernels),
       num_partitions_(std::ssize(layout.partitions)),
-      piece_blocks_(choose_piece_blocks(q.heads, layout.num_video_blocks, pool.size())),
-      pieces_per_head_((layout.num_video_blocks + piece_blocks_ - 1) / piece_blocks_),
+      piece_blocks_(choose_piece_blocks(q.heads, std::ssize(layout.sampled.blocks), pool.size())),
+      pieces_per_head_((std::ssize(layout.sampled.blocks) + piece_blocks_ - 1) / piece_blocks_),
       piece_size_(layout.partition_blocks * (piece_blocks_ + 1) * kRowLanes),
       kept_(num_pieces() * piece_size_ * static_cast<int64_t>(sizeof(float)) <= budget_bytes),
       gates_(std::move(memory)),
-      own_(q.heads * layout.num_video_blocks * num_partitions_ * kRowLanes),
+      own_(q.heads * std::ssize(layout.sampled.blocks) * num_partitions_ * kRowLanes),
       ranges_(q.heads * layout.partition_blocks) {
   if (kept_) gates_.resize(num_pieces() * piece_size_);
   std::vector<std::vector<float>> scratch(pool.size());
@@ -64,7 +64,7 @@ GateStore::GateStore(const AttentionTensor& q, const CallLayout& layout, const K
 
 GatePiece GateStore::piece(int64_t idx) const {
   const int64_t first = idx % pieces_per_head_ * piece_blocks_;
-  return {idx / pieces_per_head_, first, std::min(piece_blocks_, layout_.num_video_blocks - first)};
+  return {idx / pieces_per_head_, first, std::min(piece_blocks_, num_blocks() - first)};
 }
 
 const float* GateStore::read(int64_t idx, std::vector<float>& scratch) const {
@@ -75,20 +75,26 @@ const float* GateStore::read(int64_t idx, std::vector<float>& scratch) const {
   return scratch.data();
 }
 
-GateRows GateStore::read_rows(int64_t head, int64_t block, const float* columns,
-                              std::vector<float>& scratch) const {
-  const float* own = &own_[(head * layout_.num_video_blocks + block) * num_partitions_ * kRowLanes];
-  if (kept_) return {&gates_[offset_of(head, block)], stride_of(block), own};
-  const int64_t own_size = num_partitions_ * kRowLanes;
-  scratch.resize(layout_.partition_blocks * kRowLanes + own_size);
-  compute_rows(head, block, columns, scratch.data() + own_size, kRowLanes, scratch.data());
-  return {scratch.data() + own_size, kRowLanes, own};
+GateRows GateStore::read_block(int64_t head, int64_t block, const float* columns,
+                               std::vector<float>& scratch) const {
+  const RowBlock& rows = layout_.sampled.blocks[block];
+  if (!kept_) return compute_rows(head, RowNumbers(rows), columns, scratch);
+  const int64_t idx = head * pieces_per_head_ + block / piece_blocks_;
+  return {&gates_[idx * piece_size_ + block % piece_blocks_ * kRowLanes], piece(idx).stride(),
+          &own_[(head * num_blocks() + block) * num_partitions_ * kRowLanes]};
 }
 
-void GateStore::compute_rows(int64_t head, int64_t block, const float* columns, float* gate,
-                             int64_t stride, float* own) const {
+GateRows GateStore::compute_rows(int64_t head, std::span<const int32_t> rows, const float* columns,
+                                 std::vector<float>& scratch) const {
+  const int64_t own_size = num_partitions_ * kRowLanes;
+  scratch.resize(layout_.partition_blocks * kRowLanes + own_size);
+  compute_rows(head, rows, columns, scratch.data() + own_size, kRowLanes, scratch.data());
+  return {scratch.data() + own_size, kRowLanes, scratch.data()};
+}
+
+void GateStore::compute_rows(int64_t head, std::span<const int32_t> rows, const float* columns,
+                             float* gate, int64_t stride, float* own) const {
   constexpr float kInfinity = std::numeric_limits<float>::infinity();
-  const RowBlock& rows = layout_.rows.blocks[block];
   for (const int64_t p : layout_.finest_first) {
     const PartitionLayout& partition = layout_.partitions[p];
     float* of_partition = gate + partition.first_block * stride;
@@ -104,29 +110,28 @@ void GateStore::compute_rows(int64_t head, int64_t block, const float* columns, 
     }
   }
   for (const PartitionLayout& partition : layout_.partitions) {
-    const int32_t* self = &partition.self[rows.first];
     float* of_partition = gate + partition.first_block * stride;
-    for (int32_t lane = 0; lane < rows.count; ++lane) {
-      float& entry = of_partition[self[lane] * stride + lane];
+    for (size_t lane = 0; lane < rows.size(); ++lane) {
+      float& entry = of_partition[partition.self[rows[lane]] * stride + lane];
       own[lane] = entry;
       entry = kInfinity;
     }
     own += kRowLanes;
   }
-  if (rows.count == kRowLanes) return;
+  if (rows.size() == kRowLanes) return;
   for (int64_t c = 0; c < layout_.partition_blocks; ++c) {
-    std::fill(gate + c * stride + rows.count, gate + c * stride + kRowLanes, kInfinity);
+    std::fill(gate + c * stride + rows.size(), gate + c * stride + kRowLanes, kInfinity);
   }
 }
 
 void GateStore::compute(const GatePiece& piece, float* gate, float* own) const {
   std::vector<float> columns(q_.head_dim * kRowLanes);
   for (int64_t b = 0; b < piece.num_blocks; ++b) {
-    const RowBlock& rows = layout_.rows.blocks[piece.first_block + b];
-    load_columns(q_, 0, piece.head, &layout_.rows.order[rows.first], rows.count, kernels_,
+    const RowBlock& rows = layout_.sampled.blocks[piece.first_block + b];
+    load_columns(q_, 0, piece.head, &layout_.sampled.token[rows.first], rows.count, kernels_,
                  columns.data());
-    compute_rows(piece.head, piece.first_block + b, columns.data(), gate + b * kRowLanes,
-                 piece.stride(), own + b * num_partitions_ * kRowLanes);
+    compute_rows(piece.head, RowNumbers(rows), columns.data(), gate + b * kRowLanes, piece.stride(),
+                 own + b * num_partitions_ * kRowLanes);
   }
 }
 
@@ -137,7 +142,7 @@ void GateStore::add_ranges(const GatePiece& piece, const float* gate, const floa
     kernels_.finite_range(gate + c * piece.stride(), piece.slots(), &ranges[c].finite);
   }
   for (int64_t b = 0; b < piece.num_blocks; ++b) {
-    const RowBlock& rows = layout_.rows.blocks[piece.first_block + b];
+    const RowBlock& rows = layout_.sampled.blocks[piece.first_block + b];
     for (int64_t p = 0; p < num_partitions_; ++p) {
       const PartitionLayout& partition = layout_.partitions[p];
       const float* of_rows = own + (b * num_partitions_ + p) * kRowLanes;

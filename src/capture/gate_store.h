@@ -1,5 +1,5 @@
-// The gates of one call in pieces of consecutive row blocks of a head. They are kept where all
-// pieces fit a budget, and computed anew at each reading above it.
+// The gates of one call's sampled rows, in pieces of consecutive blocks of rows of a head. They are
+// kept where all pieces fit a budget, and computed anew at each reading above it.
 //
 // A piece is [blocks of all partitions, stride], slot 64*b + i being lane i of its row block b. The
 // stride leaves a gap behind the slots: rows a power of two apart would share a few sets of the
@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <limits>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -33,12 +34,12 @@ inline constexpr int64_t kGateBudgetBytes = int64_t{64} << 20;
 
 struct GatePiece {
   int64_t head = 0;
-  int64_t first_block = 0, num_blocks = 0;  // row blocks
+  int64_t first_block = 0, num_blocks = 0;  // of SampledRows::blocks
   int64_t slots() const { return num_blocks * kRowLanes; }
   int64_t stride() const { return slots() + kRowLanes; }
 };
 
-// Where a row block's part of a piece lies.
+// At most 64 sampled rows.
 struct GateRows {
   const float* gate = nullptr;  // [blocks of all partitions, stride]
   int64_t stride = 0;
@@ -57,32 +58,28 @@ class GateStore {
   int64_t num_pieces() const { return pieces_per_head_ * q_.heads; }
   GatePiece piece(int64_t idx) const;
   int64_t piece_size() const { return piece_size_; }  // entries of a full piece
-  // Where the first entry of a row block stands in an array of all pieces.
-  int64_t offset_of(int64_t head, int64_t block) const {
-    const int64_t idx = head * pieces_per_head_ + block / piece_blocks_;
-    return idx * piece_size_ + block % piece_blocks_ * kRowLanes;
-  }
-
   // [blocks, stride] of a piece; scratch holds it where it is not kept.
   const float* read(int64_t idx, std::vector<float>& scratch) const;
-  // One row block; columns [D, 64] are its queries.
-  GateRows read_rows(int64_t head, int64_t block, const float* columns,
-                     std::vector<float>& scratch) const;
-  // Entries from one block's row to the next inside the piece of a row block.
-  int64_t stride_of(int64_t block) const { return piece(block / piece_blocks_).stride(); }
+  // A block of rows; columns [D, 64] are its queries.
+  GateRows read_block(int64_t head, int64_t block, const float* columns,
+                      std::vector<float>& scratch) const;
+  // Any rows of the head; columns [D, 64] are their queries.
+  GateRows compute_rows(int64_t head, std::span<const int32_t> rows, const float* columns,
+                        std::vector<float>& scratch) const;
   const GateRange& range(int64_t head, int64_t block) const {
     return ranges_[head * layout_.partition_blocks + block];
   }
 
  private:
   // gate [blocks, stride], own [partitions, 64]
-  void compute_rows(int64_t head, int64_t block, const float* columns, float* gate, int64_t stride,
-                    float* own) const;
+  void compute_rows(int64_t head, std::span<const int32_t> rows, const float* columns, float* gate,
+                    int64_t stride, float* own) const;
   void compute(const GatePiece& piece, float* gate, float* own) const;
   void add_ranges(const GatePiece& piece, const float* gate, const float* own,
                   std::vector<GateRange>& ranges) const;
+  int64_t num_blocks() const { return std::ssize(layout_.sampled.blocks); }
   float* own_of(int64_t head, int64_t block) {
-    return &own_[(head * layout_.num_video_blocks + block) * num_partitions_ * kRowLanes];
+    return &own_[(head * num_blocks() + block) * num_partitions_ * kRowLanes];
   }
 
   const AttentionTensor q_;

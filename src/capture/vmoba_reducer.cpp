@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <bit>
-#include <cmath>
 #include <numeric>
 
 #include "capture/vmoba_rule.h"
@@ -22,22 +21,13 @@ int64_t power_of_two(int64_t rows) {
   return static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(rows)));
 }
 
-// A power of two that no row's weight exceeds, so that weighted masses stay below 1.
-float weight_limit(const CallLayout& layout) {
-  float most = 1.0f;
-  for (const float weight : layout.sample_weight) most = std::max(most, weight);
-  return std::exp2(std::ceil(std::log2(most)));
-}
-
 }  // namespace
 
 VmobaReducer::VmobaReducer(const CallLayout& layout, const GateSelection& selection,
                            const RowStatsKernels& kernels)
     : layout_(layout),
       selection_(selection),
-      kernels_(kernels),
-      weight_limit_(weight_limit(layout)),
-      mass_unit_(double{weight_limit_} / kMassUnits) {
+      kernels_(kernels) {
   const int64_t blocks = largest_partition(layout);
   for (const PartitionLayout& partition : layout.partitions) {
     Pending& pending = pending_.emplace_back();
@@ -53,31 +43,26 @@ VmobaReducer::VmobaReducer(const CallLayout& layout, const GateSelection& select
 }
 
 void VmobaReducer::add(const VmobaRows& rows, std::vector<VmobaSums>& sums) {
-  if (pending_rows_ + rows.num_rows > kMaxPending) flush(sums);
+  const int64_t count = std::ssize(rows.number);
+  if (pending_rows_ + count > kMaxPending) flush(sums);
   head_ = rows.head;
-  pending_rows_ += rows.num_rows;
-  pending_sampled_ += std::accumulate(rows.sampled, rows.sampled + rows.num_rows, 0.0);
-  const GateRows gates =
-      selection_.store->read_rows(rows.head, rows.block, rows.columns, gate_scratch_);
-  for (int64_t lane = 0; lane < kRowLanes; ++lane) {
-    weight_[lane] = rows.sampled[lane] / weight_limit_;
-  }
-  find_codes(rows, gates);
+  pending_rows_ += count;
+  find_codes(rows);
   for (const int64_t p : layout_.finest_first) combine_masses(rows, p);
-  for (int64_t p = 0; p < std::ssize(layout_.partitions); ++p) add_partition(rows, gates, p);
+  for (int64_t p = 0; p < std::ssize(layout_.partitions); ++p) add_partition(rows, p);
 }
 
 // Of all entries in the pools that span queries.
-void VmobaReducer::find_codes(const VmobaRows& rows, const GateRows& gates) {
+void VmobaReducer::find_codes(const VmobaRows& rows) {
+  const GateRows& gates = rows.gates;
   const float* limits = &selection_.limits[rows.head * layout_.partition_blocks * kPoolCodes];
   kernels_.pool_codes(gates.gate, gates.stride, layout_.partition_blocks, limits, code_.data());
-  const int32_t first_row = layout_.rows.blocks[rows.block].first;
   for (const TiedBlock& tied : selection_.tied[rows.head]) {
     uint8_t* code = &code_[tied.block * kRowLanes];
     const float* gate = gates.gate + tied.block * gates.stride;
-    const int32_t* rank = &tied.partition->rank[first_row];
-    for (int32_t lane = 0; lane < rows.num_rows; ++lane) {
-      code[lane] = tied.cuts.code_at_rank(code[lane], gate[lane], rank[lane]);
+    for (size_t lane = 0; lane < rows.number.size(); ++lane) {
+      const int32_t rank = tied.partition->rank[rows.number[lane]];
+      code[lane] = tied.cuts.code_at_rank(code[lane], gate[lane], rank);
     }
   }
 }
@@ -101,20 +86,21 @@ void VmobaReducer::combine_masses(const VmobaRows& rows, int64_t p) {
   }
 }
 
-void VmobaReducer::add_partition(const VmobaRows& rows, const GateRows& gates, int64_t p) {
+void VmobaReducer::add_partition(const VmobaRows& rows, int64_t p) {
+  const GateRows& gates = rows.gates;
+  const int64_t lanes = std::ssize(rows.number);
   const PartitionLayout& partition = layout_.partitions[p];
   Pending& pending = pending_[p];
-  kernels_.pack_masses(&mass_[partition.first_block * kRowLanes], partition.blocks, weight_.data(),
-                       packed_.data());
+  kernels_.pack_masses(&mass_[partition.first_block * kRowLanes], partition.blocks, packed_.data());
   kernels_.code_sums(&code_[partition.first_block * kRowLanes], packed_.data(), partition.blocks,
-                     rows.num_rows, pending.by_code.data());
+                     lanes, pending.by_code.data());
   kernels_.rank_entries({.rows = partition.blocks,
                          .padded = power_of_two(partition.blocks),
                          .gate = gates.gate + partition.first_block * gates.stride,
                          .stride = gates.stride,
                          .own = gates.own + p * kRowLanes,
                          .packed = packed_.data(),
-                         .lanes = rows.num_rows,
+                         .lanes = lanes,
                          .num_taus = static_cast<int32_t>(kNumTaus),
                          .sorted = sorted_.data(),
                          .code = tau_code_.data(),
@@ -134,11 +120,10 @@ void VmobaReducer::flush(std::vector<VmobaSums>& sums) {
     const auto rows = static_cast<double>(pending_rows_);
     sums[p].density_topk.add_weight(rows);
     sums[p].density_tau.add_weight(rows);
-    sums[p].recall_topk.add_weight(pending_sampled_);
-    sums[p].recall_tau.add_weight(pending_sampled_);
+    sums[p].recall_topk.add_weight(rows);
+    sums[p].recall_tau.add_weight(rows);
   }
   pending_rows_ = 0;
-  pending_sampled_ = 0.0;
 }
 
 // Top-k and the thresholds within a query.
@@ -152,7 +137,7 @@ void VmobaReducer::flush_ranked(const PartitionLayout& partition, const Pending&
     sum.mass += more.mass;
     sum.last += more.last;
     sum.entries += more.entries;
-    recall.add_at(i, static_cast<double>(sum.mass) * mass_unit_);
+    recall.add_at(i, static_cast<double>(sum.mass) / kMassUnits);
     density.add_at(
         i, (static_cast<double>(sum.entries) * size - static_cast<double>(sum.last) * missing) /
                tokens);
@@ -179,7 +164,7 @@ void VmobaReducer::flush_pools(const PartitionLayout& partition, const Pending& 
     for (int64_t i = kNumCuts - 1; i >= 0; --i) {
       const auto kept = static_cast<double>(packed >> kCountShift);
       const int64_t curve = kNumTaus + order[i];  // behind those of the query_head pool
-      sums.recall_tau.add_at(curve, static_cast<double>(packed & kPackedValue) * mass_unit_);
+      sums.recall_tau.add_at(curve, static_cast<double>(packed & kPackedValue) / kMassUnits);
       sums.density_tau.add_at(curve, kept * partition.size[c] / tokens);
       packed += by_code[i];
     }

@@ -1,28 +1,26 @@
-// VMoBA's densities and recalls: top-k and all threshold pools, for every partition. Row blocks of
-// one head are summed as packed integers (kernels/row_stats.h) and handed over by flush.
+// VMoBA's densities and recalls: top-k and all threshold pools, for every partition. Rows of one
+// head are summed as packed integers (kernels/row_stats.h) and handed over by flush.
 #pragma once
 
 #include <array>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "capture/call_layout.h"
 #include "capture/gate_cuts.h"
 #include "capture/reducers/head_sums.h"
-#include "kernels/attention.h"
 #include "kernels/row_stats.h"
 
 namespace sparsescope {
 
-// The rows of one block that VmobaReducer takes.
+// Rows of one head, a lane each.
 struct VmobaRows {
   int64_t head = 0;
-  int64_t block = 0;  // row block
-  int32_t num_rows = 0;
+  std::span<const int32_t> number;   // [rows] of the sampled rows; at most 64
   const float* cell_mass = nullptr;  // [cells, 64]
   const float* tile_mass = nullptr;  // [N, 64]
-  const float* columns = nullptr;    // [D, 64] queries
-  const float* sampled = nullptr;    // [64] rows that each row stands for in a recall
+  GateRows gates;
 };
 
 class VmobaReducer {
@@ -45,26 +43,21 @@ class VmobaReducer {
     std::vector<RankedSum> by_rank;              // [blocks]
     std::array<RankedSum, kNumTaus + 1> by_tau;  // by the first tau that keeps an entry
   };
-  void find_codes(const VmobaRows& rows, const GateRows& gates);
+  void find_codes(const VmobaRows& rows);
   void combine_masses(const VmobaRows& rows, int64_t p);
-  void add_partition(const VmobaRows& rows, const GateRows& gates, int64_t p);
+  void add_partition(const VmobaRows& rows, int64_t p);
   void flush_ranked(const PartitionLayout& partition, const Pending& pending, VmobaSums& sums);
   void flush_pools(const PartitionLayout& partition, const Pending& pending, VmobaSums& sums);
 
   const CallLayout& layout_;
   const GateSelection& selection_;
   const RowStatsKernels& kernels_;
-  float weight_limit_;  // no sampled row stands for more rows
-  double mass_unit_;    // of packed masses
   int64_t head_ = 0;
   int64_t pending_rows_ = 0;
-  double pending_sampled_ = 0.0;
   std::vector<Pending> pending_;  // [partitions]
 
-  std::vector<float> gate_scratch_;
-  std::array<float, kRowLanes> weight_{};  // of the rows at hand, at most 1
-  std::vector<uint8_t> code_;              // [blocks of all partitions, 64]
-  std::vector<float> mass_;                // [blocks of all partitions, 64]
+  std::vector<uint8_t> code_;  // [blocks of all partitions, 64]
+  std::vector<float> mass_;    // [blocks of all partitions, 64]
   // Of the partition at hand.
   std::vector<uint64_t> packed_;     // [blocks, 64]
   std::vector<double> sorted_;       // [power of two, kMaxRankColumns]

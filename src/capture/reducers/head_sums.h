@@ -19,7 +19,7 @@ struct VmobaSums {
   explicit VmobaSums(int64_t blocks);
   void merge(const VmobaSums& other);
 
-  MeanCurve density_topk, recall_topk;  // [k] over all rows, over the sampled rows
+  MeanCurve density_topk, recall_topk;  // [k] over the sampled rows, as those that follow
   MeanCurve density_tau, recall_tau;    // [pool, tau]
 };
 

@@ -3,14 +3,16 @@
 namespace sparsescope::naive {
 
 VmobaFacts vmoba_facts(const Call& call, const std::vector<Matrix>& probs,
-                       const Partition& partition) {
+                       const Partition& partition, const std::set<int32_t>& rows) {
   const TileGrid blocks = partition_blocks(partition, call.grid);
-  const int64_t S = call.grid.tokens(), D = call.head_dim;
+  const int64_t D = call.head_dim;
   VmobaFacts facts;
+  facts.keys = call.grid.tokens();
   facts.blocks = blocks.num_tiles();
-  std::vector<int32_t> token;  // [S] raster index by rank
+  std::vector<int32_t> token;  // [rows] raster index by rank
   for (int64_t c = 0; c < facts.blocks; ++c) {
     for (const int32_t raster : blocks.tokens_of(c)) {
+      if (!rows.empty() && !rows.contains(raster)) continue;
       token.push_back(raster);
       facts.self.push_back(static_cast<int32_t>(c));
     }
@@ -22,7 +24,7 @@ VmobaFacts vmoba_facts(const Call& call, const std::vector<Matrix>& probs,
       for (const int32_t raster : blocks.tokens_of(c)) {
         for (int64_t d = 0; d < D; ++d) sum[d] += call.key(h, call.prefix + raster)[d];
       }
-      for (int64_t s = 0; s < S; ++s) {
+      for (size_t s = 0; s < token.size(); ++s) {
         double gate = 0, mass = 0;
         for (int64_t d = 0; d < D; ++d) {
           const auto mean = static_cast<float>(sum[d] / facts.size[c]);
@@ -48,7 +50,7 @@ std::vector<HeadResult> apply_rule(const VmobaFacts& facts, int64_t heads, const
     for (int64_t c = 0; c < facts.blocks; ++c) {
       for (int64_t s = 0; s < S; ++s, ++at) {
         if (mask[at] == 0) continue;
-        results[h].density += facts.size[c] / static_cast<double>(S * S);
+        results[h].density += facts.size[c] / static_cast<double>(S * facts.keys);
         results[h].recall += facts.mass[at] / static_cast<double>(S);
       }
     }

@@ -1,6 +1,7 @@
 // VMoBA's curves from whole gate and probability matrices, selections by select_blocks.
 #pragma once
 
+#include <set>
 #include <vector>
 
 #include "capture/vmoba_rule.h"
@@ -11,15 +12,16 @@ namespace sparsescope::naive {
 
 struct VmobaFacts {
   int64_t blocks = 0;
-  std::vector<int32_t> self;  // [S] in the partition's token order, as all that follows
+  int64_t keys = 0;           // video tokens
+  std::vector<int32_t> self;  // [rows] in the partition's token order, as all that follows
   std::vector<double> size;   // [blocks]
-  std::vector<float> gate;    // [H, blocks, S]
-  std::vector<double> mass;   // [H, blocks, S]
+  std::vector<float> gate;    // [H, blocks, rows]
+  std::vector<double> mass;   // [H, blocks, rows]
 };
 
-// probs [H]
+// probs [H]; rows: video tokens that are measured, all where empty
 VmobaFacts vmoba_facts(const Call& call, const std::vector<Matrix>& probs,
-                       const Partition& partition);
+                       const Partition& partition, const std::set<int32_t>& rows = {});
 
 struct HeadResult {
   double density = 0, recall = 0;

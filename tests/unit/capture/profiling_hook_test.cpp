@@ -5,9 +5,11 @@
 
 #include <cmath>
 #include <numeric>
+#include <set>
 #include <string>
 #include <vector>
 
+#include "capture/call_layout.h"
 #include "capture/statistic_grids.h"
 #include "core/error.h"
 #include "core/rng.h"
@@ -117,10 +119,10 @@ TEST_P(RecordedStatistics, MatchTheirDefinitions) {
 
 // slack: what one entry that falls on the other side of a cut may change
 void expect_vmoba(const Call& call, const RecordedCall& recorded, const std::string& text,
-                  double slack) {
+                  double slack, const std::set<int32_t>& rows = {}) {
   std::vector<Matrix> probs;
   for (int64_t h = 0; h < call.heads; ++h) probs.push_back(naive::probabilities(call, h));
-  const auto facts = naive::vmoba_facts(call, probs, parse_partition(text));
+  const auto facts = naive::vmoba_facts(call, probs, parse_partition(text), rows);
   const std::string folder = "vmoba/" + text + "/";
   const auto check = [&](const GateRule& rule, const std::string& curve, int64_t at) {
     const auto expected = naive::apply_rule(facts, call.heads, rule);
@@ -156,6 +158,31 @@ TEST_P(RecordedStatistics, VmobaCurvesMatchTheRule) {
   for (const std::string& text : c.partitions) {
     const double entry = 2.0 / static_cast<double>(c.grid.tokens());
     expect_vmoba(call, recorded, text, impl() == Impl::kReference ? 3e-6 : entry);
+  }
+}
+
+// The statistics of the sampled rows alone, as if there were no others.
+TEST_P(RecordedStatistics, OfSampledRowsMatchTheirDefinitions) {
+  const Case& c = the_case();
+  const int64_t volume = c.tile.t * c.tile.h * c.tile.w, per_tile = std::max<int64_t>(1, volume / 3);
+  const Call call = make_call(c);
+  const RecordedCall recorded = naive::record(call, parse_all(c.partitions), impl(), 2, per_tile);
+  const CallLayout layout =
+      make_call_layout({c.grid, c.prefix, c.suffix}, c.tile, {}, per_tile, naive::kRecordSeed);
+  ASSERT_EQ(layout.sampled.size(), c.grid.tokens() * per_tile / volume);
+  std::set<int32_t> rows;
+  for (const int32_t token : layout.sampled.token) rows.insert(token - static_cast<int32_t>(c.prefix));
+  for (int64_t h = 0; h < call.heads; ++h) {
+    naive::TileFacts facts = naive::tile_facts(call, h, naive::probabilities(call, h));
+    Matrix sampled;
+    for (const int32_t row : rows) sampled.push_back(facts.row_mass[row]);
+    facts.row_mass = sampled;
+    expect_values(of_head(recorded, "coverage_row", h), naive::coverage_row(facts), 3e-6,
+                  "coverage_row");
+  }
+  for (const std::string& text : c.partitions) {
+    const double entry = 2.0 / static_cast<double>(rows.size());
+    expect_vmoba(call, recorded, text, impl() == Impl::kReference ? 3e-6 : entry, rows);
   }
 }
 

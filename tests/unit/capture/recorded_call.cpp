@@ -25,7 +25,7 @@ RecordedCall record(const Call& call, const std::vector<Partition>& partitions, 
   ThreadPool pool(threads);
   ProfilingOptions options{.tile = call.tile, .partitions = partitions};
   options.rows_per_tile = rows_per_tile;
-  options.seed = 11;
+  options.seed = kRecordSeed;
   options.keep_map = [](const SiteKey&) { return true; };
   ProfilingHook hook(options, impl, pool);
   RecordedCall result;

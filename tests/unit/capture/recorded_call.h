@@ -18,6 +18,9 @@ struct RecordedCall {
 
 AttentionCall attention_call(const Call& call, std::vector<float>& out);
 
+// Of the recorded calls' samples of rows.
+inline constexpr uint64_t kRecordSeed = 11;
+
 RecordedCall record(const Call& call, const std::vector<Partition>& partitions, Impl impl,
                     int threads, int64_t rows_per_tile = 0);
 

@@ -58,39 +58,53 @@ TEST(GaussianCut, MatchesTables) {
   EXPECT_EQ(gaussian_cut(1.0), -std::numeric_limits<double>::infinity());
 }
 
-TEST(SampledRows, StandForTheirTiles) {
-  const CallLayout layout = make_call_layout({{5, 6, 7}, 2, 0}, {4, 4, 4}, {}, 3, 17);
-  int64_t chosen = 0;
-  for (const TileRows& tile : layout.rows.tiles) {
-    float weight = 0.0f;
-    int64_t rows = 0;
-    for (int32_t row = tile.first; row < tile.first + tile.count; ++row) {
-      weight += layout.sample_weight[row];
-      rows += layout.sample_weight[row] > 0.0f ? 1 : 0;
+// One row of each run, in the row order; the same rows from the same seed.
+TEST(SampledRows, AreStratified) {
+  const CallShape shape{{5, 6, 7}, 2, 0};
+  const CallLayout layout = make_call_layout(shape, {4, 4, 4}, {}, 3, 17);
+  const SampledRows& sampled = layout.sampled;
+  EXPECT_FALSE(sampled.all);
+  ASSERT_EQ(sampled.size(), 210 * 3 / 64);
+  int32_t next = 0, number = 0;
+  for (const RowBlock& block : layout.rows.blocks) {
+    for (int32_t row = 0; row < block.count && number < sampled.size(); ++row, ++next) {
+      if (layout.rows.order[next] != sampled.token[number]) continue;
+      EXPECT_EQ(next * sampled.size() / 210, number) << "run of the row";
+      EXPECT_EQ(sampled.lane[number], row);
+      ++number;
     }
-    EXPECT_NEAR(weight, static_cast<float>(tile.count), 1e-4);
-    EXPECT_LE(rows, 3);
-    chosen += rows;
+    const auto idx = static_cast<size_t>(&block - layout.rows.blocks.data()) + 1;
+    if (idx < sampled.first.size()) {
+      EXPECT_EQ(sampled.first[idx], number);
+    }
   }
-  EXPECT_GT(chosen, 2 * layout.num_tiles);
-  const CallLayout again = make_call_layout({{5, 6, 7}, 2, 0}, {4, 4, 4}, {}, 3, 17);
-  const CallLayout other = make_call_layout({{5, 6, 7}, 2, 0}, {4, 4, 4}, {}, 3, 18);
-  EXPECT_EQ(layout.sample_weight, again.sample_weight);
-  EXPECT_NE(layout.sample_weight, other.sample_weight);
+  EXPECT_EQ(number, sampled.size());
+  EXPECT_EQ(sampled.token, make_call_layout(shape, {4, 4, 4}, {}, 3, 17).sampled.token);
+  EXPECT_NE(sampled.token, make_call_layout(shape, {4, 4, 4}, {}, 3, 18).sampled.token);
 }
 
+TEST(SampledRows, AreAllRowsWhereATileHasNoMore) {
+  const CallLayout layout = make_call_layout({{5, 6, 7}, 2, 0}, {4, 4, 4}, {}, 64, 17);
+  EXPECT_TRUE(layout.sampled.all);
+  EXPECT_EQ(layout.sampled.token,
+            std::vector(layout.rows.order.begin(), layout.rows.order.begin() + 210));
+  EXPECT_EQ(std::ssize(layout.sampled.blocks), layout.num_video_blocks);
+}
+
+// Everything else is measured on all rows whatever is sampled.
 TEST(SampledRows, ChangeOnlyWhatTheyMay) {
   const auto call = naive::make_call({5, 6, 7}, {4, 4, 4}, 0, 0, 1, 8, 3);
   const std::vector<Partition> partitions{parse_partition("temporal:2")};
   const auto all = naive::record(call, partitions, Impl::kReference, 1);
-  const auto some = naive::record(call, partitions, Impl::kReference, 1, 3);
+  const auto some = naive::record(call, partitions, Impl::kReference, 1, 20);
   for (const auto& [name, array] : all.arrays) {
-    const bool sampled = name == "coverage_row" || name.find("recall") != std::string::npos;
-    if (sampled && name != "bsa_recall") {
-      EXPECT_NE(some.arrays.at(name).values, array.values) << name;
-      EXPECT_NEAR(some.arrays.at(name).values.back(), array.values.back(), 0.1) << name;
+    const std::vector<double>& values = some.arrays.at(name).values;
+    if (name == "coverage_row" || name.find("_topk") != std::string::npos ||
+        name.find("_tau") != std::string::npos) {
+      EXPECT_NE(values, array.values) << name;
+      for (size_t i = 0; i < values.size(); ++i) EXPECT_NEAR(values[i], array.values[i], 0.1);
     } else {
-      EXPECT_EQ(some.arrays.at(name).values, array.values) << name;
+      EXPECT_EQ(values, array.values) << name;
     }
   }
 }
@@ -112,11 +126,11 @@ TEST(GateSelection, DoesNotDependOnTheBudget) {
   EXPECT_EQ(anew.orders, kept.orders);
   std::vector<float> columns(8 * kRowLanes), unused, scratch;
   for (int64_t block = 0; block < layout.num_video_blocks; ++block) {
-    const RowBlock& rows = layout.rows.blocks[block];
-    load_columns(attention.q, 0, 1, &layout.rows.order[rows.first], rows.count, kernels,
+    const RowBlock& rows = layout.sampled.blocks[block];
+    load_columns(attention.q, 0, 1, &layout.sampled.token[rows.first], rows.count, kernels,
                  columns.data());
-    const GateRows a = kept.store->read_rows(1, block, columns.data(), unused);
-    const GateRows b = anew.store->read_rows(1, block, columns.data(), scratch);
+    const GateRows a = kept.store->read_block(1, block, columns.data(), unused);
+    const GateRows b = anew.store->read_block(1, block, columns.data(), scratch);
     for (int64_t c = 0; c < layout.partition_blocks; ++c) {
       for (int64_t lane = 0; lane < kRowLanes; ++lane) {
         ASSERT_EQ(a.gate[c * a.stride + lane], b.gate[c * b.stride + lane]);
@@ -126,7 +140,6 @@ TEST(GateSelection, DoesNotDependOnTheBudget) {
   }
 }
 
-// Groups dealt to two reducers, and the sums merged.
 // Ranks of more blocks than one number holds are refused, not wrapped.
 TEST(CallLayout, RefusesPartitionsOfTooManyBlocks) {
   const Partition partition{.kind = PartitionKind::kSpatioTemporal, .block = {1, 1, 1}};
@@ -141,6 +154,7 @@ TEST(CallLayout, RefusesPartitionsOfTooManyBlocks) {
             "partition st:1,1,1: expected at most 16383 blocks on grid 1,128,128, found 16384");
 }
 
+// Groups dealt to two reducers, and the sums merged.
 TEST(RowGroupReducer, MergedHalvesAreTheWhole) {
   const auto call = naive::make_call({5, 6, 7}, {2, 4, 4}, 1, 0, 2, 8, 3);
   const std::vector<Partition> partitions{parse_partition("spatial:3,7")};
@@ -154,7 +168,8 @@ TEST(RowGroupReducer, MergedHalvesAreTheWhole) {
   const KeyMeans means = compute_key_means(attention.k, layout, kernels, pool);
   const auto cuts = find_gate_cuts(attention.q, layout, means, kernels, pool);
   const ReductionContext context{layout, attention.q, attention.scale, means, cuts, kernels};
-  std::vector<RowGroupReducer> halves(2, RowGroupReducer(context));
+  std::vector<RowGroupReducer> halves;
+  for (int half = 0; half < 2; ++half) halves.emplace_back(context);
   DenseAttentionParams params{.q = attention.q, .k = attention.k, .v = attention.v};
   params.scale = attention.scale;
   params.out = attention.out;
