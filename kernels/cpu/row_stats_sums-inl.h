@@ -9,10 +9,16 @@ namespace {
 void combine(const float* mass, const int32_t* target, int64_t num_cells, int64_t num_targets,
              float* out) {
   for (int64_t i = 0; i < num_targets * kLanes; i += kWidth) store(out + i, Vec{});
-  for (int64_t cell = 0; cell < num_cells; ++cell) {
+  // Neighbours often have one target: their sum stays in registers.
+  for (int64_t cell = 0; cell < num_cells;) {
     float* to = out + int64_t{target[cell]} * kLanes;
-    const float* from = mass + cell * kLanes;
-    for (int i = 0; i < kLanes; i += kWidth) store(to + i, load(to + i) + load(from + i));
+    Vec sum[kVectors];
+    for (int v = 0; v < kVectors; ++v) sum[v] = load(to + v * kWidth);
+    const int32_t run = target[cell];
+    for (; cell < num_cells && target[cell] == run; ++cell) {
+      for (int v = 0; v < kVectors; ++v) sum[v] += load(mass + cell * kLanes + v * kWidth);
+    }
+    for (int v = 0; v < kVectors; ++v) store(to + v * kWidth, sum[v]);
   }
 }
 
@@ -29,15 +35,54 @@ void fold_gates(const float* gate, const int32_t* target, int64_t rows, const fl
   }
 }
 
+// One step of a transposition in registers: blocks of kHalf lanes trade places across the diagonal.
+template <int kHalf>
+inline void transpose_step(Vec* rows) {
+  IntVec low, high;
+  for (int i = 0; i < kWidth; ++i) {
+    const bool second = (i & kHalf) != 0;
+    low[i] = second ? kWidth + i - kHalf : i;
+    high[i] = second ? kWidth + i : i + kHalf;
+  }
+#pragma GCC unroll 16
+  for (int i = 0; i < kWidth; ++i) {
+    if ((i & kHalf) != 0) continue;
+    const Vec a = rows[i], b = rows[i + kHalf];
+    rows[i] = __builtin_shuffle(a, b, low);
+    rows[i + kHalf] = __builtin_shuffle(a, b, high);
+  }
+  if constexpr (kHalf > 1) transpose_step<kHalf / 2>(rows);
+}
+
+// sum[r] = sum over the lanes of rows[r], by halves.
+inline Vec sums_of_rows(Vec* rows) {
+  transpose_step<kWidth / 2>(rows);
+#pragma GCC unroll 4
+  for (int half = kWidth / 2; half > 0; half /= 2) {
+#pragma GCC unroll 8
+    for (int i = 0; i < half; ++i) rows[i] += rows[i + half];
+  }
+  return rows[0];
+}
+
 void weighted_sums(const float* data, int64_t rows, const float* weight, double* out) {
   Vec w[kVectors];
   for (int v = 0; v < kVectors; ++v) w[v] = load(weight + v * kWidth);
-  for (int64_t r = 0; r < rows; ++r) {
-    const float* row = data + r * kLanes;
+  const auto sum_of_row = [&](int64_t r) {
     Vec sum{};
-    for (int v = 0; v < kVectors; ++v) sum += load(row + v * kWidth) * w[v];
-    out[r] = sum_of_lanes(sum);
+    for (int v = 0; v < kVectors; ++v) sum += load(data + r * kLanes + v * kWidth) * w[v];
+    return sum;
+  };
+  int64_t r = 0;
+  for (; r + kWidth <= rows; r += kWidth) {
+    Vec sum[kWidth];
+#pragma GCC unroll 16
+    for (int i = 0; i < kWidth; ++i) sum[i] = sum_of_row(r + i);
+    float sums[kWidth];
+    store(sums, sums_of_rows(sum));
+    for (int i = 0; i < kWidth; ++i) out[r + i] = sums[i];
   }
+  for (; r < rows; ++r) out[r] = sum_of_lanes(sum_of_row(r));
 }
 
 void prefix_sums(const float* data, const int32_t* counts, int64_t num_counts, float* out) {
@@ -88,25 +133,6 @@ void add_rows(const float* const* rows, int64_t num_rows, int64_t depth, double*
   for (; d < depth; ++d) {
     for (int64_t i = 0; i < num_rows; ++i) sums[d] += rows[i][d];
   }
-}
-
-// One step of a transposition in registers: blocks of kHalf lanes trade places across the diagonal.
-template <int kHalf>
-inline void transpose_step(Vec* rows) {
-  IntVec low, high;
-  for (int i = 0; i < kWidth; ++i) {
-    const bool second = (i & kHalf) != 0;
-    low[i] = second ? kWidth + i - kHalf : i;
-    high[i] = second ? kWidth + i : i + kHalf;
-  }
-#pragma GCC unroll 16
-  for (int i = 0; i < kWidth; ++i) {
-    if ((i & kHalf) != 0) continue;
-    const Vec a = rows[i], b = rows[i + kHalf];
-    rows[i] = __builtin_shuffle(a, b, low);
-    rows[i + kHalf] = __builtin_shuffle(a, b, high);
-  }
-  if constexpr (kHalf > 1) transpose_step<kHalf / 2>(rows);
 }
 
 void transpose(const float* const* rows, int64_t num_rows, int64_t depth, float* columns) {

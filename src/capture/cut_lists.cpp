@@ -48,7 +48,7 @@ std::vector<GateCut> CutLists::solve(const GateStore& store, const std::vector<P
   return cuts;
 }
 
-// list_of_bin [kGateBins]: the lists of a pool, or where none is given none.
+// list_of_bin [num_bins]: the lists of a pool, or where none is given none.
 void CutLists::mark(int64_t pool, int32_t* list_of_bin, int32_t none) const {
   for (int64_t i = first_list_[pool]; i < first_list_[pool + 1]; ++i) {
     list_of_bin[lists_[i].cut_bin->bin] = none >= 0 ? none : static_cast<int32_t>(i);
@@ -62,7 +62,7 @@ void CutLists::collect(const GateStore& store, const std::vector<PieceFlags>& fl
   std::vector<int64_t> next(none + 1, std::ssize(gates_) - 1);
   for (int32_t i = 0; i < none; ++i) next[i] = lists_[i].first;
   std::array<std::vector<int32_t>, kCutPools> list_of_bin;
-  list_of_bin.fill(std::vector<int32_t>(kGateBins, none));
+  list_of_bin.fill(std::vector<int32_t>(bins_.num_bins, none));
   const int64_t overall = heads_ + partition_.blocks;
   mark(overall, list_of_bin[2].data(), -1);
   for (int64_t c = 0; c < partition_.blocks; ++c) {

@@ -8,6 +8,8 @@ namespace sparsescope {
 namespace {
 
 std::vector<GateBins> make_bins(const GateStore& store, int64_t heads, const CallLayout& layout) {
+  // A block pool holds an entry of every row of every head.
+  const int32_t num_bins = choose_gate_bins(heads * layout.sampled.size());
   std::vector<GateBins> bins;
   for (const PartitionLayout& partition : layout.partitions) {
     GateRange all;
@@ -16,7 +18,7 @@ std::vector<GateBins> make_bins(const GateStore& store, int64_t heads, const Cal
         all += store.range(h, partition.first_block + c);
     }
     const int64_t entries = heads * (partition.blocks - 1) * layout.sampled.size();
-    bins.push_back(make_gate_bins(all.finite, entries));
+    bins.push_back(make_gate_bins(all.finite, entries, num_bins));
   }
   return bins;
 }
@@ -37,7 +39,7 @@ struct Search {
 // Into the first of the tallies.
 void tally_gates(const Search& search, std::vector<GateTally>& tallies) {
   tallies.resize(search.pool.size());
-  for (GateTally& tally : tallies) tally.reset(search.heads, search.layout);
+  for (GateTally& tally : tallies) tally.reset(search.heads, search.layout, search.bins[0].num_bins);
   std::vector<std::vector<float>> scratch(search.pool.size());
   search.pool.parallel_for(search.store.num_pieces(), [&](int64_t idx, int worker) {
     tallies[worker].add(search.store.piece(idx), search.store.read(idx, scratch[worker]),
@@ -56,6 +58,7 @@ void locate_cuts(Search& search, std::vector<GateTally>& tallies) {
     pools.head_global.resize(search.heads);
     pools.block.resize(partition.blocks);
     BinSums all;
+    all.reset(search.bins[p].num_bins);
     for (int64_t h = 0; h < search.heads; ++h) {
       for (int64_t c = 0; c < partition.blocks; ++c) {
         const GateRange& range = search.store.range(h, partition.first_block + c);

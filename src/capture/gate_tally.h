@@ -9,16 +9,18 @@
 
 namespace sparsescope {
 
-inline constexpr int32_t kGateBins = 1024;
+// As many as make a bin of the smallest pools hold a few entries: bins cost time, and so do the
+// entries of those that hold a cut.
+int32_t choose_gate_bins(int64_t pool_entries);
 
 // Bins for the gates of one partition, of which entries lie in other blocks: narrow where the cuts
 // are, the ends of the range left to the last bins.
-GateBins make_gate_bins(const FiniteRange& range, int64_t entries);
+GateBins make_gate_bins(const FiniteRange& range, int64_t entries, int32_t num_bins);
 
 // The bin of a gate of some other block, with the roundings of the kernels.
 inline int32_t bin_of_gate(float gate, const GateBins& bins) {
   const float at = (gate - bins.first) * bins.scale;
-  const auto last = static_cast<float>(kGateBins - 1);
+  const auto last = static_cast<float>(bins.num_bins - 1);
   return static_cast<int32_t>(at > 0.0f ? (at < last ? at : last) : 0.0f);
 }
 
@@ -26,8 +28,7 @@ struct BinSums {
   std::vector<int64_t> sum;    // [bins] of packed gates
   std::vector<int64_t> count;  // [bins] entries
 
-  BinSums() : sum(kGateBins), count(kGateBins) {}
-  void clear();
+  void reset(int32_t bins);
   void operator+=(const BinSums& other);
 };
 
@@ -35,7 +36,7 @@ struct BinSums {
 class GateTally {
  public:
   // Empties the sums, whose memory is used again.
-  void reset(int64_t heads, const CallLayout& layout);
+  void reset(int64_t heads, const CallLayout& layout, int32_t num_bins);
 
   // gate [blocks, stride] of the piece; bins [partitions]
   void add(const GatePiece& piece, const float* gate, const std::vector<GateBins>& bins,

@@ -7,13 +7,14 @@ namespace {
 
 // Sums of runs of bins.
 struct ChunkSums {
-  static constexpr int32_t kBins = 16, kChunks = kGateBins / kBins;
-  static_assert(kGateBins % kBins == 0);
-  std::array<int64_t, kChunks> sum{}, count{};
+  static constexpr int32_t kBins = 16;
+  std::array<int64_t, kMaxGateBins / kBins> sum{}, count{};
+  int32_t num_chunks;
   int64_t total_sum = 0, total_count = 0;
 
-  explicit ChunkSums(const BinSums& sums) {
-    for (int32_t chunk = 0; chunk < kChunks; ++chunk) {
+  explicit ChunkSums(const BinSums& sums)
+      : num_chunks(static_cast<int32_t>(std::ssize(sums.sum)) / kBins) {
+    for (int32_t chunk = 0; chunk < num_chunks; ++chunk) {
       for (int32_t i = 0; i < kBins; ++i) {
         sum[chunk] += sums.sum[chunk * kBins + i];
         count[chunk] += sums.count[chunk * kBins + i];
@@ -52,7 +53,7 @@ void PoolSearch::locate(const GateBins& bins, const BinSums& sums) {
   cut_bins_.reserve(kNumTaus);
   int64_t sum = 0, count = 0, tau = 0;
   double before = 0.0;
-  for (int32_t chunk = ChunkSums::kChunks - 1; chunk >= 0 && tau < kNumTaus; --chunk) {
+  for (int32_t chunk = chunks.num_chunks - 1; chunk >= 0 && tau < kNumTaus; --chunk) {
     const double behind = weight(sum + chunks.sum[chunk], count + chunks.count[chunk]);
     if (behind < needed_[tau]) {
       sum += chunks.sum[chunk];
