@@ -99,9 +99,9 @@ struct RowStatsKernels {
   // out[i, :] = sum of data[r, :] over r < counts[i]; counts ascend.
   void (*prefix_sums)(const float* data, const int32_t* counts, int64_t num_counts, float* out);
 
-  // out[r * 64 + i] = data[r, lanes[i]]
-  void (*copy_lanes)(const float* data, int64_t rows, const uint8_t* lanes, int64_t count,
-                     float* out);
+  // out[i, r] = data[r, lanes[i]]; out [count, rows]
+  void (*extract_lanes)(const float* data, int64_t rows, const uint8_t* lanes, int64_t count,
+                        float* out);
 
   // out[r, lane] = data[index[r, lane], lane]
   void (*gather)(const float* data, const int32_t* index, int64_t rows, float* out);

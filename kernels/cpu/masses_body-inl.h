@@ -73,14 +73,13 @@ struct PieceStep {
     }
   }
 
-  // Sums by w over a piece whose scores have become probabilities.
-  [[gnu::always_inline]] static void sum_columns(const float* p, const KeyPiece& piece,
+  // Sums by w over lines of keys whose scores have become probabilities.
+  [[gnu::always_inline]] static void sum_columns(const float* p, int32_t lines, int32_t keys,
                                                  float* bins_w) {
-    const int32_t lines = piece.t * piece.h;
-    for (int32_t w = 0; w < piece.w; ++w) {
+    for (int32_t w = 0; w < keys; ++w) {
       V sum[kVecs] = {};
       for (int32_t line = 0; line < lines; ++line) {
-        const float* at = p + (line * piece.w + w) * kWidth;
+        const float* at = p + (line * keys + w) * kWidth;
 #pragma GCC unroll 4
         for (int v = 0; v < kVecs; ++v) sum[v] += Simd::load(at + v * Simd::kLanes);
       }
@@ -103,14 +102,23 @@ void exponentiate_pieces(const KeyBlock& block, const KeyPiece* pieces, const Ro
       step.maximum[v] = Simd::load(rows.row_max + lane + v * Simd::kLanes);
     }
     float* bins = masses.bins + lane;
-    for (int32_t i = block.first_piece; i < block.first_piece + block.num_pieces; ++i) {
-      const KeyPiece& piece = pieces[i];
-      float* scores = rows.scores + piece.first * kWidth + lane;
-      step.piece(scores, piece, bins + piece.t0 * kWidth,
-                 bins + (masses.first_h_bin + piece.h0) * kWidth,
-                 masses.piece_sums + static_cast<int64_t>(i) * kWidth + lane);
-      if (piece.has_coordinates) {
-        step.sum_columns(scores, piece, bins + (masses.first_w_bin + piece.w0) * kWidth);
+    const int32_t end = block.first_piece + block.num_pieces;
+    for (int32_t i = block.first_piece; i < end;) {
+      // Pieces of one tile mostly have their coordinates along w in common.
+      const KeyPiece& first = pieces[i];
+      int32_t lines = 0;
+      for (; i < end && pieces[i].w0 == first.w0 && pieces[i].w == first.w &&
+             pieces[i].has_coordinates == first.has_coordinates;
+           ++i) {
+        const KeyPiece& piece = pieces[i];
+        step.piece(rows.scores + piece.first * kWidth + lane, piece, bins + piece.t0 * kWidth,
+                   bins + (masses.first_h_bin + piece.h0) * kWidth,
+                   masses.piece_sums + static_cast<int64_t>(i) * kWidth + lane);
+        lines += piece.t * piece.h;
+      }
+      if (first.has_coordinates) {
+        step.sum_columns(rows.scores + first.first * kWidth + lane, lines, first.w,
+                         bins + (masses.first_w_bin + first.w0) * kWidth);
       }
     }
     for (int v = 0; v < T::kVecs; ++v) {

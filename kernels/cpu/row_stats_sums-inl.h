@@ -96,9 +96,10 @@ void prefix_sums(const float* data, const int32_t* counts, int64_t num_counts, f
   }
 }
 
-void copy_lanes(const float* data, int64_t rows, const uint8_t* lanes, int64_t count, float* out) {
+void extract_lanes(const float* data, int64_t rows, const uint8_t* lanes, int64_t count,
+                   float* out) {
   for (int64_t r = 0; r < rows; ++r) {
-    for (int64_t i = 0; i < count; ++i) out[r * kLanes + i] = data[r * kLanes + lanes[i]];
+    for (int64_t i = 0; i < count; ++i) out[i * rows + r] = data[r * kLanes + lanes[i]];
   }
 }
 

@@ -85,9 +85,10 @@ void prefix_sums(const float* data, const int32_t* counts, int64_t num_counts, f
   }
 }
 
-void copy_lanes(const float* data, int64_t rows, const uint8_t* lanes, int64_t count, float* out) {
-  for (int64_t r = 0; r < rows; ++r) {
-    for (int64_t i = 0; i < count; ++i) out[at(r, i)] = data[at(r, lanes[i])];
+void extract_lanes(const float* data, int64_t rows, const uint8_t* lanes, int64_t count,
+                   float* out) {
+  for (int64_t i = 0; i < count; ++i) {
+    for (int64_t r = 0; r < rows; ++r) out[i * rows + r] = data[at(r, lanes[i])];
   }
 }
 
@@ -337,7 +338,7 @@ const RowStatsKernels& row_stats() {
                                           .sort_columns = sort_columns,
                                           .rank_columns = rank_columns,
                                           .prefix_sums = prefix_sums,
-                                          .copy_lanes = copy_lanes,
+                                          .extract_lanes = extract_lanes,
                                           .gather = gather,
                                           .absolute_difference = absolute_difference,
                                           .add_rows = add_rows,

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "capture/lane_sums.h"
+#include "capture/query_columns.h"
 #include "capture/sorted_columns.h"
 
 namespace sparsescope {
@@ -19,6 +20,7 @@ RowOrderReducer::RowOrderReducer(const ReductionContext& context)
       sorted_(sort_rows(context.layout.num_tiles) * kRowLanes),
       covered_(kNumFractions * kRowLanes) {
   if (context.layout.sampled.all) return;
+  collected_.resize(context.layout.cells.num_video_cells * kRowLanes);
   cell_mass_.resize(context.layout.cells.num_video_cells * kRowLanes);
   if (!context.layout.cells_are_tiles) tile_mass_.resize(context.layout.num_tiles * kRowLanes);
   queries_.resize(context.q.head_dim * kRowLanes);
@@ -39,7 +41,7 @@ void RowOrderReducer::add(int64_t block, const float* cell_mass, const float* ti
                           const float* queries) {
   const CallLayout& layout = context_.layout;
   if (!layout.sampled.all) {
-    collect(block, cell_mass, queries);
+    collect(block, cell_mass);
     return;
   }
   const RowBlock& rows = layout.sampled.blocks[block];
@@ -49,15 +51,13 @@ void RowOrderReducer::add(int64_t block, const float* cell_mass, const float* ti
   vmoba_.add({head_, RowNumbers(rows), cell_mass, tile_mass, gates}, sums_->vmoba);
 }
 
-void RowOrderReducer::collect(int64_t block, const float* cell_mass, const float* queries) {
+void RowOrderReducer::collect(int64_t block, const float* cell_mass) {
   const SampledRows& sampled = context_.layout.sampled;
-  const auto copy = [&](const float* from, int64_t rows, int32_t first, int32_t count, float* to) {
-    context_.kernels.copy_lanes(from, rows, &sampled.lane[first], count, to + pending_);
-  };
+  const int64_t cells = context_.layout.cells.num_video_cells;
   for (int32_t first = sampled.first[block]; first < sampled.first[block + 1];) {
     const int32_t count = std::min(sampled.first[block + 1] - first, kRowLanes - pending_);
-    copy(cell_mass, context_.layout.cells.num_video_cells, first, count, cell_mass_.data());
-    copy(queries, context_.q.head_dim, first, count, queries_.data());
+    context_.kernels.extract_lanes(cell_mass, cells, &sampled.lane[first], count,
+                                   &collected_[pending_ * cells]);
     std::iota(&number_[pending_], &number_[pending_] + count, first);
     pending_ += count;
     first += count;
@@ -67,15 +67,23 @@ void RowOrderReducer::collect(int64_t block, const float* cell_mass, const float
 
 void RowOrderReducer::reduce_collected() {
   const CallLayout& layout = context_.layout;
+  const int64_t cells = layout.cells.num_video_cells;
+  std::array<const float*, kRowLanes> row;
+  for (int32_t i = 0; i < pending_; ++i) row[i] = &collected_[i * cells];
+  context_.kernels.transpose(row.data(), pending_, cells, cell_mass_.data());
   const float* tile_mass = cell_mass_.data();
   if (!layout.cells_are_tiles) {
     context_.kernels.combine(cell_mass_.data(), layout.tile_of_cell.data(),
-                             layout.cells.num_video_cells, layout.num_tiles, tile_mass_.data());
+                             cells, layout.num_tiles, tile_mass_.data());
     tile_mass = tile_mass_.data();
   }
   add_coverage(tile_mass, pending_);
   if (!layout.partitions.empty()) {
     const auto rows = std::span<const int32_t>(number_).first(pending_);
+    std::array<int32_t, kRowLanes> token;
+    std::transform(rows.begin(), rows.end(), token.begin(),
+                   [&](int32_t number) { return layout.sampled.token[number]; });
+    load_columns(context_.q, 0, head_, token.data(), pending_, context_.kernels, queries_.data());
     const GateRows gates = context_.cuts.store->compute_rows(head_, rows, queries_.data(), gates_);
     vmoba_.add({head_, rows, cell_mass_.data(), tile_mass, gates}, sums_->vmoba);
   }

@@ -21,13 +21,13 @@ class RowOrderReducer {
 
   // What follows belongs to this head. sums must outlive the next flush.
   void start_head(int64_t head, HeadSums* sums);
-  // cell_mass [cells, 64], tile_mass [N, 64], queries [D, 64] of a row block
+  // Of a row block: cell_mass [cells, 64], tile_mass [N, 64], queries [D, 64].
   void add(int64_t block, const float* cell_mass, const float* tile_mass, const float* queries);
   // Adds what is pending to the head's sums.
   void flush();
 
  private:
-  void collect(int64_t block, const float* cell_mass, const float* queries);
+  void collect(int64_t block, const float* cell_mass);
   void reduce_collected();
   void add_coverage(const float* tile_mass, int32_t num_rows);
 
@@ -37,9 +37,10 @@ class RowOrderReducer {
   int64_t head_ = 0;
   HeadSums* sums_ = nullptr;
 
-  // Collected rows, a lane each.
+  // Collected rows, and what is reduced of them, a lane each.
   int32_t pending_ = 0;
   std::array<int32_t, kRowLanes> number_{};  // of the sampled rows
+  std::vector<float> collected_;             // [64, video cells] masses
   std::vector<float> cell_mass_;             // [video cells, 64]
   std::vector<float> tile_mass_;             // [N, 64] where cells are finer
   std::vector<float> queries_;               // [D, 64]
