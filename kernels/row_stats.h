@@ -111,6 +111,8 @@ struct RowStatsKernels {
   void (*absolute_difference)(const float* data, int64_t rows, const float* mean,
                               int64_t first_lane, int64_t num_lanes, float* out);
 
+  // out[i] = the bf16 number of bits[i]
+  void (*widen_bf16)(const uint16_t* bits, int64_t count, float* out);
   // sums[d] += sum over the rows of rows[i][d]
   void (*add_rows)(const float* const* rows, int64_t num_rows, int64_t depth, double* sums);
 

@@ -124,8 +124,22 @@ void absolute_difference(const float* data, int64_t rows, const float* mean, int
   }
 }
 
+void widen_bf16(const uint16_t* bits, int64_t count, float* out) {
+  auto* words = reinterpret_cast<uint32_t*>(out);
+  for (int64_t i = 0; i < count; ++i) words[i] = uint32_t{bits[i]} << 16;
+}
+
 void add_rows(const float* const* rows, int64_t num_rows, int64_t depth, double* sums) {
+  constexpr int kSums = 4;  // side by side: an addition waits for the one before
   int64_t d = 0;
+  for (; d + kSums * kDoubleWidth <= depth; d += kSums * kDoubleWidth) {
+    DoubleVec sum[kSums];
+    for (int v = 0; v < kSums; ++v) sum[v] = load(sums + d + v * kDoubleWidth);
+    for (int64_t i = 0; i < num_rows; ++i) {
+      for (int v = 0; v < kSums; ++v) sum[v] += load_as_double(rows[i] + d + v * kDoubleWidth);
+    }
+    for (int v = 0; v < kSums; ++v) store(sums + d + v * kDoubleWidth, sum[v]);
+  }
   for (; d + kDoubleWidth <= depth; d += kDoubleWidth) {
     DoubleVec sum = load(sums + d);
     for (int64_t i = 0; i < num_rows; ++i) sum += load_as_double(rows[i] + d);

@@ -8,6 +8,7 @@
 #include <numeric>
 #include <vector>
 
+#include "core/dtype.h"
 #include "core/row_groups.h"
 #include "kernels/cpu/row_stats_tables.h"
 
@@ -109,6 +110,10 @@ void absolute_difference(const float* data, int64_t rows, const float* mean, int
     }
     out[lane] = static_cast<float>(sum);
   }
+}
+
+void widen_bf16(const uint16_t* bits, int64_t count, float* out) {
+  for (int64_t i = 0; i < count; ++i) out[i] = bf16_to_float(bits[i]);
 }
 
 void add_rows(const float* const* rows, int64_t num_rows, int64_t depth, double* sums) {
@@ -341,6 +346,7 @@ const RowStatsKernels& row_stats() {
                                           .extract_lanes = extract_lanes,
                                           .gather = gather,
                                           .absolute_difference = absolute_difference,
+                                          .widen_bf16 = widen_bf16,
                                           .add_rows = add_rows,
                                           .transpose = transpose,
                                           .products = products,

@@ -188,14 +188,14 @@ struct AttentionCandidates::State {
     const int64_t rows_per_tile =
         options_.rows_per_tile.value_or(default_rows_per_tile(shape().grid));
     if (rows_per_tile > 0) {
-      notes_.push_back(fmt::format("{}: coverage_row and vmoba statistics of {} rows a tile", method,
-                                   rows_per_tile));
+      notes_.push_back(fmt::format("{}: coverage_row and vmoba statistics of {} rows a tile",
+                                   method, rows_per_tile));
     }
-    hooks_.push_back(std::make_unique<ProfilingHook>(
-        ProfilingOptions{.tile = options_.tile,
-                         .partitions = std::move(partitions),
-                         .rows_per_tile = rows_per_tile},
-        impl_, pool_));
+    hooks_.push_back(
+        std::make_unique<ProfilingHook>(ProfilingOptions{.tile = options_.tile,
+                                                         .partitions = std::move(partitions),
+                                                         .rows_per_tile = rows_per_tile},
+                                        impl_, pool_));
     const auto attend = [call = problem_.call(result.out.data()), hook = hooks_.back().get()] {
       for (int64_t batch = 0; batch < call.q.batch; ++batch) hook->attend(sample_of(call, batch));
       hook->take();

@@ -39,7 +39,8 @@ struct Search {
 // Into the first of the tallies.
 void tally_gates(const Search& search, std::vector<GateTally>& tallies) {
   tallies.resize(search.pool.size());
-  for (GateTally& tally : tallies) tally.reset(search.heads, search.layout, search.bins[0].num_bins);
+  for (GateTally& tally : tallies)
+    tally.reset(search.heads, search.layout, search.bins[0].num_bins);
   std::vector<std::vector<float>> scratch(search.pool.size());
   search.pool.parallel_for(search.store.num_pieces(), [&](int64_t idx, int worker) {
     tallies[worker].add(search.store.piece(idx), search.store.read(idx, scratch[worker]),

@@ -61,8 +61,8 @@ void GateTally::add(const GatePiece& piece, const float* gate, const std::vector
     for (int64_t c = partition.first_block; c < partition.first_block + partition.blocks; ++c) {
       kernels.gate_histogram(gate + c * piece.stride(), piece.slots(), bins[p], packed_.data());
       packed_[bins[p].num_bins] = 0;
-      kernels.unpack_bins(packed_.data(), bins[p].num_bins, of_head.sum.data(), of_head.count.data(),
-                          by_block_[c].sum.data(), by_block_[c].count.data());
+      kernels.unpack_bins(packed_.data(), bins[p].num_bins, of_head.sum.data(),
+                          of_head.count.data(), by_block_[c].sum.data(), by_block_[c].count.data());
     }
   }
 }

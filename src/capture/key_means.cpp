@@ -11,8 +11,8 @@ void sum_cells(const AttentionTensor& k, int64_t head, const CallLayout& layout,
   RowPointers rows;
   for (int32_t c = 0; c < layout.cells.num_video_cells; ++c) {
     const KeyCell& cell = layout.cells.cells[c];
-    kernels.add_rows(rows.load(k, 0, head, &layout.cells.order[cell.first], cell.count), cell.count,
-                     k.head_dim, &sums[c * k.head_dim]);
+    kernels.add_rows(rows.load(k, 0, head, &layout.cells.order[cell.first], cell.count, kernels),
+                     cell.count, k.head_dim, &sums[c * k.head_dim]);
   }
 }
 

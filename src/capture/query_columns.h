@@ -18,7 +18,7 @@ class RowPointers {
  public:
   // [count] pointers to [D], until the next load.
   const float* const* load(const AttentionTensor& tensor, int64_t batch, int64_t head,
-                           const int32_t* tokens, int64_t count);
+                           const int32_t* tokens, int64_t count, const RowStatsKernels& kernels);
 
  private:
   std::vector<const float*> rows_;

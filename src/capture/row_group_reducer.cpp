@@ -133,7 +133,8 @@ void RowGroupReducer::add_tile(const RowGroupMasses& masses, const TileRows& til
     add(columns_[b].data(), weight, query_sum_);
   }
   const double inverse = 1.0 / tile.count, scaled = context_.scale * inverse;
-  for (int64_t j = 0; j < num_tiles_; ++j) mean_mass_[j] = static_cast<float>(mass_sum_[j] * inverse);
+  for (int64_t j = 0; j < num_tiles_; ++j)
+    mean_mass_[j] = static_cast<float>(mass_sum_[j] * inverse);
   for (int64_t d = 0; d < head_dim_; ++d) {
     scaled_query_[d] = static_cast<float>(query_sum_[d] * scaled);
   }

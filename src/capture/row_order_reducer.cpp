@@ -73,8 +73,8 @@ void RowOrderReducer::reduce_collected() {
   context_.kernels.transpose(row.data(), pending_, cells, cell_mass_.data());
   const float* tile_mass = cell_mass_.data();
   if (!layout.cells_are_tiles) {
-    context_.kernels.combine(cell_mass_.data(), layout.tile_of_cell.data(),
-                             cells, layout.num_tiles, tile_mass_.data());
+    context_.kernels.combine(cell_mass_.data(), layout.tile_of_cell.data(), cells, layout.num_tiles,
+                             tile_mass_.data());
     tile_mass = tile_mass_.data();
   }
   add_coverage(tile_mass, pending_);

@@ -15,10 +15,10 @@ namespace sparsescope {
 // Numbered by position in the row order.
 struct SampledRows {
   bool all = true;
-  std::vector<int32_t> token;       // [n] token index
-  std::vector<RowBlock> blocks;     // of these rows; those of the row groups where all are taken
-  std::vector<int32_t> first;       // [row blocks of video rows + 1] first row of each row block
-  std::vector<uint8_t> lane;        // [n] in its row block
+  std::vector<int32_t> token;    // [n] token index
+  std::vector<RowBlock> blocks;  // of these rows; those of the row groups where all are taken
+  std::vector<int32_t> first;    // [row blocks of video rows + 1] first row of each row block
+  std::vector<uint8_t> lane;     // [n] in its row block
 
   int64_t size() const { return static_cast<int64_t>(token.size()); }
 };

@@ -1,5 +1,6 @@
 // What the reducers measured at one attention call: named arrays of raw values with a leading head
-// axis, in the names and definitions of the profile file ("coverage_row", "vmoba/temporal:2/recall_topk").
+// axis, in the names and definitions of the profile file ("coverage_row",
+// "vmoba/temporal:2/recall_topk").
 #pragma once
 
 #include <cstdint>
@@ -12,9 +13,10 @@ namespace sparsescope {
 
 struct StatArray {
   std::string name;
-  std::vector<int64_t> shape;      // [H, ...]
-  std::vector<std::string> axes;   // name of each axis behind the head: "f", "tile", "distance_t", ...
-  std::vector<double> values;      // row-major
+  std::vector<int64_t> shape;  // [H, ...]
+  std::vector<std::string>
+      axes;                    // name of each axis behind the head: "f", "tile", "distance_t", ...
+  std::vector<double> values;  // row-major
 };
 
 struct SiteStatistics {

@@ -25,9 +25,7 @@ int64_t power_of_two(int64_t rows) {
 
 VmobaReducer::VmobaReducer(const CallLayout& layout, const GateSelection& selection,
                            const RowStatsKernels& kernels)
-    : layout_(layout),
-      selection_(selection),
-      kernels_(kernels) {
+    : layout_(layout), selection_(selection), kernels_(kernels) {
   const int64_t blocks = largest_partition(layout);
   for (const PartitionLayout& partition : layout.partitions) {
     Pending& pending = pending_.emplace_back();

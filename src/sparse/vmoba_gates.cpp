@@ -30,9 +30,9 @@ void VmobaGates::find_means(const AttentionTensor& k, ThreadPool& pool) {
     while (!tokens.empty()) {
       const auto run = tokens.first(std::min<size_t>(tokens.size(), kRowLanes));
       const auto run_rows = static_cast<int64_t>(run.size());
-      kernels_.add_rows(
-          rows.load(k, plane / num_heads(), heads_[plane % num_heads()], run.data(), run_rows),
-          run_rows, head_dim, sums.data());
+      kernels_.add_rows(rows.load(k, plane / num_heads(), heads_[plane % num_heads()], run.data(),
+                                  run_rows, kernels_),
+                        run_rows, head_dim, sums.data());
       tokens = tokens.subspan(run.size());
     }
     std::transform(sums.begin(), sums.end(), means_.begin() + item * head_dim,

@@ -64,8 +64,8 @@ class Passes {
     kernels.sparse(sparse, pool);
 
     SparseBackwardParams backward{.q = problem_.q(), .k = problem_.k(), .v = problem_.v()};
-    backward.out = backward.d_out = contiguous_attention_tensor(
-        out_.data(), Dtype::kF32, 1, 1, shape_.tokens(), shape_.head_dim);
+    backward.out = backward.d_out = contiguous_attention_tensor(out_.data(), Dtype::kF32, 1, 1,
+                                                                shape_.tokens(), shape_.head_dim);
     backward.lse = lse_.data();
     const auto size = static_cast<int64_t>(out_.size());
     backward.dq = to(&gradients_[0]);

@@ -164,14 +164,16 @@ TEST_P(RecordedStatistics, VmobaCurvesMatchTheRule) {
 // The statistics of the sampled rows alone, as if there were no others.
 TEST_P(RecordedStatistics, OfSampledRowsMatchTheirDefinitions) {
   const Case& c = the_case();
-  const int64_t volume = c.tile.t * c.tile.h * c.tile.w, per_tile = std::max<int64_t>(1, volume / 3);
+  const int64_t volume = c.tile.t * c.tile.h * c.tile.w,
+                per_tile = std::max<int64_t>(1, volume / 3);
   const Call call = make_call(c);
   const RecordedCall recorded = naive::record(call, parse_all(c.partitions), impl(), 2, per_tile);
   const CallLayout layout =
       make_call_layout({c.grid, c.prefix, c.suffix}, c.tile, {}, per_tile, naive::kRecordSeed);
   ASSERT_EQ(layout.sampled.size(), c.grid.tokens() * per_tile / volume);
   std::set<int32_t> rows;
-  for (const int32_t token : layout.sampled.token) rows.insert(token - static_cast<int32_t>(c.prefix));
+  for (const int32_t token : layout.sampled.token)
+    rows.insert(token - static_cast<int32_t>(c.prefix));
   for (int64_t h = 0; h < call.heads; ++h) {
     naive::TileFacts facts = naive::tile_facts(call, h, naive::probabilities(call, h));
     Matrix sampled;
