@@ -125,10 +125,6 @@ void add_attention(CLI::App& bench, CommandContext& context) {
       ->delimiter(',');
   command->add_option("--partitions", arguments->partitions,
                       "VMoBA's: \"st:4,4,8 temporal:2\" (one that suits the grid)");
-  command
-      ->add_option("--rows-per-tile", options.rows_per_tile,
-                   "Of the profile runs, as in `profile`; 0: all rows")
-      ->check(CLI::NonNegativeNumber);
   command->add_flag("--backward", options.backward, "Also time gradients");
   command->add_flag("--scaling", options.scaling, "Also time our dense attention with one thread");
   command->add_option("--cache", arguments->caches, "warm, cold (caches evicted before), or both")

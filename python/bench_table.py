@@ -138,6 +138,7 @@ SUMMARY = [
     ("dense backward, vs torch", lambda r: number(nearest(r, "dense", 1, "backward").get("vs_torch"), 2)),
     ("masses alone, of dense", lambda r: number(nearest(r, "masses", 1).get("overhead"), 3)),
     ("profile without VMoBA, of dense", lambda r: number(nearest(r, "profile-tiles", 1).get("overhead"), 3)),
+    ("profile of 4 rows a tile, of dense", lambda r: number(nearest(r, "profile-sampled", 1).get("overhead"), 3)),
     ("profile, of dense", lambda r: number(nearest(r, "profile", 1).get("overhead"), 3)),
     ("profile, vs plain torch", lambda r: number(nearest(r, "profile", 1).get("vs_torch"), 2)),
     ("random lists 0.125, efficiency", lambda r: number(nearest(r, "random", 0.125).get("efficiency"), 2)),

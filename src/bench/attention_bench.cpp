@@ -59,7 +59,7 @@ std::vector<Measurement> time_candidates(const std::vector<Candidate>& candidate
 
 const std::vector<std::string>& benchmark_methods() {
   static const std::vector<std::string> methods{
-      "torch", "dense", "masses", "profile", "profile-tiles", "random", "vsa", "bsa", "vmoba"};
+      "torch", "dense", "masses", "profile", "profile-sampled", "profile-tiles", "random", "vsa", "bsa", "vmoba"};
   return methods;
 }
 

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <map>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,7 +18,6 @@ struct AttentionBenchOptions {
   std::vector<std::string> methods;   // of benchmark_methods(); empty: all. dense always runs
   std::vector<Partition> partitions;  // of VMoBA; empty: benchmark_partition of the grid
   std::vector<CacheState> caches{CacheState::kWarm};
-  std::optional<int64_t> rows_per_tile;  // of the profile runs, as in profile_request.h
   bool backward = false;
   bool scaling = false;  // dense also with one thread
   int threads = 1;
@@ -29,8 +27,9 @@ struct AttentionBenchOptions {
   std::string command_line;
 };
 
-// torch, dense, masses (a sink that drops them), profile (all statistics of a profile),
-// profile-tiles (without those of VMoBA), random, vsa, bsa, vmoba.
+// torch, dense, masses (a sink that drops them), profile (all statistics, of as many rows as a
+// profile takes of this grid), profile-sampled (of 4 rows a tile), profile-tiles (without those of
+// VMoBA), random, vsa, bsa, vmoba.
 const std::vector<std::string>& benchmark_methods();
 
 // Error(kUsage) for options that cannot be met, Error(kInternal) where a result is wrong. kernels

@@ -47,8 +47,13 @@ struct AttentionCandidates::State {
     add_dense();
     if (wants("torch")) add_torch();
     if (wants("masses")) add_instrumented_kernel();
-    if (wants("profile")) add_profile("profile", default_partitions(options_.shape.grid));
-    if (wants("profile-tiles")) add_profile("profile-tiles", {});
+    const TokenGrid& grid = options_.shape.grid;
+    const int64_t rows_per_tile = default_rows_per_tile(grid);
+    if (wants("profile")) add_profile("profile", default_partitions(grid), rows_per_tile);
+    if (wants("profile-sampled")) {
+      add_profile("profile-sampled", default_partitions(grid), kSampledRowsPerTile);
+    }
+    if (wants("profile-tiles")) add_profile("profile-tiles", {}, rows_per_tile);
     if (options_.scaling) add_single_thread();
     add_sparse_methods();
   }
@@ -183,14 +188,9 @@ struct AttentionCandidates::State {
     add({forward_of("masses", deviation(result.out, dense_->out)), attend});
   }
 
-  void add_profile(const std::string& method, std::vector<Partition> partitions) {
+  void add_profile(const std::string& method, std::vector<Partition> partitions,
+                   int64_t rows_per_tile) {
     AttentionResult& result = new_result(false);
-    const int64_t rows_per_tile =
-        options_.rows_per_tile.value_or(default_rows_per_tile(shape().grid));
-    if (rows_per_tile > 0) {
-      notes_.push_back(fmt::format("{}: coverage_row and vmoba statistics of {} rows a tile",
-                                   method, rows_per_tile));
-    }
     hooks_.push_back(
         std::make_unique<ProfilingHook>(ProfilingOptions{.tile = options_.tile,
                                                          .partitions = std::move(partitions),

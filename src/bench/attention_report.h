@@ -17,7 +17,7 @@ std::string to_string(Pass pass);  // "forward", "backward"
 
 // One way to compute the attention, in one state of the caches.
 struct Measurement {
-  std::string method;      // torch, dense, masses, profile, profile-tiles, random, vsa, bsa, vmoba
+  std::string method;      // of benchmark_methods()
   std::string parameters;  // "top-k 8"; may be empty
   Pass pass = Pass::kForward;
   CacheState caches = CacheState::kWarm;

@@ -21,7 +21,6 @@ using Clock = std::chrono::steady_clock;
 
 // Above this many tokens the statistics that sort every row's masses are sampled.
 constexpr int64_t kAllRowsTokens = 8192;
-constexpr int64_t kSampledRows = 4;
 
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
@@ -219,7 +218,7 @@ class TrajectoryProfiler {
 }  // namespace
 
 int64_t default_rows_per_tile(const TokenGrid& grid) {
-  return grid.tokens() <= kAllRowsTokens ? 0 : kSampledRows;
+  return grid.tokens() <= kAllRowsTokens ? 0 : kSampledRowsPerTile;
 }
 
 ProfileSummary profile_trajectories(const TrajectoryRun& run, const RunMonitor& monitor) {

@@ -49,7 +49,9 @@ struct ProfileSummary {
   uintmax_t file_bytes = 0;
 };
 
-// 4 a tile above 8,192 tokens, else all (0).
+// Rows a tile of a sample that the statistics in need of an order within a row are measured on.
+inline constexpr int64_t kSampledRowsPerTile = 4;
+// That many above 8,192 tokens, else all (0).
 int64_t default_rows_per_tile(const TokenGrid& grid);
 // RUN.h5 stands whole at the end; until then finished steps stand in its parts folder.
 // Error(kInterrupted) where the monitor asks to stop, between two steps.

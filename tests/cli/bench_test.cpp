@@ -37,8 +37,9 @@ TEST(BenchAttention, JsonHoldsCheckedRunsOfEveryMethod) {
     EXPECT_LE(one.at("deviation").get<double>(), one.at("bound").get<double>());
     EXPECT_TRUE(one.contains("vs_torch")) << one;
   }
-  EXPECT_EQ(methods, (std::set<std::string>{"torch", "dense", "masses", "profile", "profile-tiles",
-                                            "random", "vsa", "bsa", "vmoba"}));
+  EXPECT_EQ(methods,
+            (std::set<std::string>{"torch", "dense", "masses", "profile", "profile-sampled",
+                                   "profile-tiles", "random", "vsa", "bsa", "vmoba"}));
 }
 
 TEST(BenchAttention, TableFilesAndReplacement) {
