@@ -123,18 +123,10 @@ TEST_P(AttendGradients, LargeAndEqualLogits) {
 INSTANTIATE_TEST_SUITE_P(Methods, AttendGradients, ::testing::ValuesIn(kSettings),
                          [](const auto& instance) { return instance.param.name; });
 
-std::vector<float> rounded(const std::vector<float>& x) {
-  std::vector<float> values;
-  for (const float value : x) values.push_back(bf16_to_float(float_to_bf16(value)));
-  return values;
-}
-
 // bf16 inputs hold the same numbers as fp32 ones that were rounded before.
 TEST(AttendTypes, HalfInputsEqualTheirWideningWhateverTheirStrides) {
-  AttendProblem problem = make_problem(2, 2, {3, 4, 4}, 2, 0, 32, true);
-  for (auto* x : {&problem.x.q, &problem.x.k, &problem.x.v, &problem.gate, &problem.d_out}) {
-    *x = rounded(*x);
-  }
+  const AttendProblem problem =
+      rounded_to(make_problem(2, 2, {3, 4, 4}, 2, 0, 32, true), Dtype::kBF16);
   const AttendRun wide = run_attend(problem, "vsa", {{"--top-k", "1"}}, Impl::kReference);
   // [B, S, H, D] in bf16
   const Qkv& x = problem.x;

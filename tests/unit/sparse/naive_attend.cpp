@@ -4,8 +4,6 @@
 #include <cmath>
 #include <limits>
 
-#include "core/rng.h"
-
 namespace sparsescope::testing {
 namespace {
 
@@ -134,54 +132,6 @@ double head_loss(const AttendProblem& problem, const NaiveTensors& tensors, cons
 }
 
 }  // namespace
-
-AttendInputs AttendProblem::inputs() const {
-  AttendInputs inputs{.q = x.view(x.q), .k = x.view(x.k), .v = x.view(x.v)};
-  if (!gate.empty()) inputs.gate = x.view(gate);
-  if (!d_out.empty()) inputs.d_out = x.view(d_out);
-  return inputs;
-}
-
-double AttendProblem::scale() const { return 1.0f / std::sqrt(static_cast<float>(x.head_dim)); }
-
-AttendProblem make_problem(int64_t batch, int64_t heads, const TokenGrid& grid, int64_t prefix,
-                           int64_t suffix, int64_t head_dim, bool with_gate) {
-  AttendProblem problem{
-      .x = random_qkv(batch, heads, prefix + grid.tokens() + suffix, head_dim, 11),
-      .grid = grid,
-      .prefix = prefix,
-      .suffix = suffix};
-  for (size_t i = 0; i < problem.x.q.size(); ++i) {
-    problem.d_out.push_back(static_cast<float>(normal(21, i)));
-    if (with_gate) problem.gate.push_back(static_cast<float>(0.5 + normal(31, i)));
-  }
-  return problem;
-}
-
-AttendRun as_run(AttendResult result) {
-  AttendRun run;
-  for (NamedArray& output : result.outputs) {
-    if (auto* values = std::get_if<std::vector<float>>(&output.values)) {
-      run.floats[output.name] = std::move(*values);
-    } else {
-      run.masks[output.name] = std::get<std::vector<uint8_t>>(output.values);
-    }
-  }
-  run.plan = std::move(result.plan);
-  return run;
-}
-
-AttendRun run_attend(const AttendProblem& problem, const std::string& method,
-                     const OptionTexts& texts, Impl impl, int threads) {
-  ThreadPool pool(threads);
-  return as_run(attend(problem.inputs(),
-                       {.grid = problem.grid,
-                        .prefix = problem.prefix,
-                        .suffix = problem.suffix,
-                        .method = parse_method_settings(method, texts, problem.grid),
-                        .backward = !problem.d_out.empty()},
-                       impl, pool));
-}
 
 NaiveTensors tensors_of(const AttendProblem& problem) {
   const auto widen = [](const std::vector<float>& x) {
