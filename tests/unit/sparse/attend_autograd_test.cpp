@@ -5,8 +5,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <optional>
-#include <ostream>
 #include <tuple>
 
 #include "core/rng.h"
@@ -16,27 +14,19 @@
 namespace sparsescope::testing {
 namespace {
 
-struct Setting {
-  std::string name, method;
-  OptionTexts texts;
-  bool gate = false;
-};
-
-void PrintTo(const Setting& setting, std::ostream* stream) { *stream << setting.name; }
-
-Setting bsa(std::string name, OptionTexts texts) {
+AttendSetting bsa(std::string name, OptionTexts texts) {
   texts.emplace("--min-blocks", "1");
   return {std::move(name), "bsa", std::move(texts)};
 }
 
-Setting vmoba(std::string name, const char* partition, OptionTexts texts) {
+AttendSetting vmoba(std::string name, const char* partition, OptionTexts texts) {
   texts.emplace("--partition", partition);
   if (texts.contains("--threshold")) texts.emplace("--select", "threshold");
   return {std::move(name), "vmoba", std::move(texts)};
 }
 
 // For the grid 5,9,10: tiles 4,4,4 have 64, 32, 16, 8, 4 and 2 tokens.
-std::vector<Setting> settings() {
+std::vector<AttendSetting> settings() {
   return {
       {"dense", "dense", {}},
       {"vsa_gate", "vsa", {{"--top-k", "3"}}, true},
@@ -61,41 +51,10 @@ std::vector<Setting> settings() {
       vmoba("vmoba_compat", "spatial:3,5", {{"--top-k", "1"}, {"--compat", ""}})};
 }
 
-// The truth of the latest selection: implementations mostly agree on it.
-class TruthOf {
- public:
-  explicit TruthOf(const AttendProblem& problem) : problem_(problem) {}
-
-  const Truth& operator()(const AttendRun& run) {
-    const bool known = run_ && run_->masks == run.masks && sources(*run_) == sources(run);
-    if (!known) {
-      run_ = run;
-      truth_ = autograd_attend(problem_, run);
-    }
-    return truth_;
-  }
-
- private:
-  static std::vector<int32_t> sources(const AttendRun& run) {
-    return run.plan ? run.plan->lists.restore_from : std::vector<int32_t>{};
-  }
-
-  const AttendProblem& problem_;
-  std::optional<AttendRun> run_;
-  Truth truth_;
-};
-
-void expect_truth(const AttendRun& run, const Truth& truth, const Tolerance& tolerance) {
-  for (const auto& [name, expected] : truth) {
-    ASSERT_TRUE(run.floats.contains(name)) << name;
-    EXPECT_TRUE(near(run.floats.at(name), expected, tolerance)) << name;
-  }
-}
-
-class AttendAutograd : public ::testing::TestWithParam<Setting> {};
+class AttendAutograd : public ::testing::TestWithParam<AttendSetting> {};
 
 TEST_P(AttendAutograd, RaggedGridWithTextAndTwoSamples) {
-  const Setting& setting = GetParam();
+  const AttendSetting& setting = GetParam();
   for (const int64_t head_dim : {32, 64}) {
     SCOPED_TRACE(head_dim);
     const AttendProblem problem = make_problem(2, 2, {5, 9, 10}, 6, 3, head_dim, setting.gate);
@@ -112,7 +71,7 @@ TEST_P(AttendAutograd, RaggedGridWithTextAndTwoSamples) {
 // Halves are widened, but for the products of probabilities and values where the processor
 // multiplies bf16.
 TEST_P(AttendAutograd, HalfInputs) {
-  const Setting& setting = GetParam();
+  const AttendSetting& setting = GetParam();
   for (const Dtype dtype : {Dtype::kBF16, Dtype::kF16}) {
     SCOPED_TRACE(dtype_name(dtype));
     const AttendProblem problem =
@@ -133,7 +92,7 @@ INSTANTIATE_TEST_SUITE_P(Methods, AttendAutograd, ::testing::ValuesIn(settings()
 // What the cases above are meant to hold.
 TEST(AttendAutogradCases, HaveUnselectedTilesAndUnevenLists) {
   bool uneven = false;
-  for (const Setting& setting : settings()) {
+  for (const AttendSetting& setting : settings()) {
     if (setting.method != "vsa" && setting.method != "bsa") continue;
     const AttendProblem problem = make_problem(2, 2, {5, 9, 10}, 6, 3, 32, setting.gate);
     const AttendRun run = run_attend(problem, setting.method, setting.texts, Impl::kReference);

@@ -46,6 +46,7 @@ void NarrowInputs::narrow(AttentionTensor& x, Dtype dtype) {
 }
 
 AttendProblem rounded_to(AttendProblem problem, Dtype dtype) {
+  if (dtype == Dtype::kF32) return problem;
   for (auto* x : {&problem.x.q, &problem.x.k, &problem.x.v, &problem.gate, &problem.d_out}) {
     for (float& value : *x) {
       value = dtype == Dtype::kBF16 ? bf16_to_float(float_to_bf16(value))

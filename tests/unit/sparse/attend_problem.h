@@ -4,6 +4,7 @@
 #include <list>
 #include <map>
 #include <optional>
+#include <ostream>
 #include <string>
 #include <vector>
 
@@ -26,7 +27,7 @@ struct AttendProblem {
 AttendProblem make_problem(int64_t batch, int64_t heads, const TokenGrid& grid, int64_t prefix,
                            int64_t suffix, int64_t head_dim, bool with_gate);
 
-// The same with every value rounded to bf16 or fp16.
+// The same with every value rounded to the type.
 AttendProblem rounded_to(AttendProblem problem, Dtype dtype);
 
 // The problem's tensors as inputs of one type, into which its values are rounded.
@@ -41,6 +42,14 @@ class NarrowInputs {
 
   std::list<std::vector<uint16_t>> memory_;  // does not move
 };
+
+// A method with its options, for tests over all of them.
+struct AttendSetting {
+  std::string name, method;
+  OptionTexts texts;
+  bool gate = false;  // the problem has one
+};
+inline void PrintTo(const AttendSetting& setting, std::ostream* stream) { *stream << setting.name; }
 
 struct AttendRun {
   std::map<std::string, std::vector<float>> floats;

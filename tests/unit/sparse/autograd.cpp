@@ -143,6 +143,24 @@ Truth autograd_attend(const AttendProblem& problem, const AttendRun& run) {
   });
 }
 
+const Truth& TruthOf::operator()(const AttendRun& run) {
+  const auto sources = [](const AttendRun& r) {
+    return r.plan ? r.plan->lists.restore_from : std::vector<int32_t>{};
+  };
+  if (!run_ || run_->masks != run.masks || sources(*run_) != sources(run)) {
+    run_ = run;
+    truth_ = autograd_attend(problem_, run);
+  }
+  return truth_;
+}
+
+void expect_truth(const AttendRun& run, const Truth& truth, const Tolerance& tolerance) {
+  for (const auto& [name, expected] : truth) {
+    ASSERT_TRUE(run.floats.contains(name)) << name;
+    EXPECT_TRUE(near(run.floats.at(name), expected, tolerance)) << name;
+  }
+}
+
 Truth autograd_masked(const AttendProblem& problem, const std::vector<uint8_t>& attends) {
   const Qkv& shape = problem.x;
   const at::Tensor mask =

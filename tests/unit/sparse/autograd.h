@@ -5,9 +5,11 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "support/near.h"
 #include "unit/sparse/attend_problem.h"
 
 namespace sparsescope::testing {
@@ -17,6 +19,23 @@ using Truth = std::map<std::string, std::vector<double>>;
 
 // Of the method that the run's plan names, text, restored rows and the coarse branch included.
 Truth autograd_attend(const AttendProblem& problem, const AttendRun& run);
+
+// The same for one run after the other: only a selection that differs from the one before
+// makes work, and implementations mostly agree.
+class TruthOf {
+ public:
+  explicit TruthOf(const AttendProblem& problem) : problem_(problem) {}
+
+  const Truth& operator()(const AttendRun& run);
+
+ private:
+  const AttendProblem& problem_;
+  std::optional<AttendRun> run_;
+  Truth truth_;
+};
+
+// Every array of the truth, near what the run found.
+void expect_truth(const AttendRun& run, const Truth& truth, const Tolerance& tolerance);
 
 // One masked softmax: attends [B * H, S, S], non-zero where a row attends to a key. Rows without a
 // key have output 0.

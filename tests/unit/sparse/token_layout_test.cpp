@@ -75,14 +75,24 @@ TEST(TokenLayout, TemporalBlocksMayCutFrames) {
 }
 
 TEST(TokenLayout, HoldsEveryTokenOnceWithTextBehindTheVideo) {
-  for (const TokenGrid& grid : {TokenGrid{5, 9, 10}, TokenGrid{1, 1, 1}, TokenGrid{21, 30, 52}}) {
-    const TokenLayout layout = make_token_layout(TileGrid(grid, {4, 4, 4}), 3, 2);
+  std::vector<TileGrid> cuts;
+  for (const TokenGrid& grid :
+       {TokenGrid{5, 9, 10}, TokenGrid{1, 1, 1}, TokenGrid{4, 4, 4}, TokenGrid{21, 30, 52}}) {
+    cuts.emplace_back(grid, TileShape{4, 4, 4});
+  }
+  const TokenGrid even{4, 6, 4};
+  for (const char* text : {"temporal:1", "temporal:3", "spatial:3,2", "st:2,3,2"}) {
+    cuts.push_back(partition_blocks(parse_partition(text), even));
+  }
+  cuts.push_back(temporal_blocks(even, 1.3));
+  for (const TileGrid& cut : cuts) {
+    const TokenLayout layout = make_token_layout(cut, 3, 2);
     std::vector<int32_t> sorted = layout.order, all(layout.tokens());
     std::sort(sorted.begin(), sorted.end());
     std::iota(all.begin(), all.end(), 0);
     EXPECT_EQ(sorted, all);
     const auto text = layout.tokens_of(layout.num_tiles());
-    const auto last = static_cast<int32_t>(3 + grid.tokens());
+    const auto last = static_cast<int32_t>(3 + cut.grid().tokens());
     EXPECT_EQ(std::vector<int32_t>(text.begin(), text.end()),
               (std::vector<int32_t>{0, 1, 2, last, last + 1}));
   }
