@@ -1,9 +1,7 @@
-// Laws of VMoBA's selection that hold for any input, and its density on Gaussian gates.
+// Laws of VMoBA's selection that hold for any input.
 #include <gtest/gtest.h>
 
 #include <bit>
-#include <cmath>
-#include <numbers>
 #include <numeric>
 
 #include "core/error.h"
@@ -126,51 +124,6 @@ TEST_P(VmobaLaws, MasksStandInRasterOrder) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Impls, VmobaLaws, ::testing::ValuesIn(available_impls()));
-
-// With the pool's extremes at -m and m: own blocks weigh 1/N of the total and are always kept; of
-// the others those above t, where (phi(t) + m * (1 - Phi(t))) / m is what is left of tau.
-double gaussian_density(double tau, double blocks, double m) {
-  const double needed = (tau - 1 / blocks) / (1 - 1 / blocks);
-  const auto tail = [](double t) { return 0.5 * std::erfc(t / std::numbers::sqrt2); };
-  double low = -8, high = 8;
-  for (int i = 0; i < 60; ++i) {
-    const double t = (low + high) / 2;
-    const double phi = std::exp(-t * t / 2) / std::sqrt(2 * std::numbers::pi);
-    (phi / m + tail(t) > needed ? low : high) = t;
-  }
-  return 1 / blocks + (1 - 1 / blocks) * tail(low);
-}
-
-TEST(VmobaDensity, GaussianGatesOfAHead) {
-  const TokenGrid grid{24, 36, 64};
-  ThreadPool pool(2);
-  for (const char* text : {"temporal:3", "spatial:6,8", "st:8,12,8"}) {
-    const TokenLayout layout =
-        make_token_layout(partition_blocks(parse_partition(text), grid), 0, 0);
-    // Keys are unit vectors: a query's coordinates are its gates.
-    const int64_t N = layout.num_tiles(), S = grid.tokens();
-    Qkv x{.tokens = S, .head_dim = N};
-    x.q.resize(S * N);
-    for (int64_t i = 0; i < S * N; ++i) x.q[i] = static_cast<float>(normal(7, i));
-    x.k.resize(S * N);
-    for (int64_t s = 0; s < S; ++s) x.k[s * N + layout.tiles.tile_of_token(s)] = 1.0f;
-    const std::vector<int64_t> heads = {0};
-    for (const double tau : {0.15, 0.25, 0.35, 0.5}) {
-      const auto selections = select_vmoba(x.view(x.q), x.view(x.k), heads, layout,
-                                           {.params = {.select = VmobaSelect::kThreshold,
-                                                       .threshold = tau,
-                                                       .pool = VmobaPool::kHeadGlobal}},
-                                           default_cpu_impl(), pool);
-      const double density = static_cast<double>(pairs(selections[0])) / static_cast<double>(S * N);
-      EXPECT_NEAR(density, gaussian_density(tau, static_cast<double>(N), 4.9), 0.01)
-          << text << " tau " << tau;
-      // The published estimate leaves out that own blocks are forced: 1/8 of the pairs in 1D.
-      if (tau == 0.25 && N > 8) {
-        EXPECT_NEAR(density, 0.194, 0.01) << text;
-      }
-    }
-  }
-}
 
 }  // namespace
 }  // namespace sparsescope
