@@ -31,7 +31,8 @@ constexpr std::array kOptions = {
     MethodOption{"--compat", "vmoba", true, "Edge cases as in the public code"},
     MethodOption{"--query-keep", "bsa", false, "Fraction of the queries that is computed (0.5)"},
     MethodOption{"--query-window", "bsa", false, "T,H,W with a quota of its own, or none (2,2,2)"},
-    MethodOption{"--centre", "bsa", false, "T,H,W of the reference query in a full tile, or auto"},
+    MethodOption{"--centre", "bsa", false,
+                 "Reference query: T,H,W in a full tile, auto, window_first or window_last (auto)"},
     MethodOption{"--kv-rule", "bsa", false,
                  "gauss_logit, gauss_prob, gauss_logit_head, cdf or topk (gauss_logit)"},
     MethodOption{"--kv-keep", "bsa", false, "Fraction of the key tiles that is kept (0.1)"},
@@ -133,6 +134,25 @@ VmobaOptions vmoba_settings(const Reader& reader, const TokenGrid& grid) {
   return {.params = params, .compat = reader.has("--compat")};
 }
 
+void read_bsa_reference(const Reader& reader, const TileShape& block, BsaQueryOptions& query) {
+  const std::string& text = reader.text("--centre");
+  query.centre.reset();
+  if (text.find(',') == std::string::npos) {
+    query.reference = reader.choice<BsaReference>("--centre", {},
+                                                  {{"T,H,W", BsaReference::kCentre},
+                                                   {"auto", BsaReference::kCentre},
+                                                   {"window_first", BsaReference::kWindowFirst},
+                                                   {"window_last", BsaReference::kWindowLast}});
+    if (query.reference != BsaReference::kCentre) query.keep_reference = true;
+    return;
+  }
+  const TileShape centre = reader.shape("--centre", {}, 0);
+  SPARSESCOPE_CHECK(
+      ErrorKind::kUsage, centre.t < block.t && centre.h < block.h && centre.w < block.w,
+      "--centre: expected a place inside a tile of {}, found '{}'", to_string(block), text);
+  query.centre = centre;
+}
+
 void read_bsa_queries(const Reader& reader, const TileShape& block, BsaQueryOptions& query) {
   query.keep = reader.real("--query-keep", query.keep, 0, 1);
   SPARSESCOPE_CHECK(ErrorKind::kUsage, query.keep > 0,
@@ -142,15 +162,7 @@ void read_bsa_queries(const Reader& reader, const TileShape& block, BsaQueryOpti
     query.window = reader.text("--query-window") == "none" ? TileShape{0, 0, 0}
                                                            : reader.shape("--query-window", {});
   }
-  if (!reader.has("--centre")) return;
-  query.centre.reset();
-  if (reader.text("--centre") == "auto") return;
-  const TileShape centre = reader.shape("--centre", {}, 0);
-  SPARSESCOPE_CHECK(ErrorKind::kUsage,
-                    centre.t < block.t && centre.h < block.h && centre.w < block.w,
-                    "--centre: expected a place inside a tile of {}, found '{}'", to_string(block),
-                    reader.text("--centre"));
-  query.centre = centre;
+  if (reader.has("--centre")) read_bsa_reference(reader, block, query);
 }
 
 void read_bsa_keys(const Reader& reader, BsaKvOptions& kv) {

@@ -18,7 +18,7 @@ BsaOptions bsa_fastvideo_options(const TileShape& tile) {
       .keep = 0.5,
       .window = {0, 0, 0},
       .centre = TileShape{slot / (tile.h * tile.w), slot / tile.w % tile.h, slot % tile.w},
-      .keep_centre = false,
+      .keep_reference = false,
       .round_down = true};
   options.kv = {.rule = BsaKvRule::kCdf, .mass = 0.9, .min_blocks = 4};
   options.restore = BsaRestore::kNearest;

@@ -20,18 +20,26 @@ enum class BsaKvRule {
 
 enum class BsaRestore {
   kSimilar,  // the kept query of the tile with the largest cosine
-  kCentre,   // the tile's reference query, which must be kept
+  kCentre,   // the reference query, which must be kept
   kNearest,  // the kept slot at the smallest distance |r - r'|
   kZero,     // none: output 0
+};
+
+// The query that those of a window are compared with.
+enum class BsaReference {
+  kCentre,       // of the tile
+  kWindowFirst,  // the window's own first query
+  kWindowLast,
 };
 
 struct BsaQueryOptions {
   double keep = 0.5;          // rho, fraction of the queries of a window
   TileShape window{2, 2, 2};  // all zero: the whole tile is one window
+  BsaReference reference = BsaReference::kCentre;
   std::optional<TileShape>
-      centre;               // of full tiles; default half of each extent, as in clipped tiles
-  bool keep_centre = true;  // the reference query is always kept, within the quota
-  bool round_down = false;  // quota max(1, floor(n * rho)) instead of ceil(n * rho)
+      centre;                  // of full tiles; default half of each extent, as in clipped tiles
+  bool keep_reference = true;  // within the quota
+  bool round_down = false;     // quota max(1, floor(n * rho)) instead of ceil(n * rho)
 };
 
 struct BsaKvOptions {

@@ -19,13 +19,21 @@ int32_t centre_slot(const Box& box, const TileShape& tile, const BsaQueryOptions
   return ((box.t / 2) * box.h + box.h / 2) * box.w + box.w / 2;
 }
 
-std::vector<std::vector<int32_t>> window_slots(const Box& box, const TileShape& window) {
+QueryWindows query_windows(const Box& box, const TileShape& tile, const BsaQueryOptions& options) {
   const TileShape extents{box.t, box.h, box.w};
-  const TileShape shape = window.volume() == 0 ? extents : window;
-  const TileGrid windows({box.t, box.h, box.w}, shape);
-  std::vector<std::vector<int32_t>> slots;
-  for (int64_t u = 0; u < windows.num_tiles(); ++u) slots.push_back(windows.tokens_of(u));
-  return slots;
+  const TileGrid cut({box.t, box.h, box.w},
+                     options.window.volume() == 0 ? extents : options.window);
+  const int32_t centre = centre_slot(box, tile, options);
+  QueryWindows windows;
+  windows.reference.resize(box.volume());
+  for (int64_t u = 0; u < cut.num_tiles(); ++u) {
+    const std::vector<int32_t>& slots = windows.slots.emplace_back(cut.tokens_of(u));
+    const int32_t reference = options.reference == BsaReference::kCentre        ? centre
+                              : options.reference == BsaReference::kWindowFirst ? slots.front()
+                                                                                : slots.back();
+    for (const int32_t slot : slots) windows.reference[slot] = reference;
+  }
+  return windows;
 }
 
 int64_t query_quota(int64_t num_slots, const BsaQueryOptions& options) {
@@ -36,15 +44,14 @@ int64_t query_quota(int64_t num_slots, const BsaQueryOptions& options) {
   return std::clamp<int64_t>(static_cast<int64_t>(quota), 1, num_slots);
 }
 
-void keep_queries(std::span<const float> similarity,
-                  const std::vector<std::vector<int32_t>>& windows, int32_t centre,
+void keep_queries(std::span<const float> similarity, const QueryWindows& windows,
                   const BsaQueryOptions& options, KeepScratch& scratch,
                   std::vector<int32_t>& kept) {
   scratch.keep.assign(similarity.size(), 0);
-  for (const std::vector<int32_t>& slots : windows) {
+  for (const std::vector<int32_t>& slots : windows.slots) {
     scratch.scores.clear();
     for (const int32_t slot : slots) {
-      const bool forced = options.keep_centre && slot == centre;
+      const bool forced = options.keep_reference && slot == windows.reference[slot];
       scratch.scores.push_back(forced ? std::numeric_limits<float>::infinity() : -similarity[slot]);
     }
     scratch.best.clear();

@@ -10,11 +10,16 @@
 
 namespace sparsescope {
 
-// The reference slot of a tile: half of each clipped extent, or options.centre in a full tile.
+// The centre of a tile: half of each clipped extent, or options.centre in a full tile.
 int32_t centre_slot(const Box& box, const TileShape& tile, const BsaQueryOptions& options);
 
-// Slots of each window that holds any, windows in (t, h, w) order, slots ascending.
-std::vector<std::vector<int32_t>> window_slots(const Box& box, const TileShape& window);
+struct QueryWindows {
+  std::vector<std::vector<int32_t>> slots;  // of each window that holds any, ascending
+  std::vector<int32_t> reference;           // [n] the slot that each slot is compared with
+};
+
+// Windows in (t, h, w) order.
+QueryWindows query_windows(const Box& box, const TileShape& tile, const BsaQueryOptions& options);
 
 // Queries that a window of num_slots keeps.
 int64_t query_quota(int64_t num_slots, const BsaQueryOptions& options);
@@ -26,10 +31,9 @@ struct KeepScratch {
 };
 
 // Slots that stay, ascending, into kept: in each window the quota of slots least similar to the
-// centre, ties to the lower slot; what is no number goes first. similarity [n]: cosine to the
-// centre.
-void keep_queries(std::span<const float> similarity,
-                  const std::vector<std::vector<int32_t>>& windows, int32_t centre,
+// reference, ties to the lower slot; what is no number goes first. similarity [n]: cosine to the
+// slot's reference.
+void keep_queries(std::span<const float> similarity, const QueryWindows& windows,
                   const BsaQueryOptions& options, KeepScratch& scratch, std::vector<int32_t>& kept);
 
 }  // namespace sparsescope

@@ -35,8 +35,8 @@ class QuerySelector {
     const TokenLayout& layout = *call_.layout;
     const std::span<const int32_t> tokens = layout.tokens_of(tile);
     const Box box = layout.tiles.box(tile);
-    const int32_t centre = centre_slot(box, layout.tiles.shape(), head_.options.query);
-    keep(tokens, windows_of(box), centre);
+    const QueryWindows& windows = windows_of(box);
+    keep(tokens, windows);
     kept.tiles.insert(kept.tiles.end(), kept_.begin(), kept_.end());
     kept.end_row();
 
@@ -45,8 +45,8 @@ class QuerySelector {
     mean_row(kernels_, rows_of(kept_tokens_), kept_mean);
 
     sources_.resize(tokens.size());
-    find_sources(call_.impl, unit_rows_, kept_, centre, head_.options.restore, source_scratch_,
-                 sources_);
+    find_sources(call_.impl, unit_rows_, kept_, windows.reference, head_.options.restore,
+                 source_scratch_, sources_);
     for (size_t slot = 0; slot < tokens.size(); ++slot) {
       restore_from[tokens[slot] - layout.prefix] = sources_[slot] < 0 ? -1 : tokens[sources_[slot]];
     }
@@ -57,21 +57,29 @@ class QuerySelector {
     return token_rows(call_.q, head_.batch, head_.head, tokens);
   }
 
-  void keep(std::span<const int32_t> tokens, const std::vector<std::vector<int32_t>>& windows,
-            int32_t centre) {
-    const int64_t head_dim = call_.q.head_dim;
-    unit_rows_.resize(tokens.size() * head_dim);
+  void keep(std::span<const int32_t> tokens, const QueryWindows& windows) {
+    const int64_t num_slots = std::ssize(tokens), head_dim = call_.q.head_dim;
+    unit_rows_.resize(num_slots * head_dim);
     kernels_.normalize(rows_of(tokens), unit_rows_.data());
-    similarity_.resize(tokens.size());
-    kernels_.dots(unit_rows_.data(), std::ssize(tokens), head_dim, &unit_rows_[centre * head_dim],
-                  similarity_.data());
-    keep_queries(similarity_, windows, centre, head_.options.query, keep_scratch_, kept_);
+    similarity_.resize(num_slots);
+    dots_.resize(num_slots);
+    int32_t measured = -1;  // the reference that dots_ belong to: one for all windows, mostly
+    for (const std::vector<int32_t>& slots : windows.slots) {
+      const int32_t reference = windows.reference[slots[0]];
+      if (reference != measured) {
+        kernels_.dots(unit_rows_.data(), num_slots, head_dim, &unit_rows_[reference * head_dim],
+                      dots_.data());
+        measured = reference;
+      }
+      for (const int32_t slot : slots) similarity_[slot] = dots_[slot];
+    }
+    keep_queries(similarity_, windows, head_.options.query, keep_scratch_, kept_);
   }
 
   // Neighbouring tiles mostly share their extents.
-  const std::vector<std::vector<int32_t>>& windows_of(const Box& box) {
+  const QueryWindows& windows_of(const Box& box) {
     if (box.t != extents_.t || box.h != extents_.h || box.w != extents_.w) {
-      windows_ = window_slots(box, head_.options.query.window);
+      windows_ = query_windows(box, call_.layout->tiles.shape(), head_.options.query);
       extents_ = {box.t, box.h, box.w};
     }
     return windows_;
@@ -81,9 +89,9 @@ class QuerySelector {
   const BsaHead& head_;
   const TokenRowKernels& kernels_;
   TileShape extents_{0, 0, 0};
-  std::vector<std::vector<int32_t>> windows_;
-  std::vector<float> unit_rows_;   // [n, D]
-  std::vector<float> similarity_;  // [n]
+  QueryWindows windows_;
+  std::vector<float> unit_rows_;          // [n, D]
+  std::vector<float> dots_, similarity_;  // [n]
   KeepScratch keep_scratch_;
   std::vector<int32_t> kept_;         // slots
   std::vector<int32_t> kept_tokens_;  // the same as tokens

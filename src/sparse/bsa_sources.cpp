@@ -68,7 +68,7 @@ void most_similar_kept(Impl impl, std::span<const float> unit_rows, std::span<co
 }  // namespace
 
 void find_sources(Impl impl, std::span<const float> unit_rows, std::span<const int32_t> kept,
-                  int32_t centre, BsaRestore rule, SourceScratch& scratch,
+                  std::span<const int32_t> reference, BsaRestore rule, SourceScratch& scratch,
                   std::span<int32_t> sources) {
   switch (rule) {
     case BsaRestore::kSimilar:
@@ -78,9 +78,11 @@ void find_sources(Impl impl, std::span<const float> unit_rows, std::span<const i
       nearest_kept(kept, sources);
       break;
     case BsaRestore::kCentre:
-      SPARSESCOPE_CHECK(ErrorKind::kUsage, std::binary_search(kept.begin(), kept.end(), centre),
-                        "bsa: restoring from the centre needs a centre that is kept");
-      std::fill(sources.begin(), sources.end(), centre);
+      for (const int32_t slot : reference) {
+        SPARSESCOPE_CHECK(ErrorKind::kUsage, std::binary_search(kept.begin(), kept.end(), slot),
+                          "bsa: restoring from the centre needs a centre that is kept");
+      }
+      std::copy(reference.begin(), reference.end(), sources.begin());
       break;
     case BsaRestore::kZero:
       std::fill(sources.begin(), sources.end(), -1);

@@ -19,9 +19,9 @@ struct SourceScratch {
 
 // sources [n]: the kept slot whose output each slot takes (itself where kept), -1 for none.
 // unit_rows [n, D], the queries at length 1, are needed by kSimilar only; ties go to the lower
-// slot.
+// slot. reference [n] as in QueryWindows.
 void find_sources(Impl impl, std::span<const float> unit_rows, std::span<const int32_t> kept,
-                  int32_t centre, BsaRestore rule, SourceScratch& scratch,
+                  std::span<const int32_t> reference, BsaRestore rule, SourceScratch& scratch,
                   std::span<int32_t> sources);
 
 }  // namespace sparsescope

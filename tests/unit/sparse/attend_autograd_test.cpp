@@ -40,6 +40,8 @@ std::vector<AttendSetting> settings() {
       bsa("bsa_prob", {{"--kv-rule", "gauss_prob"}, {"--query-window", "none"}}),
       bsa("bsa_head", {{"--kv-rule", "gauss_logit_head"}, {"--query-keep", "0.25"}}),
       bsa("bsa_window", {{"--query-window", "4,1,2"}, {"--centre", "0,1,2"}}),
+      bsa("bsa_window_first", {{"--centre", "window_first"}, {"--restore", "centre"}}),
+      bsa("bsa_window_last", {{"--centre", "window_last"}, {"--block", "3,4,3"}}),
       vmoba("vmoba_topk", "temporal:2", {{"--top-k", "2"}}),
       vmoba("vmoba_own", "st:1,3,5", {{"--top-k", "1"}}),
       vmoba("vmoba_topk_head", "spatial:3,5", {{"--top-k", "2"}, {"--pool", "head_global"}}),

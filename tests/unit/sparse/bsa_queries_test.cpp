@@ -16,19 +16,19 @@ using Slots = std::vector<int32_t>;
 
 Box box_of(int32_t t, int32_t h, int32_t w) { return {.t = t, .h = h, .w = w}; }
 
-Slots keep_queries(const std::vector<float>& similarity, const std::vector<Slots>& windows,
-                   int32_t centre, const BsaQueryOptions& options) {
+Slots keep_queries(const std::vector<float>& similarity, const QueryWindows& windows,
+                   const BsaQueryOptions& options) {
   KeepScratch scratch;
   Slots kept;
-  keep_queries(similarity, windows, centre, options, scratch, kept);
+  keep_queries(similarity, windows, options, scratch, kept);
   return kept;
 }
 
-Slots sources_of(const std::vector<float>& unit_rows, int64_t num_slots, const Slots& kept,
-                 int32_t centre, BsaRestore rule) {
+Slots sources_of(const std::vector<float>& unit_rows, const Slots& kept, const Slots& reference,
+                 BsaRestore rule) {
   SourceScratch scratch;
-  Slots sources(num_slots);
-  find_sources(Impl::kReference, unit_rows, kept, centre, rule, scratch, sources);
+  Slots sources(reference.size());
+  find_sources(Impl::kReference, unit_rows, kept, reference, rule, scratch, sources);
   return sources;
 }
 
@@ -70,9 +70,24 @@ TEST(BsaQueries, WindowsOfAFullTile) {
       {8, 9, 12, 13, 24, 25, 28, 29},   {10, 11, 14, 15, 26, 27, 30, 31},
       {32, 33, 36, 37, 48, 49, 52, 53}, {34, 35, 38, 39, 50, 51, 54, 55},
       {40, 41, 44, 45, 56, 57, 60, 61}, {42, 43, 46, 47, 58, 59, 62, 63}};
-  EXPECT_EQ(window_slots(box_of(4, 4, 4), {2, 2, 2}), expected);
-  EXPECT_EQ(window_slots(box_of(1, 2, 3), {2, 2, 2}), (std::vector<Slots>{{0, 1, 3, 4}, {2, 5}}));
-  EXPECT_EQ(window_slots(box_of(1, 1, 3), {0, 0, 0}), (std::vector<Slots>{{0, 1, 2}}));
+  const auto slots = [](const Box& box, const TileShape& window) {
+    return query_windows(box, {4, 4, 4}, {.window = window}).slots;
+  };
+  EXPECT_EQ(slots(box_of(4, 4, 4), {2, 2, 2}), expected);
+  EXPECT_EQ(slots(box_of(1, 2, 3), {2, 2, 2}), (std::vector<Slots>{{0, 1, 3, 4}, {2, 5}}));
+  EXPECT_EQ(slots(box_of(1, 1, 3), {0, 0, 0}), (std::vector<Slots>{{0, 1, 2}}));
+}
+
+TEST(BsaQueries, ReferenceOfEverySlot) {
+  const auto reference = [](const TileShape& window, BsaReference rule) {
+    return query_windows(box_of(1, 2, 3), {4, 4, 4}, {.window = window, .reference = rule})
+        .reference;
+  };
+  EXPECT_EQ(reference({2, 2, 2}, BsaReference::kCentre), (Slots{4, 4, 4, 4, 4, 4}));
+  EXPECT_EQ(reference({2, 2, 2}, BsaReference::kWindowFirst), (Slots{0, 0, 2, 0, 0, 2}));
+  EXPECT_EQ(reference({2, 2, 2}, BsaReference::kWindowLast), (Slots{4, 4, 5, 4, 4, 5}));
+  EXPECT_EQ(reference({0, 0, 0}, BsaReference::kWindowFirst), (Slots{0, 0, 0, 0, 0, 0}));
+  EXPECT_EQ(reference({0, 0, 0}, BsaReference::kWindowLast), (Slots{5, 5, 5, 5, 5, 5}));
 }
 
 TEST(BsaQueries, QuotasOfClippedWindows) {
@@ -94,11 +109,14 @@ TEST(BsaQueries, QuotasOfClippedWindows) {
 
 TEST(BsaQueries, KeepsTheLeastSimilarAndTheCentreWithinTheQuota) {
   // Two windows of four; the centre is slot 5, similar to itself.
-  const std::vector<Slots> windows = {{0, 1, 4, 5}, {2, 3, 6, 7}};
+  const QueryWindows windows{{{0, 1, 4, 5}, {2, 3, 6, 7}}, Slots(8, 5)};
   const std::vector<float> similarity = {0.9f, 0.1f, 0.5f, 0.5f, 0.2f, 1.0f, 0.5f, 0.4f};
-  EXPECT_EQ(keep_queries(similarity, windows, 5, {}), (Slots{1, 2, 5, 7}));
-  EXPECT_EQ(keep_queries(similarity, windows, 5, {.keep_centre = false}), (Slots{1, 2, 4, 7}));
-  EXPECT_EQ(keep_queries(similarity, windows, 5, {.keep = 1.0}), (Slots{0, 1, 2, 3, 4, 5, 6, 7}));
+  EXPECT_EQ(keep_queries(similarity, windows, {}), (Slots{1, 2, 5, 7}));
+  EXPECT_EQ(keep_queries(similarity, windows, {.keep_reference = false}), (Slots{1, 2, 4, 7}));
+  EXPECT_EQ(keep_queries(similarity, windows, {.keep = 1.0}), (Slots{0, 1, 2, 3, 4, 5, 6, 7}));
+  // Each window keeps its first: 0 and 2.
+  const QueryWindows first{windows.slots, {0, 0, 2, 2, 0, 0, 2, 2}};
+  EXPECT_EQ(keep_queries(similarity, first, {}), (Slots{0, 1, 2, 7}));
 }
 
 TEST(BsaQueries, CopiesOfTheCentreArePrunedFirst) {
@@ -107,20 +125,24 @@ TEST(BsaQueries, CopiesOfTheCentreArePrunedFirst) {
   rows = unit_rows_of(rows, 3);
   std::vector<float> similarity(8);
   token_row_kernels(Impl::kReference).dots(rows.data(), 8, 3, &rows[21], similarity.data());
-  const auto windows = window_slots(box_of(2, 2, 2), {0, 0, 0});
-  EXPECT_EQ(keep_queries(similarity, windows, 7, {}), (Slots{2, 4, 6, 7}));
+  const QueryWindows windows = query_windows(box_of(2, 2, 2), {2, 2, 2}, {.window = {0, 0, 0}});
+  EXPECT_EQ(keep_queries(similarity, windows, {}), (Slots{2, 4, 6, 7}));
 }
 
 TEST(BsaQueries, RestoreRules) {
   const Slots kept = {1, 2, 5, 7};
+  const Slots centre(8, 7);
   const std::vector<float> none;
-  EXPECT_EQ(sources_of(none, 8, kept, 7, BsaRestore::kNearest), (Slots{1, 1, 2, 2, 5, 5, 5, 7}));
-  EXPECT_EQ(sources_of(none, 8, kept, 7, BsaRestore::kCentre), (Slots{7, 1, 2, 7, 7, 5, 7, 7}));
-  EXPECT_EQ(sources_of(none, 8, kept, 7, BsaRestore::kZero), (Slots{-1, 1, 2, -1, -1, 5, -1, 7}));
-  EXPECT_THROW(sources_of(none, 8, kept, 3, BsaRestore::kCentre), Error);
+  EXPECT_EQ(sources_of(none, kept, centre, BsaRestore::kNearest), (Slots{1, 1, 2, 2, 5, 5, 5, 7}));
+  EXPECT_EQ(sources_of(none, kept, centre, BsaRestore::kCentre), (Slots{7, 1, 2, 7, 7, 5, 7, 7}));
+  EXPECT_EQ(sources_of(none, kept, centre, BsaRestore::kZero), (Slots{-1, 1, 2, -1, -1, 5, -1, 7}));
+  EXPECT_EQ(sources_of(none, kept, {1, 1, 1, 1, 5, 5, 5, 5}, BsaRestore::kCentre),
+            (Slots{1, 1, 2, 1, 5, 5, 5, 7}));
+  EXPECT_THROW(sources_of(none, kept, Slots(8, 3), BsaRestore::kCentre), Error);
   // Slots 0 and 1 are kept and equal: slot 2 takes the lower, slot 3 its opposite's mirror.
   const std::vector<float> rows = {1, 0, 1, 0, 0.8f, 0.6f, 0, -1, 0, 1};
-  EXPECT_EQ(sources_of(rows, 5, Slots{0, 1, 4}, 0, BsaRestore::kSimilar), (Slots{0, 1, 0, 0, 4}));
+  EXPECT_EQ(sources_of(rows, Slots{0, 1, 4}, Slots(5, 0), BsaRestore::kSimilar),
+            (Slots{0, 1, 0, 0, 4}));
 }
 
 TEST(BsaQueries, ZeroRowsStayZero) {

@@ -60,7 +60,7 @@ void expect_laws(const Qkv& x) {
         const auto tokens = tiles.tokens_of(i);
         const auto kept = bsa.kept.of(i);
         int64_t quota = 0;
-        for (const auto& slots : window_slots(tiles.tiles.box(i), {2, 2, 2})) {
+        for (const auto& slots : query_windows(tiles.tiles.box(i), {4, 4, 4}, {}).slots) {
           quota += (std::ssize(slots) + 1) / 2;
         }
         EXPECT_EQ(std::ssize(kept), quota);
