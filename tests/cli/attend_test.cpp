@@ -6,6 +6,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "checkpoint/safetensors.h"
 #include "cli/run_program.h"
 #include "kernels/impl.h"
 #include "support/golden_methods.h"
@@ -111,6 +112,64 @@ TEST(Attend, RefusesAndWritesNothing) {
     EXPECT_THAT(run.err, HasSubstr(refusal.message));
     EXPECT_EQ(folder.num_entries(), 0u) << refusal.message;
   }
+}
+
+// A plan stands for grid, method, text and settings: what contradicts it is refused.
+TEST(Attend, APlanRefusesWhatContradictsIt) {
+  const GoldenMethod golden = golden_method("vsa_s085_block222");
+  const TempDir folder;
+  const std::string plan = folder / "plan.safetensors", inputs = golden.inputs.string();
+  ASSERT_EQ(
+      run_program(attend_arguments(golden, folder / "first.safetensors", {"--save-plan", plan}))
+          .exit_code,
+      0);
+  const std::string out = folder / "out.safetensors";
+  const std::vector<Refusal> refusals = {
+      {{"--top-k", "2"}, 2, "--top-k: a setting of the selection, which --plan replaces"},
+      {{"--grid", "3,4,21"}, 2, "--grid: expected 3,4,20 as in the plan, found '3,4,21'"},
+      {{"--method", "bsa"}, 2, "--method: expected vsa as in the plan, found 'bsa'"},
+      {{"--prefix", "1"}, 2, "--prefix, --suffix: expected 0, 0 as in the plan, found 1, 0"},
+      {{"--suffix", "2"}, 2, "found 0, 2"},
+      {{"--backward"}, 2, "d_out"}};
+  for (const Refusal& refusal : refusals) {
+    Arguments arguments = {"attend", "--inputs", inputs, "--plan", plan, "--out", out};
+    arguments.insert(arguments.end(), refusal.arguments.begin(), refusal.arguments.end());
+    const ProgramRun run = run_program(arguments);
+    EXPECT_EQ(run.exit_code, refusal.exit_code) << run.err;
+    EXPECT_THAT(run.err, HasSubstr(refusal.message));
+    EXPECT_FALSE(fs::exists(out)) << refusal.message;
+  }
+  const ProgramRun same = run_program({"attend", "--inputs", inputs, "--plan", plan, "--grid",
+                                       "3,4,20", "--method", "vsa", "--out", out});
+  EXPECT_EQ(same.exit_code, 0) << same.err;
+}
+
+// The public code lets a query attend to blocks of another sample there, which no mask of one
+// sample's blocks can hold.
+TEST(Attend, CompatRefusesBlocksOfOtherSamples) {
+  const TempDir folder;
+  const std::string inputs = folder / "two.safetensors";
+  const std::vector<float> values(2 * 6 * 4, 0.5f);
+  std::vector<TensorToWrite> tensors;
+  for (const char* name : {"q", "k", "v"}) {
+    tensors.push_back({name, Dtype::kF32, {2, 1, 6, 4}, std::as_bytes(std::span(values))});
+  }
+  write_safetensors(inputs, std::move(tensors), {}, false);
+  const auto attend = [&](const char* top_k, const char* pool, const Arguments& more) {
+    Arguments arguments = {"attend", "--inputs",    inputs,       "--grid",
+                           "6,1,1",  "--method",    "vmoba",      "--pool",
+                           pool,     "--partition", "temporal:2", "--top-k",
+                           top_k,    "--force",     "--out",      folder / "out.safetensors"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return run_program(arguments);
+  };
+  const ProgramRun refused = attend("4", "head_global", {"--compat"});
+  EXPECT_EQ(refused.exit_code, 4);
+  EXPECT_THAT(refused.err, HasSubstr("picks blocks of other samples"));
+  EXPECT_EQ(folder.num_entries(), 1u);
+  EXPECT_EQ(attend("4", "head_global", {}).exit_code, 0);
+  EXPECT_EQ(attend("3", "head_global", {"--compat"}).exit_code, 0);
+  EXPECT_EQ(attend("4", "overall", {"--compat"}).exit_code, 0);
 }
 
 TEST(Attend, NeverReplacesWithoutForce) {
