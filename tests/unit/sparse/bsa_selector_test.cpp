@@ -194,55 +194,6 @@ TEST(BsaSelector, DefaultKeepsHalfOfEveryWindowAndTheCentre) {
   }
 }
 
-// Against the definition, in fp64: every window keeps its own first or last query and those least
-// similar to it; pruned queries take their window's, with restore centre.
-TEST(BsaSelector, WindowsWithReferencesOfTheirOwn) {
-  const Qkv x = testing::random_qkv(1, 1, 6 * 9 * 10, 16, 5);
-  const TokenLayout layout = make_token_layout(TileGrid({6, 9, 10}, {4, 4, 4}), 0, 0);
-  const auto cosine = [&](int32_t a, int32_t b) {
-    double ab = 0, aa = 0, bb = 0;
-    for (int64_t d = 0; d < 16; ++d) {
-      const double p = x.q[a * 16 + d], q = x.q[b * 16 + d];
-      ab += p * q;
-      aa += p * p;
-      bb += q * q;
-    }
-    return ab / std::sqrt(aa * bb);
-  };
-  for (const BsaReference rule : {BsaReference::kWindowFirst, BsaReference::kWindowLast}) {
-    const ScoredBsa found =
-        select_bsa_head({x.view(x.q), x.view(x.k), 0.25f, &layout, default_cpu_impl()}, 0, 0,
-                        {.query = {.reference = rule}, .restore = BsaRestore::kCentre});
-    for (int64_t tile = 0; tile < layout.num_tiles(); ++tile) {
-      const Box box = layout.tiles.box(tile);
-      const auto tokens = layout.tokens_of(tile);
-      std::vector<std::vector<int32_t>> windows(8);
-      for (int32_t slot = 0; slot < std::ssize(tokens); ++slot) {
-        const int32_t t = slot / (box.h * box.w), h = slot / box.w % box.h, w = slot % box.w;
-        windows[(t / 2 * 2 + h / 2) * 2 + w / 2].push_back(slot);
-      }
-      std::vector<int32_t> kept;
-      for (const std::vector<int32_t>& slots : windows) {
-        if (slots.empty()) continue;
-        const int32_t reference = rule == BsaReference::kWindowFirst ? slots.front() : slots.back();
-        std::vector<int32_t> order = slots;
-        std::sort(order.begin(), order.end(), [&](int32_t a, int32_t b) {
-          if ((a == reference) != (b == reference)) return a == reference;
-          return cosine(tokens[a], tokens[reference]) < cosine(tokens[b], tokens[reference]);
-        });
-        order.resize((slots.size() + 1) / 2);
-        kept.insert(kept.end(), order.begin(), order.end());
-        for (const int32_t slot : slots) {
-          const bool stays = std::find(order.begin(), order.end(), slot) != order.end();
-          EXPECT_EQ(found.restore_from[tokens[slot]], tokens[stays ? slot : reference]);
-        }
-      }
-      std::sort(kept.begin(), kept.end());
-      EXPECT_TRUE(std::ranges::equal(found.kept.of(tile), kept)) << tile;
-    }
-  }
-}
-
 TEST(BsaSelector, RefusesWhatItCannotMeet) {
   const Qkv x = testing::random_qkv(1, 1, 5 * 4 * 4, 8, 4);
   const TokenLayout ragged = make_token_layout(TileGrid({5, 4, 4}, {4, 4, 4}), 0, 0);
