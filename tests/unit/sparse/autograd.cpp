@@ -1,6 +1,7 @@
 #include "unit/sparse/autograd.h"
 
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 #include <torch/csrc/autograd/autograd.h>
 
 #include <functional>
@@ -42,6 +43,7 @@ struct Leaves {
 // The output that forward makes of the leaves, and the gradients for the problem's d_out.
 Truth differentiate(const AttendProblem& problem,
                     const std::function<at::Tensor(const Leaves&)>& forward) {
+  at::set_num_threads(1);  // threads that wait in a spin slow down tests that run side by side
   const Leaves leaves(problem);
   const at::Tensor out = forward(leaves);
   std::vector<at::Tensor> inputs = {leaves.q, leaves.k, leaves.v};
