@@ -86,6 +86,29 @@ TEST_P(RowSums, TransposesAndAddsRows) {
   }
 }
 
+TEST_P(RowSums, ExtractsLanesAsRows) {
+  const auto data = normals(21 * kL, 77);
+  const std::vector<uint8_t> lanes{63, 0, 17};
+  std::vector<float> found(3 * 21);
+  kernels().extract_lanes(data.data(), 21, lanes.data(), 3, found.data());
+  for (int64_t i = 0; i < 3; ++i) {
+    for (int64_t r = 0; r < 21; ++r) EXPECT_EQ(found[i * 21 + r], data[r * kL + lanes[i]]);
+  }
+}
+
+TEST_P(RowSums, WidensBf16) {
+  // 1, -2, the least subnormal, infinity, and 1 + 2^-7 often enough for whole vectors
+  std::vector<uint16_t> bits{0x3f80, 0xc000, 0x0001, 0x7f80};
+  bits.resize(37, 0x3f81);
+  std::vector<float> found(37);
+  kernels().widen_bf16(bits.data(), 37, found.data());
+  EXPECT_EQ(found[0], 1.0f);
+  EXPECT_EQ(found[1], -2.0f);
+  EXPECT_EQ(found[2], 0x1p-133f);
+  EXPECT_EQ(found[3], kInf);
+  for (size_t i = 4; i < found.size(); ++i) EXPECT_EQ(found[i], 1.0078125f);
+}
+
 TEST_P(RowSums, SumsAgreeWithTheReference) {
   for (const int64_t rows : {1, 5, 13, 64, 97}) {
     const auto data = peaked(rows, 100 + rows);
@@ -98,7 +121,7 @@ TEST_P(RowSums, SumsAgreeWithTheReference) {
 
     std::vector<int32_t> target(rows), counts(rows);
     for (int64_t r = 0; r < rows; ++r) {
-      target[r] = static_cast<int32_t>(r * 7 % 3);
+      target[r] = static_cast<int32_t>(r * 7 / 2 % 3);  // some neighbours alike
       counts[r] = static_cast<int32_t>(r + 1);
     }
     std::vector<float> found(3 * kL), expected(3 * kL);
