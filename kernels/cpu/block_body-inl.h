@@ -30,15 +30,16 @@ void reset_masses(MassTile& masses) {
 }
 
 // masses is null, and pieces with it, in the plain form.
-template <class Simd, int kWidth, bool kWithMasses>
+template <class Simd, int kWidth, bool kWithMasses, class Output>
 void attend_rows(const HeadKeys& keys, const KeyBlock* blocks, int32_t num_blocks,
-                 const KeyPiece* pieces, const RowTile& rows, MassTile* masses) {
+                 const KeyPiece* pieces, const RowTile& rows, MassTile* masses,
+                 const Output& output) {
   alignas(64) float block_max[kWidth];
   for (int32_t j = 0; j < num_blocks; ++j) {
     const KeyBlock& block = blocks[j];
     score_block<Simd, kWidth>(keys, block, rows, block_max);
     if (exceeds_threshold<Simd, kWidth>(block_max, rows.row_max)) {
-      raise_maximum<Simd, kWidth>(block_max, keys.head_dim, rows, masses);
+      raise_maximum<Simd, kWidth>(block_max, rows, masses, output);
     }
     if constexpr (kWithMasses) {
       masses->epoch_of_block[j] = masses->num_epochs - 1;
@@ -46,26 +47,36 @@ void attend_rows(const HeadKeys& keys, const KeyBlock* blocks, int32_t num_block
     } else {
       exponentiate<Simd, kWidth>(block.count, rows);
     }
-    accumulate_output<Simd, kWidth>(keys, block, blocks[j + 1 < num_blocks ? j + 1 : j], rows);
+    add_values(keys, block, blocks[j + 1 < num_blocks ? j + 1 : j], rows.scores, output);
   }
 }
 
 template <class Simd>
 void attend(const HeadKeys& keys, const KeyBlock* blocks, int32_t num_blocks, const RowTile& rows) {
-  switch (rows.lanes) {
-    case 16:
-      return attend_rows<Simd, 16, false>(keys, blocks, num_blocks, nullptr, rows, nullptr);
-    case 32:
-      return attend_rows<Simd, 32, false>(keys, blocks, num_blocks, nullptr, rows, nullptr);
-    default:
-      return attend_rows<Simd, 64, false>(keys, blocks, num_blocks, nullptr, rows, nullptr);
-  }
+  with_lanes<Simd>(rows.lanes, [&]<int kWidth>() {
+    attend_rows<Simd, kWidth, false>(keys, blocks, num_blocks, nullptr, rows, nullptr,
+                                     ColumnOutput<Simd, kWidth>{rows.out_t, keys.head_dim});
+  });
 }
 
 template <class Simd>
 void attend_with_masses(const HeadKeys& keys, const KeyBlock* blocks, int32_t num_blocks,
                         const KeyPiece* pieces, const RowTile& rows, MassTile& masses) {
-  attend_rows<Simd, 64, true>(keys, blocks, num_blocks, pieces, rows, &masses);
+  attend_rows<Simd, 64, true>(keys, blocks, num_blocks, pieces, rows, &masses,
+                              ColumnOutput<Simd, 64>{rows.out_t, keys.head_dim});
+}
+
+template <class Simd>
+void attend_merged(const HeadKeys& keys, const KeyBlock* blocks, int32_t num_blocks,
+                   const RowTile& rows, const MergedRows& merged, const int32_t* index,
+                   int32_t num_rows) {
+  load_merged<Simd>(merged, index, num_rows, rows);
+  with_lanes<Simd>(rows.lanes, [&]<int kWidth>() {
+    attend_rows<Simd, kWidth, false>(
+        keys, blocks, num_blocks, nullptr, rows, nullptr,
+        MergedOutput<Simd, kWidth>{merged, index, num_rows, keys.head_dim});
+  });
+  store_merged<Simd>(merged, index, num_rows, rows);
 }
 
 template <class Simd>
@@ -76,9 +87,10 @@ inline constexpr BlockKernels kBlockKernels{
     .column_dots = column_dots<Simd>,
     .reset = reset<Simd>,
     .reset_masses = reset_masses<Simd, 64>,
-    .attend = attend<Simd>,
-    .attend_with_masses = attend_with_masses<Simd>,
-    .merge = merge<Simd>,
+    .attend = {.plain = attend<Simd>,
+               .with_masses = attend_with_masses<Simd>,
+               .merged = attend_merged<Simd>},
+    .write_merged = write_merged<Simd>,
     .write_rows = write_rows<Simd>,
     .differentiate = differentiate<Simd>,
     .finish_masses = finish_masses<Simd, 64>,

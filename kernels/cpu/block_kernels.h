@@ -79,13 +79,12 @@ struct MassTile {
   int32_t first_w_bin = 0;  // T + Hg
 };
 
-// Running softmax of the rows of an item over the items before it, and what merging them takes:
-// out = old_scale * out + item_scale * (the item's).
-struct MergeState {
-  alignas(64) float maximum[64] = {};
-  alignas(64) float sum[64] = {};
-  alignas(64) float item_scale[64] = {};
-  alignas(64) float old_scale[64] = {};
+// Running softmax of the rows of a strand whose items meet in them.
+struct MergedRows {
+  float* out = nullptr;      // [rows, stride] sum of 2^(s - maximum) * v
+  int64_t stride = 0;        // floats, whole vectors
+  float* maximum = nullptr;  // [rows] log2 units, stale as RowTile's
+  float* sum = nullptr;      // [rows] sum of 2^(s - maximum)
 };
 
 // One row block of the backward pass. Lanes behind the rows have lse +infinity, so that their
@@ -111,6 +110,21 @@ struct KeyGradients {
   float* dv = nullptr;  // [positions, stride] sum of P * d_out
 };
 
+// The forward pass over key blocks; in PairKernels on words of two bf16.
+struct AttendKernels {
+  // Adds key blocks to the running softmax.
+  void (*plain)(const HeadKeys& keys, const KeyBlock* blocks, int32_t num_blocks,
+                const RowTile& rows);
+  // The same, and the masses of the blocks' pieces; 64 lanes.
+  void (*with_masses)(const HeadKeys& keys, const KeyBlock* blocks, int32_t num_blocks,
+                      const KeyPiece* pieces, const RowTile& rows, MassTile& masses);
+  // Adds key blocks to the running softmax of rows index[num_rows] of merged. Of rows only q_t is
+  // input.
+  void (*merged)(const HeadKeys& keys, const KeyBlock* blocks, int32_t num_blocks,
+                 const RowTile& rows, const MergedRows& merged, const int32_t* index,
+                 int32_t num_rows);
+};
+
 struct BlockKernels {
   const char* isa;  // "base", "avx2" or "avx512", from the flags that the object was compiled with
 
@@ -126,14 +140,10 @@ struct BlockKernels {
   // Sets the state of a row block before its first key.
   void (*reset)(const RowTile& rows, int32_t head_dim);
   void (*reset_masses)(MassTile& masses);
-  // Adds key blocks to the running softmax.
-  void (*attend)(const HeadKeys& keys, const KeyBlock* blocks, int32_t num_blocks,
-                 const RowTile& rows);
-  // The same, and the masses of the blocks' pieces; 64 lanes.
-  void (*attend_with_masses)(const HeadKeys& keys, const KeyBlock* blocks, int32_t num_blocks,
-                             const KeyPiece* pieces, const RowTile& rows, MassTile& masses);
-  // state becomes that of the rows over this block, too; the scales are set.
-  void (*merge)(const RowTile& rows, MergeState& state);
+  AttendKernels attend;
+  // out[tokens[i], d] = merged.out[i, d] / merged.sum[i]; 0 where the sum is 0
+  void (*write_merged)(const MergedRows& merged, int32_t head_dim, float* out, int64_t out_stride,
+                       const int32_t* tokens, int64_t count);
   // out[tokens[r], d] = lane_scale[r] * out_t[d, r] + (old_scale ? old_scale[r] * out[..] : 0)
   void (*write_rows)(const RowTile& rows, int32_t head_dim, const float* lane_scale,
                      const float* old_scale, float* out, int64_t out_stride, const int32_t* tokens,
@@ -161,10 +171,7 @@ struct PairKernels {
   // columns_t[x, r] = rows[index[r], x], bit by bit; index null: row r
   void (*transpose_words)(const float* rows, int64_t row_stride, const int32_t* index,
                           int32_t depth, int32_t lanes, float* columns_t);
-  void (*attend)(const HeadKeys& keys, const KeyBlock* blocks, int32_t num_blocks,
-                 const RowTile& rows);
-  void (*attend_with_masses)(const HeadKeys& keys, const KeyBlock* blocks, int32_t num_blocks,
-                             const KeyPiece* pieces, const RowTile& rows, MassTile& masses);
+  AttendKernels attend;
 };
 
 const BlockKernels& base_block_kernels();

@@ -15,8 +15,7 @@ namespace {
 // What every row group of a call shares.
 struct DenseCall {
   const DenseAttentionParams& params;
-  const BlockKernels& kernels;
-  const PairKernels* pairs;  // null: fp32
+  const ForwardKernels& kernels;
   const KeyPlan& plan;
 
   int32_t num_blocks() const { return static_cast<int32_t>(plan.blocks.size()); }
@@ -29,8 +28,8 @@ void write_block(const DenseCall& call, int64_t head, const RowTile& rows,
   const DenseAttentionParams& p = call.params;
   float* out =
       p.out.data + head / p.q.heads * p.out.stride_batch + head % p.q.heads * p.out.stride_head;
-  call.kernels.write_rows(rows, static_cast<int32_t>(p.q.head_dim), results.inverse_sum, nullptr,
-                          out, p.out.stride_token, tokens, num_rows);
+  call.kernels.block.write_rows(rows, static_cast<int32_t>(p.q.head_dim), results.inverse_sum,
+                                nullptr, out, p.out.stride_token, tokens, num_rows);
   if (p.lse == nullptr) return;
   for (int32_t r = 0; r < num_rows; ++r) {
     p.lse[head * p.q.tokens + tokens[r]] = results.lse[r];
@@ -41,9 +40,8 @@ void attend_plain(const DenseCall& call, int64_t head, const HeadKeys& keys, con
                   RowWorkspace& workspace) {
   const int32_t* tokens = call.params.rows->order.data() + block.first;
   const RowTile rows = start_row_block(call.params.q, head, call.params.scale, tokens, block.count,
-                                       lanes_for(block.count), call.kernels, call.pairs, workspace);
-  const auto attend = call.pairs == nullptr ? call.kernels.attend : call.pairs->attend;
-  attend(keys, call.plan.blocks.data(), call.num_blocks(), rows);
+                                       lanes_for(block.count), call.kernels, workspace);
+  call.kernels.attend.plain(keys, call.plan.blocks.data(), call.num_blocks(), rows);
   RowResults results;
   finish_rows(rows, block.count, results);
   write_block(call, head, rows, results, tokens, block.count);
@@ -98,17 +96,16 @@ RowBlockMasses attend_recorded(const DenseCall& call, int64_t head, const HeadKe
                                RowWorkspace& workspace) {
   const int32_t* tokens = call.params.rows->order.data() + block.first;
   const RowTile rows = start_row_block(call.params.q, head, call.params.scale, tokens, block.count,
-                                       kRowLanes, call.kernels, call.pairs, workspace);
+                                       kRowLanes, call.kernels, workspace);
   MassTile masses = mass_tile(call, arrays, workspace);
-  call.kernels.reset_masses(masses);
-  const auto attend =
-      call.pairs == nullptr ? call.kernels.attend_with_masses : call.pairs->attend_with_masses;
-  attend(keys, call.plan.blocks.data(), call.num_blocks(), call.plan.pieces.data(), rows, masses);
+  call.kernels.block.reset_masses(masses);
+  call.kernels.attend.with_masses(keys, call.plan.blocks.data(), call.num_blocks(),
+                                  call.plan.pieces.data(), rows, masses);
   RowResults results;
   finish_rows(rows, block.count, results);
   write_block(call, head, rows, results, tokens, block.count);
-  call.kernels.finish_masses(call.plan.blocks.data(), call.num_blocks(), call.plan.pieces.data(),
-                             rows, results.inverse_sum, masses);
+  call.kernels.block.finish_masses(call.plan.blocks.data(), call.num_blocks(),
+                                   call.plan.pieces.data(), rows, results.inverse_sum, masses);
   finish_entropy(results, block.count, arrays.entropy);
   std::copy(results.lse, results.lse + kRowLanes, arrays.lse);
   return {.first_row = block.first,
@@ -152,10 +149,11 @@ void attend_group(const DenseCall& call, int64_t head, const HeadKeys& keys, int
 
 void dense_attention(const DenseAttentionParams& params, ThreadPool& pool, const Isa& isa) {
   const KeyPlan plan = plan_cells(*params.cells);
-  const PairKernels* pairs = pair_kernels_for(isa, params.q, params.k, params.v, params.scale);
-  const DenseCall call{.params = params, .kernels = isa.block, .pairs = pairs, .plan = plan};
+  const ForwardKernels kernels = forward_kernels(isa, params.q, params.k, params.v, params.scale);
+  const DenseCall call{.params = params, .kernels = kernels, .plan = plan};
   const std::vector<int32_t>& order = params.cells->order;
-  PackedHeads packed(params.k, params.v, order.data(), static_cast<int64_t>(order.size()), pairs);
+  PackedHeads packed(params.k, params.v, order.data(), static_cast<int64_t>(order.size()),
+                     kernels.pairs);
 
   const int64_t num_heads = params.q.batch * params.q.heads;
   const auto groups = static_cast<int64_t>(params.rows->groups.size());

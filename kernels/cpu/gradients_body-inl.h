@@ -17,11 +17,12 @@ void multiply_block(const float* rows, int64_t stride, int32_t count, int32_t he
   for (int lane = 0; lane < kWidth; lane += T::kStep) {
     for_runs<T::kRun>(0, count, [&]<int kKeys>(int32_t key) {
       float* to = products + key * kWidth + lane;
-      row_product<Simd, T::kVecs, kKeys>(rows + key * stride, stride, columns + lane, kWidth,
-                                         head_dim, Ahead<Simd>{ahead + key * stride, step},
-                                         [&](int i, int v, typename Simd::V sum) {
-                                           Simd::store(to + i * kWidth + v * Simd::kLanes, sum);
-                                         });
+      Ahead<Simd> next{ahead + key * stride, step};
+      multiply_tile<FloatProducts<Simd>, kKeys, T::kVecs>(
+          {rows + key * stride, stride, 1}, columns + lane, kWidth, head_dim, [&] { next.fetch(); },
+          [&](int i, int v, typename Simd::V sum) {
+            Simd::store(to + i * kWidth + v * Simd::kLanes, sum);
+          });
     });
   }
 }
@@ -52,48 +53,25 @@ void differentiate_softmax(int32_t count, const GradientTile& rows) {
   }
 }
 
-// out[key, column] += sum over rows of weights[key, row] * values[row, column], kVecs vectors of
-// columns. The lines of out are asked for before the product and needed after it. ahead: rows of
-// the stride of out to fetch, or null.
-template <class Simd, int kVecs>
-void accumulate_keys(const float* weights, int32_t lanes, int32_t count, const float* values,
-                     int64_t values_stride, int32_t num_rows, const float* ahead, float* out,
-                     int64_t out_stride) {
-  using T = Tiling<Simd, kVecs * Simd::kLanes>;
-  const int64_t step = ahead == nullptr ? 0 : ceil_div<Simd>(T::kRun * out_stride, num_rows);
-  for_runs<T::kRun>(0, count, [&]<int kKeys>(int32_t key) {
-    float* to = out + key * out_stride;
-#pragma GCC unroll 12
-    for (int i = 0; i < kKeys; ++i) {
-      for (int column = 0; column < kVecs * Simd::kLanes; column += 16) {
-        __builtin_prefetch(to + i * out_stride + column, 1);
-      }
-    }
-    row_product<Simd, kVecs, kKeys>(
-        weights + key * lanes, lanes, values, values_stride, num_rows,
-        Ahead<Simd>{ahead == nullptr ? to : ahead + key * out_stride, step},
-        [&](int i, int v, typename Simd::V sum) {
-          float* at = to + i * out_stride + v * Simd::kLanes;
-          Simd::store(at, Simd::load(at) + sum);
-        });
-  });
-}
-
-// The same over all columns; the rows of values and out are padded to whole vectors.
+// out[key, column] += sum over rows of weights[key, row] * values[row, column]; the rows of values
+// and out are padded to whole vectors. ahead: rows of the stride of out to fetch, or null.
 template <class Simd>
 void accumulate_keys(const float* weights, int32_t lanes, int32_t count, const float* values,
                      int64_t values_stride, int32_t num_rows, int32_t columns, const float* ahead,
                      float* out, int64_t out_stride) {
-  int32_t column = 0;
-  const auto step = [&]<int kVecs>() {
-    for (; column + (kVecs - 1) * Simd::kLanes < columns; column += kVecs * Simd::kLanes) {
-      accumulate_keys<Simd, kVecs>(weights, lanes, count, values + column, values_stride, num_rows,
-                                   column == 0 ? ahead : nullptr, out + column, out_stride);
-    }
-  };
-  step.template operator()<Simd::kMaxVecs>();
-  if constexpr (Simd::kMaxVecs > 2) step.template operator()<2>();
-  step.template operator()<1>();
+  for_columns<Simd>(columns, [&]<int kVecs>(int32_t column) {
+    constexpr int kRun = Tiling<Simd, kVecs * Simd::kLanes>::kRun;
+    const bool fetches = ahead != nullptr && column == 0;
+    const float* fetched = fetches ? ahead : out;
+    const int64_t step = fetches ? ceil_div<Simd>(kRun * out_stride, num_rows) : 0;
+    add_product<FloatProducts<Simd>, kVecs>(
+        count, [&](int32_t key) { return out + key * out_stride + column; },
+        [&](int32_t key, auto& acc) {
+          Ahead<Simd> next{fetched + key * out_stride, step};
+          multiply_add<FloatProducts<Simd>>(acc, {weights + key * lanes, lanes, 1}, values + column,
+                                            values_stride, num_rows, [&] { next.fetch(); });
+        });
+  });
 }
 
 template <class Simd, int kWidth>
@@ -116,10 +94,13 @@ void differentiate_rows(const HeadKeys& keys, const KeyBlock* blocks, int32_t nu
     const int64_t step = keys.fetch_ahead ? ceil_div<Simd>(T::kRun * per_column, block.count) : 0;
     for (int lane = 0; lane < kWidth; lane += T::kStep) {
       for_runs<T::kRun>(0, head_dim, [&]<int kColumns>(int32_t column) {
-        const Ahead<Simd> ahead{gradients.dk + first + column * per_column, step};
-        output_run<Simd, kWidth, kColumns>(rows.d_scores + lane, keys.k + first + column,
-                                           keys.stride, block.count, ahead,
-                                           rows.dq_t + column * kWidth + lane);
+        update_columns<FloatProducts<Simd>, kWidth, kColumns>(
+            rows.dq_t + column * kWidth + lane, [&](auto& acc) {
+              Ahead<Simd> ahead{gradients.dk + first + column * per_column, step};
+              multiply_add<FloatProducts<Simd>>(acc, {keys.k + first + column, 1, keys.stride},
+                                                rows.d_scores + lane, kWidth, block.count,
+                                                [&] { ahead.fetch(); });
+            });
       });
     }
     accumulate_keys<Simd>(rows.probs, kWidth, block.count, rows.d_out_rows, rows.row_stride,
@@ -132,14 +113,9 @@ void differentiate_rows(const HeadKeys& keys, const KeyBlock* blocks, int32_t nu
 template <class Simd>
 void differentiate(const HeadKeys& keys, const KeyBlock* blocks, int32_t num_blocks,
                    const GradientTile& rows, const KeyGradients& gradients) {
-  switch (rows.lanes) {
-    case 16:
-      return differentiate_rows<Simd, 16>(keys, blocks, num_blocks, rows, gradients);
-    case 32:
-      return differentiate_rows<Simd, 32>(keys, blocks, num_blocks, rows, gradients);
-    default:
-      return differentiate_rows<Simd, 64>(keys, blocks, num_blocks, rows, gradients);
-  }
+  with_lanes<Simd>(rows.lanes, [&]<int kWidth>() {
+    differentiate_rows<Simd, kWidth>(keys, blocks, num_blocks, rows, gradients);
+  });
 }
 
 }  // namespace sparsescope::cpu

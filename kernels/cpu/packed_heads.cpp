@@ -48,11 +48,11 @@ TokenRows token_rows(const AttentionTensor& tensor, int64_t head) {
           .stride = tensor.stride_token};
 }
 
-const PairKernels* pair_kernels_for(const Isa& isa, const AttentionTensor& q,
-                                    const AttentionTensor& k, const AttentionTensor& v,
-                                    float scale) {
+ForwardKernels forward_kernels(const Isa& isa, const AttentionTensor& q, const AttentionTensor& k,
+                               const AttentionTensor& v, float scale) {
   const bool bf16 = q.dtype == Dtype::kBF16 && k.dtype == Dtype::kBF16 && v.dtype == Dtype::kBF16;
-  return bf16 && scale > 0 ? isa.pairs : nullptr;
+  const PairKernels* pairs = bf16 && scale > 0 ? isa.pairs : nullptr;
+  return {isa.block, pairs, pairs == nullptr ? isa.block.attend : pairs->attend};
 }
 
 PackedHeads::PackedHeads(const AttentionTensor& k, const AttentionTensor& v,

@@ -16,11 +16,8 @@ TokenRows token_rows(const AttentionTensor& tensor, int64_t head);
 // would share few sets of the L1 cache where a product walks down a column of them.
 int64_t packed_stride(int64_t head_dim);
 
-// The pair kernels of isa if they serve these inputs: bf16 throughout, and a scale that keeps the
-// order of the scores. Else null: bf16 is then widened to fp32.
-const PairKernels* pair_kernels_for(const Isa& isa, const AttentionTensor& q,
-                                    const AttentionTensor& k, const AttentionTensor& v,
-                                    float scale);
+ForwardKernels forward_kernels(const Isa& isa, const AttentionTensor& q, const AttentionTensor& k,
+                               const AttentionTensor& v, float scale);
 
 class PackedHeads {
  public:

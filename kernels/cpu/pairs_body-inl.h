@@ -13,33 +13,16 @@
 
 namespace sparsescope::cpu {
 
-// kRows rows of a product of word arrays with a row-major left factor, as row_product.
-template <class Simd, int kVecs, int kRows, class Done>
-[[gnu::always_inline]] inline void pair_row_product(const float* a, int64_t a_stride,
-                                                    const float* b, int64_t b_stride, int32_t depth,
-                                                    Ahead<Simd> ahead_a, Ahead<Simd> ahead_b,
-                                                    const Done& done) {
-  typename Simd::V acc[kRows][kVecs] = {};
-  for (int32_t x = 0; x < depth; ++x) {
-    ahead_a.fetch();
-    ahead_b.fetch();
-    typename Simd::Words right[kVecs];
-#pragma GCC unroll 4
-    for (int v = 0; v < kVecs; ++v)
-      right[v] = Simd::load_words(b + x * b_stride + v * Simd::kLanes);
-#pragma GCC unroll 12
-    for (int i = 0; i < kRows; ++i) {
-      const auto left = Simd::broadcast_word(a + i * a_stride + x);
-#pragma GCC unroll 4
-      for (int v = 0; v < kVecs; ++v) acc[i][v] = Simd::add_products(acc[i][v], left, right[v]);
-    }
-  }
-#pragma GCC unroll 12
-  for (int i = 0; i < kRows; ++i) {
-#pragma GCC unroll 4
-    for (int v = 0; v < kVecs; ++v) done(i, v, acc[i][v]);
-  }
-}
+// Pairs of bf16 values, one a lane; both products are added to the lane's sum.
+template <class SimdType>
+struct PairProducts {
+  using Simd = SimdType;
+  using V = typename Simd::V;
+  using Words = typename Simd::Words;
+  static Words load(const float* at) { return Simd::load_words(at); }
+  static Words broadcast(const float* at) { return Simd::broadcast_word(at); }
+  static V add(V sum, Words left, Words right) { return Simd::add_products(sum, left, right); }
+};
 
 // As score_block; block_max in log2 units, the scores not yet scaled. Fetches the block's V and the
 // next block's K.
@@ -59,9 +42,14 @@ void score_pairs(const HeadKeys& keys, const KeyBlock& block, const KeyBlock& ne
     for (auto& vector : highest) vector = Simd::set(-__builtin_inff());
     for_runs<T::kRun>(0, block.count, [&]<int kKeys>(int32_t key) {
       float* scores = rows.scores + key * kWidth + lane;
-      pair_row_product<Simd, T::kVecs, kKeys>(
-          k + key * keys.stride, keys.stride, rows.q_t + lane, kWidth, depth,
-          {next_k + key * keys.stride, k_step}, {v + key * keys.v_stride / 2, v_step},
+      Ahead<Simd> ahead_k{next_k + key * keys.stride, k_step};
+      Ahead<Simd> ahead_v{v + key * keys.v_stride / 2, v_step};
+      multiply_tile<PairProducts<Simd>, kKeys, T::kVecs>(
+          {k + key * keys.stride, keys.stride, 1}, rows.q_t + lane, kWidth, depth,
+          [&] {
+            ahead_k.fetch();
+            ahead_v.fetch();
+          },
           [&](int i, int vec, typename Simd::V score) {
             Simd::store(scores + i * kWidth + vec * Simd::kLanes, score);
             highest[vec] = Simd::max(highest[vec], score);
@@ -176,66 +164,72 @@ void round_to_pairs(const KeyBlock& block, const RowTile& rows, PendingPairs& pe
   });
 }
 
-// out_t[c, lane] += sum over the pending keys of v[key, c] * p[key, lane]
-template <class Simd, int kWidth, int kColumns>
-[[gnu::always_inline]] inline void pair_output_run(const HeadKeys& keys,
-                                                   const PendingPairs& pending, const float* pairs,
-                                                   int32_t column, float* out_t) {
-  constexpr int kVecs = Tiling<Simd, kWidth>::kVecs;
-  typename Simd::V acc[kColumns][kVecs];
-#pragma GCC unroll 12
-  for (int c = 0; c < kColumns; ++c) {
-#pragma GCC unroll 4
-    for (int v = 0; v < kVecs; ++v) acc[c][v] = Simd::load(out_t + c * kWidth + v * Simd::kLanes);
-  }
+// Calls multiply(probs, values, count) for each pending run of pairs.
+template <class Simd, int kWidth, class Multiply>
+[[gnu::always_inline]] inline void for_pending(const HeadKeys& keys, const PendingPairs& pending,
+                                               const float* pairs, const Multiply& multiply) {
   for (int32_t run = 0; run < pending.num_runs; ++run) {
-    const float* values = keys.v + pending.runs[run].first_pair * keys.v_stride + column;
-    for (int32_t i = 0; i < pending.runs[run].count; ++i) {
-      typename Simd::Words weight[kVecs];
-#pragma GCC unroll 4
-      for (int v = 0; v < kVecs; ++v) weight[v] = Simd::load_words(pairs + v * Simd::kLanes);
-#pragma GCC unroll 12
-      for (int c = 0; c < kColumns; ++c) {
-        const auto value = Simd::broadcast_word(values + c);
-#pragma GCC unroll 4
-        for (int v = 0; v < kVecs; ++v) acc[c][v] = Simd::add_products(acc[c][v], value, weight[v]);
-      }
-      pairs += kWidth;
-      values += keys.v_stride;
-    }
-  }
-#pragma GCC unroll 12
-  for (int c = 0; c < kColumns; ++c) {
-#pragma GCC unroll 4
-    for (int v = 0; v < kVecs; ++v) Simd::store(out_t + c * kWidth + v * Simd::kLanes, acc[c][v]);
+    const int32_t count = pending.runs[run].count;
+    multiply(pairs, keys.v + pending.runs[run].first_pair * keys.v_stride, count);
+    pairs += count * kWidth;
   }
 }
 
 template <class Simd, int kWidth>
-void flush_pairs(const HeadKeys& keys, const RowTile& rows, PendingPairs& pending) {
-  if (pending.num_rows == 0) return;
+void add_pending(const HeadKeys& keys, const PendingPairs& pending, const float* pairs,
+                 const ColumnOutput<Simd, kWidth>& output) {
   using T = Tiling<Simd, kWidth>;
+  using Product = PairProducts<Simd>;
   for (int lane = 0; lane < kWidth; lane += T::kStep) {
     for_runs<T::kRun>(0, keys.head_dim, [&]<int kColumns>(int32_t column) {
-      pair_output_run<Simd, kWidth, kColumns>(keys, pending, rows.prob_pairs + lane, column,
-                                              rows.out_t + column * kWidth + lane);
+      update_columns<Product, kWidth,
+                     kColumns>(output.out_t + column * kWidth + lane, [&](auto& acc) {
+        for_pending<Simd, kWidth>(
+            keys, pending, pairs + lane, [&](const float* p, const float* v, int32_t count) {
+              multiply_add<Product>(acc, {v + column, 1, keys.v_stride}, p, kWidth, count, [] {});
+            });
+      });
     });
   }
+}
+
+template <class Simd, int kWidth>
+void add_pending(const HeadKeys& keys, const PendingPairs& pending, const float* pairs,
+                 const MergedOutput<Simd, kWidth>& output) {
+  using Product = PairProducts<Simd>;
+  for_columns<Simd>(keys.head_dim, [&]<int kVecs>(int32_t column) {
+    add_product<Product, kVecs>(
+        output.num_rows, [&](int32_t r) { return output.row(r) + column; },
+        [&](int32_t r, auto& acc) {
+          for_pending<Simd, kWidth>(
+              keys, pending, pairs + r, [&](const float* p, const float* v, int32_t count) {
+                multiply_add<Product>(acc, {p, 1, kWidth}, v + column, keys.v_stride, count, [] {});
+              });
+        });
+  });
+}
+
+template <class Simd, int kWidth, class Output>
+void flush_pairs(const HeadKeys& keys, const RowTile& rows, PendingPairs& pending,
+                 const Output& output) {
+  if (pending.num_rows == 0) return;
+  add_pending(keys, pending, rows.prob_pairs, output);
   pending.num_runs = pending.num_rows = 0;
 }
 
 // As attend_rows.
-template <class Simd, int kWidth, bool kWithMasses>
+template <class Simd, int kWidth, bool kWithMasses, class Output>
 void attend_pair_rows(const HeadKeys& keys, const KeyBlock* blocks, int32_t num_blocks,
-                      const KeyPiece* pieces, const RowTile& rows, MassTile* masses) {
+                      const KeyPiece* pieces, const RowTile& rows, MassTile* masses,
+                      const Output& output) {
   alignas(64) float block_max[kWidth];
   PendingPairs pending;
   for (int32_t j = 0; j < num_blocks; ++j) {
     const KeyBlock& block = blocks[j];
     score_pairs<Simd, kWidth>(keys, block, blocks[j + 1 < num_blocks ? j + 1 : j], rows, block_max);
     const bool rises = exceeds_threshold<Simd, kWidth>(block_max, rows.row_max);
-    if (rises || !has_room<Simd>(pending)) flush_pairs<Simd, kWidth>(keys, rows, pending);
-    if (rises) raise_maximum<Simd, kWidth>(block_max, keys.head_dim, rows, masses);
+    if (rises || !has_room<Simd>(pending)) flush_pairs<Simd, kWidth>(keys, rows, pending, output);
+    if (rises) raise_maximum<Simd, kWidth>(block_max, rows, masses, output);
     if constexpr (kWithMasses) {
       masses->epoch_of_block[j] = masses->num_epochs - 1;
       exponentiate_pieces<Simd, kWidth, true>(block, pieces, rows, *masses);
@@ -244,26 +238,36 @@ void attend_pair_rows(const HeadKeys& keys, const KeyBlock* blocks, int32_t num_
       exponentiate_to_pairs<Simd, kWidth>(block, rows, pending);
     }
   }
-  flush_pairs<Simd, kWidth>(keys, rows, pending);
+  flush_pairs<Simd, kWidth>(keys, rows, pending, output);
 }
 
 template <class Simd>
 void attend_pairs(const HeadKeys& keys, const KeyBlock* blocks, int32_t num_blocks,
                   const RowTile& rows) {
-  switch (rows.lanes) {
-    case 16:
-      return attend_pair_rows<Simd, 16, false>(keys, blocks, num_blocks, nullptr, rows, nullptr);
-    case 32:
-      return attend_pair_rows<Simd, 32, false>(keys, blocks, num_blocks, nullptr, rows, nullptr);
-    default:
-      return attend_pair_rows<Simd, 64, false>(keys, blocks, num_blocks, nullptr, rows, nullptr);
-  }
+  with_lanes<Simd>(rows.lanes, [&]<int kWidth>() {
+    attend_pair_rows<Simd, kWidth, false>(keys, blocks, num_blocks, nullptr, rows, nullptr,
+                                          ColumnOutput<Simd, kWidth>{rows.out_t, keys.head_dim});
+  });
 }
 
 template <class Simd>
 void attend_pairs_with_masses(const HeadKeys& keys, const KeyBlock* blocks, int32_t num_blocks,
                               const KeyPiece* pieces, const RowTile& rows, MassTile& masses) {
-  attend_pair_rows<Simd, 64, true>(keys, blocks, num_blocks, pieces, rows, &masses);
+  attend_pair_rows<Simd, 64, true>(keys, blocks, num_blocks, pieces, rows, &masses,
+                                   ColumnOutput<Simd, 64>{rows.out_t, keys.head_dim});
+}
+
+template <class Simd>
+void attend_merged_pairs(const HeadKeys& keys, const KeyBlock* blocks, int32_t num_blocks,
+                         const RowTile& rows, const MergedRows& merged, const int32_t* index,
+                         int32_t num_rows) {
+  load_merged<Simd>(merged, index, num_rows, rows);
+  with_lanes<Simd>(rows.lanes, [&]<int kWidth>() {
+    attend_pair_rows<Simd, kWidth, false>(
+        keys, blocks, num_blocks, nullptr, rows, nullptr,
+        MergedOutput<Simd, kWidth>{merged, index, num_rows, keys.head_dim});
+  });
+  store_merged<Simd>(merged, index, num_rows, rows);
 }
 
 // words[i, d / 2] = channels d and d + 1 of row tokens[i]
@@ -309,8 +313,9 @@ inline constexpr PairKernels kPairKernels{
     .pack_channel_pairs = pack_channel_pairs<Simd>,
     .pack_key_pairs = pack_key_pairs<Simd>,
     .transpose_words = transpose_words<Simd>,
-    .attend = attend_pairs<Simd>,
-    .attend_with_masses = attend_pairs_with_masses<Simd>,
+    .attend = {.plain = attend_pairs<Simd>,
+               .with_masses = attend_pairs_with_masses<Simd>,
+               .merged = attend_merged_pairs<Simd>},
 };
 
 }  // namespace sparsescope::cpu

@@ -1,6 +1,5 @@
-// The two matrix products of a row block: S^T = K Q^T and O^T += V^T P^T. Each step holds a
-// register tile of kRun keys (or columns) x kVecs vectors of lanes; the scalars of K and V are
-// broadcast.
+// Matrix products in register tiles of kRun rows x kVecs vectors: scalars of the left factor are
+// broadcast, rows of the right one loaded. The first of them: the scores S^T = K Q^T.
 #pragma once
 
 #include "kernels/cpu/block_kernels.h"
@@ -37,6 +36,19 @@ inline int64_t ceil_div(int64_t a, int64_t b) {
   return (a + b - 1) / b;
 }
 
+// Calls run<kWidth>() for a row block of 16, 32 or 64 lanes.
+template <class Simd, class Run>
+[[gnu::always_inline]] inline void with_lanes(int32_t lanes, const Run& run) {
+  switch (lanes) {
+    case 16:
+      return run.template operator()<16>();
+    case 32:
+      return run.template operator()<32>();
+    default:
+      return run.template operator()<64>();
+  }
+}
+
 // Rows that will be needed soon, fetched into L2 at an even pace. Where K and V of a head outgrow
 // L2, the hardware does not follow a walk down the columns of V: 1.09 x at S 4096, D 128. The same
 // lines fetched in bursts gain nothing.
@@ -51,27 +63,53 @@ struct Ahead {
   }
 };
 
-// kRows rows of a product with a row-major left factor, in registers:
-//   acc[i, column] = sum over x < depth of a[i, x] * b[x, column],   kVecs vectors of columns
-// done(i, v, acc) takes each vector of the result.
-template <class Simd, int kVecs, int kRows, class Done>
-[[gnu::always_inline]] inline void row_product(const float* a, int64_t a_stride, const float* b,
-                                               int64_t b_stride, int32_t depth, Ahead<Simd> ahead,
-                                               const Done& done) {
+// What a product multiplies: fp32 values, one a lane.
+template <class SimdType>
+struct FloatProducts {
+  using Simd = SimdType;
   using V = typename Simd::V;
-  V acc[kRows][kVecs] = {};
+  static V load(const float* at) { return Simd::load(at); }
+  static V broadcast(const float* at) { return Simd::broadcast(at); }
+  static V add(V sum, V left, V right) { return sum + left * right; }
+};
+
+// A left factor: element [i, x] lies at[i * row_step + x * depth_step].
+struct LeftFactor {
+  const float* at;
+  int64_t row_step;
+  int64_t depth_step;
+};
+
+// acc[i, v] += sum over x < depth of left[i, x] * right[x, v]; v counts vectors of columns. Calls
+// fetch once an iteration.
+template <class Product, int kRows, int kVecs, class Fetch>
+[[gnu::always_inline]] inline void multiply_add(typename Product::V (&acc)[kRows][kVecs],
+                                                const LeftFactor& left, const float* right,
+                                                int64_t right_stride, int32_t depth,
+                                                Fetch&& fetch) {
+  constexpr int kLanes = Product::Simd::kLanes;
   for (int32_t x = 0; x < depth; ++x) {
-    ahead.fetch();
-    V right[kVecs];
+    fetch();
+    decltype(Product::load(right)) factor[kVecs];
 #pragma GCC unroll 4
-    for (int v = 0; v < kVecs; ++v) right[v] = Simd::load(b + x * b_stride + v * Simd::kLanes);
+    for (int v = 0; v < kVecs; ++v)
+      factor[v] = Product::load(right + x * right_stride + v * kLanes);
 #pragma GCC unroll 12
     for (int i = 0; i < kRows; ++i) {
-      const V left = Simd::broadcast(a + i * a_stride + x);
+      const auto scalar = Product::broadcast(left.at + i * left.row_step + x * left.depth_step);
 #pragma GCC unroll 4
-      for (int v = 0; v < kVecs; ++v) acc[i][v] += left * right[v];
+      for (int v = 0; v < kVecs; ++v) acc[i][v] = Product::add(acc[i][v], scalar, factor[v]);
     }
   }
+}
+
+// One such tile from zero; done(i, v, sum) takes each vector of it.
+template <class Product, int kRows, int kVecs, class Fetch, class Done>
+[[gnu::always_inline]] inline void multiply_tile(const LeftFactor& left, const float* right,
+                                                 int64_t right_stride, int32_t depth, Fetch&& fetch,
+                                                 const Done& done) {
+  typename Product::V acc[kRows][kVecs] = {};
+  multiply_add<Product>(acc, left, right, right_stride, depth, fetch);
 #pragma GCC unroll 12
   for (int i = 0; i < kRows; ++i) {
 #pragma GCC unroll 4
@@ -92,10 +130,11 @@ void score_block(const HeadKeys& keys, const KeyBlock& block, const RowTile& row
     for (auto& vector : highest) vector = Simd::set(-__builtin_inff());
     for_runs<T::kRun>(0, block.count, [&]<int kKeys>(int32_t key) {
       const int64_t at = first + key * keys.stride;
-      const Ahead<Simd> ahead{keys.v + at, step};
+      Ahead<Simd> ahead{keys.v + at, step};
       float* scores = rows.scores + key * kWidth + lane;
-      row_product<Simd, T::kVecs, kKeys>(
-          keys.k + at, keys.stride, rows.q_t + lane, kWidth, keys.head_dim, ahead,
+      multiply_tile<FloatProducts<Simd>, kKeys, T::kVecs>(
+          {keys.k + at, keys.stride, 1}, rows.q_t + lane, kWidth, keys.head_dim,
+          [&] { ahead.fetch(); },
           [&](int i, int v, typename Simd::V score) {
             Simd::store(scores + i * kWidth + v * Simd::kLanes, score);
             highest[v] = Simd::max(highest[v], score);
@@ -104,56 +143,6 @@ void score_block(const HeadKeys& keys, const KeyBlock& block, const RowTile& row
     for (int v = 0; v < T::kVecs; ++v) {
       Simd::store(block_max + lane + v * Simd::kLanes, highest[v]);
     }
-  }
-}
-
-// out_t[c, lane] += sum over keys of values[key, c] * p[key, lane]
-template <class Simd, int kWidth, int kColumns>
-[[gnu::always_inline]] inline void output_run(const float* p, const float* values, int64_t stride,
-                                              int32_t count, Ahead<Simd> ahead, float* out_t) {
-  using V = typename Simd::V;
-  constexpr int kVecs = Tiling<Simd, kWidth>::kVecs;
-  V acc[kColumns][kVecs];
-#pragma GCC unroll 12
-  for (int c = 0; c < kColumns; ++c) {
-#pragma GCC unroll 4
-    for (int v = 0; v < kVecs; ++v) acc[c][v] = Simd::load(out_t + c * kWidth + v * Simd::kLanes);
-  }
-  for (int32_t key = 0; key < count; ++key) {
-    ahead.fetch();
-    V weight[kVecs];
-#pragma GCC unroll 4
-    for (int v = 0; v < kVecs; ++v) weight[v] = Simd::load(p + key * kWidth + v * Simd::kLanes);
-#pragma GCC unroll 12
-    for (int c = 0; c < kColumns; ++c) {
-      const V value = Simd::broadcast(values + key * stride + c);
-#pragma GCC unroll 4
-      for (int v = 0; v < kVecs; ++v) acc[c][v] += value * weight[v];
-    }
-  }
-#pragma GCC unroll 12
-  for (int c = 0; c < kColumns; ++c) {
-#pragma GCC unroll 4
-    for (int v = 0; v < kVecs; ++v) Simd::store(out_t + c * kWidth + v * Simd::kLanes, acc[c][v]);
-  }
-}
-
-// Adds one key block to the output. Fetches the rows of K of the next block.
-template <class Simd, int kWidth>
-void accumulate_output(const HeadKeys& keys, const KeyBlock& block, const KeyBlock& next,
-                       const RowTile& rows) {
-  using T = Tiling<Simd, kWidth>;
-  const float* v = keys.v + block.first * keys.stride;
-  const float* next_k = keys.k + next.first * keys.stride;
-  const int64_t floats_per_column = next.count * keys.stride / keys.head_dim;
-  const int64_t step =
-      keys.fetch_ahead ? ceil_div<Simd>(T::kRun * floats_per_column, block.count) : 0;
-  for (int lane = 0; lane < kWidth; lane += T::kStep) {
-    for_runs<T::kRun>(0, keys.head_dim, [&]<int kColumns>(int32_t column) {
-      const Ahead<Simd> ahead{next_k + column * floats_per_column, step};
-      output_run<Simd, kWidth, kColumns>(rows.scores + lane, v + column, keys.stride, block.count,
-                                         ahead, rows.out_t + column * kWidth + lane);
-    });
   }
 }
 

@@ -34,27 +34,34 @@ void gather_words(const TokenRows& from, int32_t head_dim, const PairKernels& pa
 
 }  // namespace
 
-RowTile start_row_block(const AttentionTensor& q, int64_t head, float scale, const int32_t* tokens,
-                        int32_t num_rows, int32_t lanes, const BlockKernels& kernels,
-                        const PairKernels* pairs, RowWorkspace& workspace) {
+RowTile load_queries(const AttentionTensor& q, int64_t head, float scale, const int32_t* tokens,
+                     int32_t num_rows, int32_t lanes, const ForwardKernels& kernels,
+                     RowWorkspace& workspace) {
   const auto head_dim = static_cast<int32_t>(q.head_dim);
   const float log2_scale = scale * std::numbers::log2e_v<float>;
   RowTile rows = workspace.tile(lanes, head_dim);
   workspace.tokens.assign(tokens, tokens + num_rows);
   workspace.tokens.resize(lanes, tokens[num_rows - 1]);  // idle lanes repeat the last row
   const TokenRows from = token_rows(q, head);
-  if (pairs != nullptr) {
-    gather_words(from, head_dim, *pairs, workspace, rows);
+  if (kernels.pairs != nullptr) {
+    gather_words(from, head_dim, *kernels.pairs, workspace, rows);
     rows.score_scale = log2_scale;  // a scaled query would have to be rounded again
   } else if (from.element == Element::kF32) {
-    kernels.transpose_rows(static_cast<const float*>(from.data), from.stride,
-                           workspace.tokens.data(), head_dim, lanes, log2_scale, rows.q_t);
+    kernels.block.transpose_rows(static_cast<const float*>(from.data), from.stride,
+                                 workspace.tokens.data(), head_dim, lanes, log2_scale, rows.q_t);
   } else {
     float* widened = workspace.query_rows.reserve(static_cast<size_t>(lanes) * head_dim);
-    kernels.pack_rows(from, workspace.tokens.data(), lanes, head_dim, widened, head_dim);
-    kernels.transpose_rows(widened, head_dim, nullptr, head_dim, lanes, log2_scale, rows.q_t);
+    kernels.block.pack_rows(from, workspace.tokens.data(), lanes, head_dim, widened, head_dim);
+    kernels.block.transpose_rows(widened, head_dim, nullptr, head_dim, lanes, log2_scale, rows.q_t);
   }
-  kernels.reset(rows, head_dim);
+  return rows;
+}
+
+RowTile start_row_block(const AttentionTensor& q, int64_t head, float scale, const int32_t* tokens,
+                        int32_t num_rows, int32_t lanes, const ForwardKernels& kernels,
+                        RowWorkspace& workspace) {
+  const RowTile rows = load_queries(q, head, scale, tokens, num_rows, lanes, kernels, workspace);
+  kernels.block.reset(rows, static_cast<int32_t>(q.head_dim));
   return rows;
 }
 

@@ -6,7 +6,7 @@
 
 #include "core/row_groups.h"
 #include "kernels/attention.h"
-#include "kernels/cpu/block_kernels.h"
+#include "kernels/cpu/cpu_attention.h"
 #include "kernels/cpu/workspace.h"
 
 namespace sparsescope::cpu {
@@ -14,10 +14,15 @@ namespace sparsescope::cpu {
 // The fewest lanes that hold the rows: 16, 32 or 64.
 int32_t lanes_for(int32_t num_rows);
 
-// An empty running softmax for the queries of some tokens of one head; pairs as in PackedHeads.
+// A row block that holds the queries of some tokens of one head, and nothing else yet.
+RowTile load_queries(const AttentionTensor& q, int64_t head, float scale, const int32_t* tokens,
+                     int32_t num_rows, int32_t lanes, const ForwardKernels& kernels,
+                     RowWorkspace& workspace);
+
+// The same with an empty running softmax.
 RowTile start_row_block(const AttentionTensor& q, int64_t head, float scale, const int32_t* tokens,
-                        int32_t num_rows, int32_t lanes, const BlockKernels& kernels,
-                        const PairKernels* pairs, RowWorkspace& workspace);
+                        int32_t num_rows, int32_t lanes, const ForwardKernels& kernels,
+                        RowWorkspace& workspace);
 
 // What normalises a finished row block. Lanes without a row hold zero.
 struct RowResults {

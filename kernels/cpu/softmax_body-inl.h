@@ -3,7 +3,7 @@
 // max) stays below 2^8, so that nothing is lost in fp32.
 #pragma once
 
-#include "kernels/cpu/products_body-inl.h"
+#include "kernels/cpu/outputs_body-inl.h"
 
 namespace sparsescope::cpu {
 
@@ -19,20 +19,10 @@ bool exceeds_threshold(const float* block_max, const float* row_max) {
   return any;
 }
 
-template <class Simd, int kWidth>
-void scale_rows(float* values, int64_t count, const float* factor) {
-  for (int64_t i = 0; i < count; ++i) {
-    for (int lane = 0; lane < kWidth; lane += Simd::kLanes) {
-      float* at = values + i * kWidth + lane;
-      Simd::store(at, Simd::load(at) * Simd::load(factor + lane));
-    }
-  }
-}
-
-// Takes the new maximum in every lane and rescales all sums; masses may be null.
-template <class Simd, int kWidth>
-void raise_maximum(const float* block_max, int32_t head_dim, const RowTile& rows,
-                   MassTile* masses) {
+// Takes the new maximum in every lane and rescales all sums, output included; masses may be null.
+template <class Simd, int kWidth, class Output>
+void raise_maximum(const float* block_max, const RowTile& rows, MassTile* masses,
+                   const Output& output) {
   alignas(64) float factor[kWidth];
   for (int lane = 0; lane < kWidth; lane += Simd::kLanes) {
     const auto old_max = Simd::load(rows.row_max + lane);
@@ -49,26 +39,41 @@ void raise_maximum(const float* block_max, int32_t head_dim, const RowTile& rows
     Simd::store(rows.row_max + lane, new_max);
     Simd::store(factor + lane, scale);
   }
-  scale_rows<Simd, kWidth>(rows.out_t, head_dim, factor);
+  output.scale(factor);
   if (masses != nullptr) {
     scale_rows<Simd, kWidth>(masses->bins, masses->num_bins, factor);
     ++masses->num_epochs;
   }
 }
 
+// The running softmax of some rows of a strand; idle lanes repeat the last row.
 template <class Simd>
-void merge(const RowTile& rows, MergeState& state) {
-  for (int lane = 0; lane < rows.lanes; lane += Simd::kLanes) {
-    const auto old_max = Simd::load(state.maximum + lane),
-               row_max = Simd::load(rows.row_max + lane);
-    const auto maximum = Simd::max(old_max, row_max);
-    const auto old_scale = Simd::exp2(old_max - maximum),
-               item_scale = Simd::exp2(row_max - maximum);
-    Simd::store(state.sum + lane, Simd::load(state.sum + lane) * old_scale +
-                                      Simd::load(rows.row_sum + lane) * item_scale);
-    Simd::store(state.maximum + lane, maximum);
-    Simd::store(state.old_scale + lane, old_scale);
-    Simd::store(state.item_scale + lane, item_scale);
+void load_merged(const MergedRows& merged, const int32_t* index, int32_t num_rows,
+                 const RowTile& rows) {
+  for (int32_t lane = 0; lane < rows.lanes; ++lane) {
+    const int32_t row = index[lane < num_rows ? lane : num_rows - 1];
+    rows.row_max[lane] = merged.maximum[row];
+    rows.row_sum[lane] = merged.sum[row];
+  }
+}
+
+template <class Simd>
+void store_merged(const MergedRows& merged, const int32_t* index, int32_t num_rows,
+                  const RowTile& rows) {
+  for (int32_t lane = 0; lane < num_rows; ++lane) {
+    merged.maximum[index[lane]] = rows.row_max[lane];
+    merged.sum[index[lane]] = rows.row_sum[lane];
+  }
+}
+
+template <class Simd>
+void write_merged(const MergedRows& merged, int32_t head_dim, float* out, int64_t out_stride,
+                  const int32_t* tokens, int64_t count) {
+  for (int64_t i = 0; i < count; ++i) {
+    const float inverse = merged.sum[i] > 0 ? 1.0f / merged.sum[i] : 0.0f;
+    const float* from = merged.out + i * merged.stride;
+    float* to = out + tokens[i] * out_stride;
+    for (int32_t d = 0; d < head_dim; ++d) to[d] = from[d] * inverse;
   }
 }
 

@@ -14,13 +14,11 @@ namespace {
 // One strand on one worker.
 class StrandRun {
  public:
-  StrandRun(const SparseAttentionParams& params, const BlockKernels& kernels,
-            const PairKernels* pairs, const SparseStrand& strand, const HeadKeys& keys,
-            RowWorkspace& workspace)
+  StrandRun(const SparseAttentionParams& params, const ForwardKernels& kernels,
+            const SparseStrand& strand, const HeadKeys& keys, RowWorkspace& workspace)
       : params_(params),
         selection_(params.selection),
         kernels_(kernels),
-        pairs_(pairs),
         strand_(strand),
         keys_(keys),
         workspace_(workspace),
@@ -33,103 +31,91 @@ class StrandRun {
     if (strand_.merges) start_merge();
     for (int32_t i = 0; i < strand_.num_items; ++i) {
       const SparseItem& item = items()[i];
-      const RowTile rows = attend_item(item);
+      plan_item(selection_, item, workspace_.key_blocks);
       if (strand_.merges) {
-        merge_item(item, rows);
+        merge_item(item);
       } else {
-        write_item(item, rows);
+        write_item(item);
       }
     }
     if (strand_.merges) finish_merge();
   }
 
  private:
-  static constexpr float kUnseen = -1.0f;  // in place of a row's sum
-
   const SparseItem* items() const { return selection_.items + strand_.first_item; }
   const int32_t* tokens(const SparseItem& item) const { return selection_.rows + item.first_row; }
+  int32_t num_blocks() const { return static_cast<int32_t>(workspace_.key_blocks.size()); }
 
-  RowTile attend_item(const SparseItem& item) {
+  void write_item(const SparseItem& item) {
     const RowTile rows =
         start_row_block(params_.q, head_, params_.scale, tokens(item), item.num_rows,
-                        lanes_for(item.num_rows), kernels_, pairs_, workspace_);
-    std::vector<KeyBlock>& blocks = workspace_.key_blocks;
-    plan_item(selection_, item, blocks);
-    const auto attend = pairs_ == nullptr ? kernels_.attend : pairs_->attend;
-    attend(keys_, blocks.data(), static_cast<int32_t>(blocks.size()), rows);
-    return rows;
-  }
-
-  void write_item(const SparseItem& item, const RowTile& rows) {
+                        lanes_for(item.num_rows), kernels_, workspace_);
+    kernels_.attend.plain(keys_, workspace_.key_blocks.data(), num_blocks(), rows);
     RowResults results;
     finish_rows(rows, item.num_rows, results);
-    kernels_.write_rows(rows, keys_.head_dim, results.inverse_sum, nullptr, out_,
-                        params_.out.stride_token, tokens(item), item.num_rows);
+    kernels_.block.write_rows(rows, keys_.head_dim, results.inverse_sum, nullptr, out_,
+                              params_.out.stride_token, tokens(item), item.num_rows);
     if (lse_ == nullptr) return;
     for (int32_t r = 0; r < item.num_rows; ++r) lse_[tokens(item)[r]] = results.lse[r];
   }
 
-  // While a strand merges, its rows of the output hold sum of 2^(s - merged_max) * v.
+  // Gives every row of the strand a place among the merged ones.
   void start_merge() {
-    merged_max_ = workspace_.merge_state.reserve(2 * static_cast<size_t>(params_.q.tokens));
-    merged_sum_ = merged_max_ + params_.q.tokens;
-    for_rows([&](int32_t token) { merged_sum_[token] = kUnseen; });
-    workspace_.merged_tokens.clear();
-    for_rows([&](int32_t token) {
-      if (merged_sum_[token] != kUnseen) return;
-      merged_max_[token] = kNoMaximum;
-      merged_sum_[token] = 0;
-      std::fill_n(out_ + token * params_.out.stride_token, keys_.head_dim, 0.0f);
-      workspace_.merged_tokens.push_back(token);
-    });
-  }
-
-  template <class Visit>
-  void for_rows(const Visit& visit) const {
+    std::vector<int32_t>& place = workspace_.merged_place;
+    std::vector<int32_t>& merged = workspace_.merged_tokens;
+    place.resize(std::max<size_t>(place.size(), params_.q.tokens), -1);
+    for (const int32_t token : merged) place[token] = -1;
+    merged.clear();
     for (int32_t i = 0; i < strand_.num_items; ++i) {
       const int32_t* row_tokens = tokens(items()[i]);
-      for (int32_t r = 0; r < items()[i].num_rows; ++r) visit(row_tokens[r]);
+      for (int32_t r = 0; r < items()[i].num_rows; ++r) {
+        if (place[row_tokens[r]] >= 0) continue;
+        place[row_tokens[r]] = static_cast<int32_t>(merged.size());
+        merged.push_back(row_tokens[r]);
+      }
     }
+    merged_.stride = packed_stride(keys_.head_dim);
+    const size_t rows = merged.size(), values = rows * merged_.stride;
+    merged_.out = workspace_.merged.reserve(values + 2 * rows);
+    merged_.maximum = merged_.out + values;
+    merged_.sum = merged_.maximum + rows;
+    std::fill_n(merged_.out, values, 0.0f);
+    std::fill_n(merged_.maximum, rows, kNoMaximum);
+    std::fill_n(merged_.sum, rows, 0.0f);
   }
 
-  void merge_item(const SparseItem& item, const RowTile& rows) {
+  void merge_item(const SparseItem& item) {
     const int32_t* row_tokens = tokens(item);
-    MergeState state;
+    std::vector<int32_t>& index = workspace_.merged_index;
+    index.resize(item.num_rows);
     for (int32_t r = 0; r < item.num_rows; ++r) {
-      state.maximum[r] = merged_max_[row_tokens[r]];
-      state.sum[r] = merged_sum_[row_tokens[r]];
+      index[r] = workspace_.merged_place[row_tokens[r]];
     }
-    kernels_.merge(rows, state);
-    for (int32_t r = 0; r < item.num_rows; ++r) {
-      merged_max_[row_tokens[r]] = state.maximum[r];
-      merged_sum_[row_tokens[r]] = state.sum[r];
-    }
-    kernels_.write_rows(rows, keys_.head_dim, state.item_scale, state.old_scale, out_,
-                        params_.out.stride_token, row_tokens, item.num_rows);
+    const RowTile rows = load_queries(params_.q, head_, params_.scale, row_tokens, item.num_rows,
+                                      lanes_for(item.num_rows), kernels_, workspace_);
+    kernels_.attend.merged(keys_, workspace_.key_blocks.data(), num_blocks(), rows, merged_,
+                           index.data(), item.num_rows);
   }
 
   void finish_merge() {
-    for (const int32_t token : workspace_.merged_tokens) {
-      const float sum = merged_sum_[token];
-      float* out_row = out_ + token * params_.out.stride_token;
-      const float inverse = sum > 0 ? 1.0f / sum : 0.0f;
-      for (int32_t d = 0; d < keys_.head_dim; ++d) out_row[d] *= inverse;
-      if (lse_ != nullptr) lse_[token] = natural_lse(merged_max_[token], sum);
+    const std::vector<int32_t>& merged = workspace_.merged_tokens;
+    kernels_.block.write_merged(merged_, keys_.head_dim, out_, params_.out.stride_token,
+                                merged.data(), std::ssize(merged));
+    for (size_t i = 0; i < merged.size(); ++i) {
+      if (lse_ != nullptr) lse_[merged[i]] = natural_lse(merged_.maximum[i], merged_.sum[i]);
     }
   }
 
   const SparseAttentionParams& params_;
   const SparseSelection& selection_;
-  const BlockKernels& kernels_;
-  const PairKernels* pairs_;  // null: fp32
+  const ForwardKernels& kernels_;
   const SparseStrand& strand_;
   HeadKeys keys_;
   RowWorkspace& workspace_;
-  int64_t head_;                 // b * H + h
-  float* out_;                   // [S, D] of this head
-  float* lse_;                   // [S] of this head, may be null
-  float* merged_max_ = nullptr;  // [S] log2 units
-  float* merged_sum_ = nullptr;  // [S]
+  int64_t head_;  // b * H + h
+  float* out_;    // [S, D] of this head
+  float* lse_;    // [S] of this head, may be null
+  MergedRows merged_;
 };
 
 // The heads of the longest run of strands from `first` on whose heads are at most max_heads; slot
@@ -154,8 +140,8 @@ int64_t next_wave(const SparseSelection& selection, int64_t num_heads_per_batch,
 
 void sparse_attention(const SparseAttentionParams& params, ThreadPool& pool, const Isa& isa) {
   const SparseSelection& selection = params.selection;
-  const PairKernels* pairs = pair_kernels_for(isa, params.q, params.k, params.v, params.scale);
-  PackedHeads packed(params.k, params.v, selection.key_order, selection.num_keys, pairs);
+  const ForwardKernels kernels = forward_kernels(isa, params.q, params.k, params.v, params.scale);
+  PackedHeads packed(params.k, params.v, selection.key_order, selection.num_keys, kernels.pairs);
   std::vector<int64_t> heads;
   std::vector<int64_t> slot(params.q.batch * params.q.heads, -1);
   for (int64_t first = 0; first < selection.num_strands;) {
@@ -165,7 +151,7 @@ void sparse_attention(const SparseAttentionParams& params, ThreadPool& pool, con
     pool.parallel_for(end - first, [&](int64_t item, int) {
       const SparseStrand& strand = selection.strands[first + item];
       const HeadKeys keys = packed.head_keys(slot[strand.batch * params.q.heads + strand.head]);
-      StrandRun(params, isa.block, pairs, strand, keys, row_workspace()).run();
+      StrandRun(params, kernels, strand, keys, row_workspace()).run();
     });
     first = end;
   }

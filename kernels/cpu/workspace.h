@@ -26,19 +26,21 @@ class AlignedBuffer {
 
 // What one worker needs for one row block.
 struct RowWorkspace {
-  AlignedBuffer query_rows;   // [lanes, D] gathered and widened
-  AlignedBuffer q_t;          // [D, lanes]
-  AlignedBuffer out_t;        // [D, lanes]
-  AlignedBuffer scores;       // [kKeyBlock, lanes]
-  AlignedBuffer prob_pairs;   // [kPairRows, lanes]
-  AlignedBuffer row_state;    // row_max, row_sum: [2, lanes]
-  AlignedBuffer epoch_max;    // [blocks + 1, 64]
-  AlignedBuffer masses;       // per block of a row group: pieces, lse, entropy, bins
-  AlignedBuffer merge_state;  // maximum and sum of every row of a strand: [2, S]
-  AlignedBuffer gradients;    // of a row block: gradient_tile
+  AlignedBuffer query_rows;  // [lanes, D] gathered and widened
+  AlignedBuffer q_t;         // [D, lanes]
+  AlignedBuffer out_t;       // [D, lanes]
+  AlignedBuffer scores;      // [kKeyBlock, lanes]
+  AlignedBuffer prob_pairs;  // [kPairRows, lanes]
+  AlignedBuffer row_state;   // row_max, row_sum: [2, lanes]
+  AlignedBuffer epoch_max;   // [blocks + 1, 64]
+  AlignedBuffer masses;      // per block of a row group: pieces, lse, entropy, bins
+  AlignedBuffer merged;      // of a strand: outputs [rows, stride], maxima and sums [2, rows]
+  AlignedBuffer gradients;   // of a row block: gradient_tile
   std::vector<int32_t> epoch_of_block;
   std::vector<KeyBlock> key_blocks;    // of one sparse item
   std::vector<int32_t> merged_tokens;  // rows of a strand, each once
+  std::vector<int32_t> merged_place;   // [S] place of a token among them, else -1
+  std::vector<int32_t> merged_index;   // that of each row of an item
   std::vector<int32_t> tokens;         // rows of a block, padded to its lanes
 
   // The state of a row block, for q_t of these tokens (num_rows of them).
