@@ -65,7 +65,7 @@ void accumulate_keys(const float* weights, int32_t lanes, int32_t count, const f
     const float* fetched = fetches ? ahead : out;
     const int64_t step = fetches ? ceil_div<Simd>(kRun * out_stride, num_rows) : 0;
     add_product<FloatProducts<Simd>, kVecs>(
-        count, [&](int32_t key) { return out + key * out_stride + column; },
+        count, [out, out_stride, column](int32_t key) { return out + key * out_stride + column; },
         [&](int32_t key, auto& acc) {
           Ahead<Simd> next{fetched + key * out_stride, step};
           multiply_add<FloatProducts<Simd>>(acc, {weights + key * lanes, lanes, 1}, values + column,

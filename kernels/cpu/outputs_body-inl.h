@@ -14,20 +14,20 @@ template <class Product, int kVecs, class RowAt, class Multiply>
   using Simd = typename Product::Simd;
   constexpr int kColumns = kVecs * Simd::kLanes;
   for_runs<Tiling<Simd, kColumns>::kRun>(0, count, [&]<int kRows>(int32_t row) {
+    float* to[kRows];
 #pragma GCC unroll 12
     for (int i = 0; i < kRows; ++i) {
-      for (int column = 0; column < kColumns; column += 16) {
-        __builtin_prefetch(row_at(row + i) + column, 1);
-      }
+      to[i] = row_at(row + i);
+      for (int column = 0; column < kColumns; column += 16) __builtin_prefetch(to[i] + column, 1);
     }
     typename Simd::V acc[kRows][kVecs] = {};
     multiply(row, acc);
 #pragma GCC unroll 12
     for (int i = 0; i < kRows; ++i) {
-      float* to = row_at(row + i);
 #pragma GCC unroll 4
       for (int v = 0; v < kVecs; ++v) {
-        Simd::store(to + v * Simd::kLanes, Simd::load(to + v * Simd::kLanes) + acc[i][v]);
+        float* at = to[i] + v * Simd::kLanes;
+        Simd::store(at, Simd::load(at) + acc[i][v]);
       }
     }
   });
@@ -139,7 +139,7 @@ void add_values(const HeadKeys& keys, const KeyBlock& block, const KeyBlock& nex
     const int64_t step =
         keys.fetch_ahead && column == 0 ? ceil_div<Simd>(kRun * floats_per_row, block.count) : 0;
     add_product<FloatProducts<Simd>, kVecs>(
-        output.num_rows, [&](int32_t r) { return output.row(r) + column; },
+        output.num_rows, [output, column](int32_t r) { return output.row(r) + column; },
         [&](int32_t r, auto& acc) {
           Ahead<Simd> ahead{next_k + r * floats_per_row, step};
           multiply_add<FloatProducts<Simd>>(acc, {probs + r, 1, kWidth}, v + column, keys.stride,
