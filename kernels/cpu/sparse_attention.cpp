@@ -1,5 +1,5 @@
 #include <algorithm>
-#include <cmath>
+#include <span>
 #include <vector>
 
 #include "kernels/cpu/cpu_attention.h"
@@ -28,25 +28,29 @@ class StrandRun {
         lse_(params.lse == nullptr ? nullptr : params.lse + head_ * params.q.tokens) {}
 
   void run() {
-    if (strand_.merges) start_merge();
-    for (int32_t i = 0; i < strand_.num_items; ++i) {
-      const SparseItem& item = items()[i];
-      plan_item(selection_, item, workspace_.key_blocks);
-      if (strand_.merges) {
-        merge_item(item);
-      } else {
-        write_item(item);
+    const std::span items(selection_.items + strand_.first_item, strand_.num_items);
+    if (strand_.merges) return run_in_rows(items);
+    for (size_t i = 0; i < items.size(); ++i) {
+      if (items[i].num_rows == lanes_for(items[i].num_rows)) {
+        run_in_lanes(items[i]);
+      } else {  // idle lanes cost nothing in the product with V
+        run_in_rows(items.subspan(i, 1));
       }
     }
-    if (strand_.merges) finish_merge();
   }
 
  private:
-  const SparseItem* items() const { return selection_.items + strand_.first_item; }
   const int32_t* tokens(const SparseItem& item) const { return selection_.rows + item.first_row; }
   int32_t num_blocks() const { return static_cast<int32_t>(workspace_.key_blocks.size()); }
 
-  void write_item(const SparseItem& item) {
+  void run_in_rows(std::span<const SparseItem> items) {
+    start_merge(items);
+    for (const SparseItem& item : items) merge_item(item);
+    finish_merge();
+  }
+
+  void run_in_lanes(const SparseItem& item) {
+    plan_item(selection_, item, workspace_.key_blocks);
     const RowTile rows =
         start_row_block(params_.q, head_, params_.scale, tokens(item), item.num_rows,
                         lanes_for(item.num_rows), kernels_, workspace_);
@@ -59,16 +63,16 @@ class StrandRun {
     for (int32_t r = 0; r < item.num_rows; ++r) lse_[tokens(item)[r]] = results.lse[r];
   }
 
-  // Gives every row of the strand a place among the merged ones.
-  void start_merge() {
+  // Gives every row of the items a place among the merged ones.
+  void start_merge(std::span<const SparseItem> items) {
     std::vector<int32_t>& place = workspace_.merged_place;
     std::vector<int32_t>& merged = workspace_.merged_tokens;
     place.resize(std::max<size_t>(place.size(), params_.q.tokens), -1);
     for (const int32_t token : merged) place[token] = -1;
     merged.clear();
-    for (int32_t i = 0; i < strand_.num_items; ++i) {
-      const int32_t* row_tokens = tokens(items()[i]);
-      for (int32_t r = 0; r < items()[i].num_rows; ++r) {
+    for (const SparseItem& item : items) {
+      const int32_t* row_tokens = tokens(item);
+      for (int32_t r = 0; r < item.num_rows; ++r) {
         if (place[row_tokens[r]] >= 0) continue;
         place[row_tokens[r]] = static_cast<int32_t>(merged.size());
         merged.push_back(row_tokens[r]);
@@ -85,6 +89,7 @@ class StrandRun {
   }
 
   void merge_item(const SparseItem& item) {
+    plan_item(selection_, item, workspace_.key_blocks);
     const int32_t* row_tokens = tokens(item);
     std::vector<int32_t>& index = workspace_.merged_index;
     index.resize(item.num_rows);

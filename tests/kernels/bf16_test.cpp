@@ -3,6 +3,9 @@
 // weigh V are rounded to 8 bits, and only there.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <utility>
+
 #include "kernels/attention_case.h"
 #include "support/near.h"
 
@@ -68,6 +71,50 @@ TEST_P(Bf16Impl, OddRangesAgreeWithTheReference) {
   const SparseResult found = run_sparse(problem, lists, GetParam(), 2);
   EXPECT_TRUE(near(found.out, expected.out, {.max_scaled = output_bound(GetParam())}));
   EXPECT_TRUE(near(found.lse, expected.lse, {.max_scaled = 1e-6}));
+}
+
+// Rows that meet in several items, each of one range or of two, against the same rows one by one.
+TEST_P(Bf16Impl, MergedStrandsAreTheUnion) {
+  for (const auto& [head_dim, inputs] : {std::pair{24, Inputs::kOutliers},
+                                         {70, Inputs::kOutliers},
+                                         {128, Inputs::kOutliers},
+                                         {70, Inputs::kLarge}}) {
+    SCOPED_TRACE(head_dim);
+    const Problem problem({.head_dim = head_dim, .grid = {3, 9, 15}, .tile = {1, 3, 5}}, inputs,
+                          Dtype::kBF16);
+    const auto tokens = static_cast<int32_t>(problem.shape().tokens());
+    Lists merged = lists_over_cells(problem), whole = lists_over_cells(problem);
+    const auto num_ranges = static_cast<int32_t>(merged.ranges.size());
+    const auto chooses = [](int32_t row, int32_t pair) { return uniform(row, pair) < 0.3; };
+    for (int32_t row = 0; row < tokens; ++row) {
+      std::vector<int32_t> ranges;
+      for (int32_t range = 0; range < num_ranges; ++range) {
+        if (chooses(row, range / 2)) ranges.push_back(range);
+      }
+      whole.add_strand(0, 0, false);
+      whole.add_item({row}, ranges);
+    }
+    merged.add_strand(0, 0, true);
+    for (int32_t range = 0; range < num_ranges; range += 2) {
+      std::vector<int32_t> rows, ranges{range};
+      if (range + 1 < num_ranges) ranges.push_back(range + 1);
+      for (int32_t row = 0; row < tokens; ++row) {
+        if (chooses(row, range / 2)) rows.push_back(row);
+      }
+      for (size_t at = 0; at < rows.size(); at += kRowLanes) {
+        const size_t end = std::min(rows.size(), at + kRowLanes);
+        merged.add_item({rows.begin() + at, rows.begin() + end}, ranges);
+      }
+    }
+    // Rows that chose nothing are written all the same.
+    for (int32_t row = 0; row < tokens; ++row) merged.add_item({row}, {});
+    const SparseResult expected = run_sparse(problem, whole, Impl::kReference);
+    const SparseResult found = run_sparse(problem, merged, GetParam(), 2);
+    const bool large = inputs == Inputs::kLarge;
+    const double bound = output_bound(GetParam());
+    EXPECT_TRUE(near(found.out, expected.out, {.max_scaled = large ? 2 * bound + 3e-5 : bound}));
+    EXPECT_TRUE(near(found.lse, expected.lse, {.max_scaled = large ? 2e-6 : 1e-6}));
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(All, Bf16Impl, ::testing::ValuesIn(available_impls()),

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <utility>
 
 #include "kernels/attention_case.h"
 #include "support/near.h"
@@ -92,8 +93,12 @@ TEST_P(SparseImpl, EveryRangeIsDense) {
 
 // VMoBA's form: an item for each key block, with the rows that chose it.
 TEST_P(SparseImpl, MergedStrandsAreTheUnion) {
-  for (const Inputs inputs : {Inputs::kOutliers, Inputs::kLarge}) {
-    const Problem problem({.heads = 2, .head_dim = 24, .grid = {4, 8, 9}, .tile = {4, 4, 3}},
+  // Whole vectors of channels, and a last one that is padded.
+  for (const auto& [inputs, head_dim] : {std::pair{Inputs::kOutliers, 24},
+                                         {Inputs::kLarge, 24},
+                                         {Inputs::kOutliers, 70},
+                                         {Inputs::kOutliers, 128}}) {
+    const Problem problem({.heads = 2, .head_dim = head_dim, .grid = {4, 8, 9}, .tile = {4, 4, 3}},
                           inputs);
     const auto tokens = static_cast<int32_t>(problem.shape().tokens());
     Lists merged = lists_over_cells(problem), whole = lists_over_cells(problem);
