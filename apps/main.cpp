@@ -2,6 +2,7 @@
 // code. Results go to standard output, messages to standard error; with --json standard output
 // holds exactly one object, also for an error: {"error": {"kind", "exit_code", "message"}}.
 #include <fmt/ranges.h>
+#include <malloc.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -157,11 +158,21 @@ bool asks_for_json(int argc, char** argv) {
                      [](const char* argument) { return std::strcmp(argument, "--json") == 0; });
 }
 
+// By default the C library hands freed pages back at once, and every layer's tensors fault them in
+// anew: a tenth of the time of tiny-wan's layers. Up to 256 MiB stay with the process.
+void keep_freed_memory() {
+#if defined(__GLIBC__)
+  mallopt(M_MMAP_THRESHOLD, 32 << 20);
+  mallopt(M_TRIM_THRESHOLD, 256 << 20);
+#endif
+}
+
 }  // namespace
 }  // namespace sparsescope
 
 int main(int argc, char** argv) {
   using namespace sparsescope;
+  keep_freed_memory();
   CommandContext context;
   context.console = std::make_shared<Console>();
   context.common.json = asks_for_json(argc, argv);
