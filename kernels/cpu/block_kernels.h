@@ -144,10 +144,9 @@ struct BlockKernels {
   // out[tokens[i], d] = merged.out[i, d] / merged.sum[i]; 0 where the sum is 0
   void (*write_merged)(const MergedRows& merged, int32_t head_dim, float* out, int64_t out_stride,
                        const int32_t* tokens, int64_t count);
-  // out[tokens[r], d] = lane_scale[r] * out_t[d, r] + (old_scale ? old_scale[r] * out[..] : 0)
-  void (*write_rows)(const RowTile& rows, int32_t head_dim, const float* lane_scale,
-                     const float* old_scale, float* out, int64_t out_stride, const int32_t* tokens,
-                     int32_t num_rows);
+  // out[tokens[r], d] = lane_scale[r] * out_t[d, r], added to what is there where adds
+  void (*write_rows)(const RowTile& rows, int32_t head_dim, const float* lane_scale, bool adds,
+                     float* out, int64_t out_stride, const int32_t* tokens, int32_t num_rows);
   // Adds what a row block contributes to dq_t and to the gradients of the keys it attends to.
   void (*differentiate)(const HeadKeys& keys, const KeyBlock* blocks, int32_t num_blocks,
                         const GradientTile& rows, const KeyGradients& gradients);

@@ -29,7 +29,7 @@ void write_block(const DenseCall& call, int64_t head, const RowTile& rows,
   float* out =
       p.out.data + head / p.q.heads * p.out.stride_batch + head % p.q.heads * p.out.stride_head;
   call.kernels.block.write_rows(rows, static_cast<int32_t>(p.q.head_dim), results.inverse_sum,
-                                nullptr, out, p.out.stride_token, tokens, num_rows);
+                                false, out, p.out.stride_token, tokens, num_rows);
   if (p.lse == nullptr) return;
   for (int32_t r = 0; r < num_rows; ++r) {
     p.lse[head * p.q.tokens + tokens[r]] = results.lse[r];

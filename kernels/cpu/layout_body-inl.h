@@ -82,24 +82,20 @@ void transpose_rows(const float* rows, int64_t row_stride, const int32_t* index,
 }
 
 template <class Simd>
-[[gnu::always_inline]] inline void put_quad(float* to, __m128 value, const float* old_scale) {
-  if (old_scale != nullptr) {
-    value = _mm_add_ps(value, _mm_mul_ps(_mm_set1_ps(*old_scale), _mm_loadu_ps(to)));
-  }
+[[gnu::always_inline]] inline void put_quad(float* to, __m128 value, bool adds) {
+  if (adds) value = _mm_add_ps(value, _mm_loadu_ps(to));
   _mm_storeu_ps(to, value);
 }
 
 // out_t [D, lanes] -> rows of out; lanes without a row are dropped.
 template <class Simd>
-void write_rows(const RowTile& rows, int32_t head_dim, const float* lane_scale,
-                const float* old_scale, float* out, int64_t out_stride, const int32_t* tokens,
-                int32_t num_rows) {
+void write_rows(const RowTile& rows, int32_t head_dim, const float* lane_scale, bool adds,
+                float* out, int64_t out_stride, const int32_t* tokens, int32_t num_rows) {
   for (int32_t r = 0; r < num_rows; r += Simd::kLanes) {
     const int32_t live = num_rows - r < Simd::kLanes ? num_rows - r : Simd::kLanes;
     const auto scale = Simd::load(lane_scale + r);
     float* to[Simd::kLanes];
     for (int32_t i = 0; i < live; ++i) to[i] = out + tokens[r + i] * out_stride;
-    const auto old = [&](int32_t i) { return old_scale == nullptr ? nullptr : old_scale + r + i; };
     int32_t d = 0;
     for (; d + 4 <= head_dim; d += 4) {
       typename Simd::V x[4];
@@ -108,14 +104,14 @@ void write_rows(const RowTile& rows, int32_t head_dim, const float* lane_scale,
       for (int quad = 0; quad < Simd::kLanes / 4; ++quad) {
         for (int i = 0; i < 4; ++i) {
           const int row = 4 * quad + i;
-          if (row < live) put_quad<Simd>(to[row] + d, Simd::quad(x[i], quad), old(row));
+          if (row < live) put_quad<Simd>(to[row] + d, Simd::quad(x[i], quad), adds);
         }
       }
     }
     for (; d < head_dim; ++d) {
       for (int32_t i = 0; i < live; ++i) {
         const float value = lane_scale[r + i] * rows.out_t[d * rows.lanes + r + i];
-        to[i][d] = old_scale == nullptr ? value : value + old_scale[r + i] * to[i][d];
+        to[i][d] = adds ? value + to[i][d] : value;
       }
     }
   }

@@ -57,7 +57,7 @@ class StrandRun {
     kernels_.attend.plain(keys_, workspace_.key_blocks.data(), num_blocks(), rows);
     RowResults results;
     finish_rows(rows, item.num_rows, results);
-    kernels_.block.write_rows(rows, keys_.head_dim, results.inverse_sum, nullptr, out_,
+    kernels_.block.write_rows(rows, keys_.head_dim, results.inverse_sum, false, out_,
                               params_.out.stride_token, tokens(item), item.num_rows);
     if (lse_ == nullptr) return;
     for (int32_t r = 0; r < item.num_rows; ++r) lse_[tokens(item)[r]] = results.lse[r];

@@ -107,14 +107,13 @@ class BackwardRun {
   }
 
   void write_item(const GradientTile& tile, const int32_t* tokens, bool merges) {
-    alignas(64) float scale[kRowLanes], one[kRowLanes];
+    alignas(64) float scale[kRowLanes];
     std::fill_n(scale, kRowLanes, params_.scale);
-    std::fill_n(one, kRowLanes, 1.0f);
     RowTile rows;
     rows.lanes = tile.lanes;
     rows.out_t = tile.dq_t;
-    kernels_.write_rows(rows, keys_.head_dim, scale, merges ? one : nullptr, dq_,
-                        params_.dq.stride_token, tokens, tile.num_rows);
+    kernels_.write_rows(rows, keys_.head_dim, scale, merges, dq_, params_.dq.stride_token, tokens,
+                        tile.num_rows);
   }
 
   const SparseBackwardParams& params_;
