@@ -4,8 +4,8 @@
 #include "derive/allocation.h"
 #include "derive/dense_choice.h"
 #include "derive/expectation.h"
+#include "derive/manifest_evidence.h"
 #include "derive/method_curves.h"
-#include "derive/plan_evidence.h"
 #include "derive/rules.h"
 
 namespace sparsescope {

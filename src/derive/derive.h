@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "derive/plan.h"
+#include "plan/plan.h"
 #include "stats/profile.h"
 
 namespace sparsescope {

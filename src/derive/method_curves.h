@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "derive/plan.h"
+#include "plan/plan.h"
 #include "stats/profile.h"
 
 namespace sparsescope {

@@ -6,7 +6,7 @@
 #include "core/error.h"
 #include "core/json_io.h"
 #include "core/sha256.h"
-#include "derive/plan.h"
+#include "plan/plan.h"
 #include "report/checkpoint_check.h"
 #include "stats/profile_store.h"
 #include "validate/report.h"

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "core/json_io.h"
-#include "derive/plan.h"
+#include "plan/plan.h"
 #include "sparse/selection.h"
 #include "sparse/token_layout.h"
 

@@ -6,7 +6,7 @@
 #include <optional>
 
 #include "core/token_grid.h"
-#include "derive/plan.h"
+#include "plan/plan.h"
 
 namespace sparsescope {
 

@@ -8,9 +8,9 @@
 #include <vector>
 
 #include "core/thread_pool.h"
-#include "derive/plan.h"
 #include "kernels/impl.h"
 #include "model/attention_hook.h"
+#include "plan/plan.h"
 #include "sparse/selection.h"
 #include "sparse/token_layout.h"
 

@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-#include "derive/plan.h"
+#include "plan/plan.h"
 
 namespace sparsescope {
 

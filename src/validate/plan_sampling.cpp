@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "derive/plan_evidence.h"
+#include "plan/plan_evidence.h"
 #include "stats/profile_manifest.h"
 
 namespace sparsescope {

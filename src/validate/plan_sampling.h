@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "core/progress.h"
-#include "derive/plan.h"
+#include "plan/plan.h"
 #include "stats/sampling_request.h"
 
 namespace sparsescope {

@@ -7,7 +7,7 @@
 
 #include "core/atomic_file.h"
 #include "core/error.h"
-#include "derive/json_place.h"
+#include "plan/json_place.h"
 
 namespace sparsescope {
 namespace {

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "core/json_io.h"
-#include "derive/sampling_record.h"
+#include "plan/sampling_record.h"
 #include "validate/requirements.h"
 
 namespace sparsescope {

@@ -10,9 +10,9 @@
 
 #include "core/progress.h"
 #include "core/thread_pool.h"
-#include "derive/plan.h"
 #include "kernels/impl.h"
 #include "model/denoiser.h"
+#include "plan/plan.h"
 #include "stats/parts_folder.h"
 #include "validate/report.h"
 

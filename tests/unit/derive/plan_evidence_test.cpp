@@ -1,9 +1,8 @@
 // What a plan keeps of its profile's manifest, and how it is read back.
-#include "derive/plan_evidence.h"
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "derive/manifest_evidence.h"
 #include "support/expect_error.h"
 
 namespace sparsescope {

@@ -2,9 +2,9 @@
 // do not fit the model or the grid are errors. The same rules stand in
 // data/schema/plan.schema.json.
 #include "core/error.h"
-#include "derive/json_place.h"
-#include "derive/plan.h"
-#include "derive/plan_evidence.h"
+#include "plan/json_place.h"
+#include "plan/plan.h"
+#include "plan/plan_evidence.h"
 
 namespace sparsescope {
 namespace {

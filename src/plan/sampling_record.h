@@ -7,7 +7,7 @@
 
 #include "core/json_io.h"
 #include "core/token_grid.h"
-#include "derive/json_place.h"
+#include "plan/json_place.h"
 
 namespace sparsescope {
 

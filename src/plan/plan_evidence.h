@@ -6,9 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "derive/plan.h"
-#include "derive/sampling_record.h"
-#include "stats/profile.h"
+#include "plan/plan.h"
+#include "plan/sampling_record.h"
 
 namespace sparsescope {
 
@@ -18,13 +17,14 @@ struct ProfileEvidence {
   std::optional<SamplingRecord> sampling;  // none where q, k and v were captured
 };
 
-// From the profile's manifest.
-ProfileEvidence profile_evidence(const Profile& profile);
 // From the plan's evidence. Error(kData) where what stands there does not fit.
 ProfileEvidence profile_evidence(const Plan& plan);
 
 // Writes into, and reads from, the object "evidence" of a plan file.
 void write_profile_evidence(Json& evidence, const ProfileEvidence& profile);
 ProfileEvidence read_profile_evidence(const JsonPlace& evidence);
+
+// A list of texts; empty where there is none of this name. Error(kData).
+std::vector<std::string> read_texts(const JsonPlace& parent, const char* name);
 
 }  // namespace sparsescope

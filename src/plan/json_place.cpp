@@ -1,4 +1,4 @@
-#include "derive/json_place.h"
+#include "plan/json_place.h"
 
 #include <algorithm>
 

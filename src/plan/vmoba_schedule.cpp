@@ -1,4 +1,4 @@
-#include "derive/vmoba_schedule.h"
+#include "plan/vmoba_schedule.h"
 
 #include "core/error.h"
 

@@ -1,4 +1,4 @@
-#include "derive/plan.h"
+#include "plan/plan.h"
 
 #include <algorithm>
 

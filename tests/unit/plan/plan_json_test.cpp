@@ -5,7 +5,7 @@
 #include <functional>
 
 #include "core/error.h"
-#include "derive/plan.h"
+#include "plan/plan.h"
 #include "support/expect_error.h"
 
 namespace sparsescope {

@@ -1,6 +1,6 @@
-#include "derive/sampling_record.h"
+#include "plan/sampling_record.h"
 
-#include "derive/plan.h"
+#include "plan/plan.h"
 
 namespace sparsescope {
 namespace {

@@ -1,7 +1,6 @@
-#include "derive/plan_evidence.h"
+#include "plan/plan_evidence.h"
 
 namespace sparsescope {
-namespace {
 
 std::vector<std::string> read_texts(const JsonPlace& parent, const char* name) {
   std::vector<std::string> texts;
@@ -9,25 +8,6 @@ std::vector<std::string> read_texts(const JsonPlace& parent, const char* name) {
     for (const JsonPlace& item : place->items()) texts.push_back(item.text());
   }
   return texts;
-}
-
-}  // namespace
-
-ProfileEvidence profile_evidence(const Profile& profile) {
-  // The manifest says the same under the same names, beside much else.
-  const JsonPlace manifest(profile.manifest, "profile: manifest");
-  Json sampling = sampling_record_to_json({});
-  bool sampled = true;
-  for (const auto& item : sampling.items()) {
-    const std::optional<JsonPlace> setting = manifest.find(item.key());
-    sampled = sampled && setting;
-    if (setting) item.value() = setting->value();
-  }
-  ProfileEvidence evidence;
-  evidence.prompts = read_texts(manifest, "prompts");
-  evidence.prompt_hashes = read_texts(manifest, "prompt_hashes");
-  if (sampled) evidence.sampling = read_sampling_record(JsonPlace(sampling, manifest.what()));
-  return evidence;
 }
 
 ProfileEvidence profile_evidence(const Plan& plan) {
