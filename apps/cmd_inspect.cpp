@@ -5,10 +5,10 @@
 #include <optional>
 
 #include "apps/command.h"
+#include "apps/inspect_cost.h"
 #include "checkpoint/weight_summary.h"
 #include "core/error.h"
 #include "kernels/impl.h"
-#include "model/cost.h"
 #include "model/denoiser.h"
 #include "model/folder_config.h"
 
@@ -73,22 +73,12 @@ Json support_json(const CheckpointFolder& folder) {
           {"kernels", std::move(kernels)}};
 }
 
-Json cost_json(const TokenGrid& grid, int64_t rows, const ForwardCost& cost) {
-  return {{"grid", {grid.t, grid.h, grid.w}},
-          {"tokens", cost.tokens},
-          {"text_rows", rows},
-          {"attention_flops", cost.attention_flops},
-          {"rest_flops", cost.rest_flops},
-          {"attention_share", cost.attention_share},
-          {"bytes_qkv_per_layer", cost.qkv_bytes},
-          {"bytes_map_per_head", cost.attention_map_bytes}};
-}
-
 std::string text_of(const std::string& name, const Json& value) {
   if (value.is_string()) return value.get<std::string>();
-  if (name.ends_with("_flops")) return fmt::format("{:.5g} TFLOP", value.get<double>() / 1e12);
-  if (name.starts_with("bytes")) return fmt::format("{:.2f} MiB", value.get<double>() / (1 << 20));
+  if (name.ends_with("_flops")) return format_flops(value.get<double>());
+  if (name.starts_with("bytes")) return format_bytes(value.get<double>());
   if (name.ends_with("_share")) return fmt::format("{:.1f} %", 100 * value.get<double>());
+  if (value.is_number_float()) return fmt::format("{:.4g}", value.get<double>());
   if (!value.is_array()) return value.dump();
   std::vector<std::string> items;
   for (const Json& item : value) items.push_back(text_of(name, item));
@@ -107,6 +97,18 @@ void print_object(const CommandContext& context, const Json& object, const std::
   }
 }
 
+// Prints what one forward pass costs; all of it in the result.
+Json show_cost(const CommandContext& context, const TransformerShape& shape,
+               const TokenGrid& grid) {
+  const ForwardCost cost = forward_cost(shape, grid);
+  const std::vector<MethodCost> methods = method_costs(shape, grid);
+  Json fields = forward_cost_json(shape, grid, cost);
+  print_object(context, {{"one_forward", fields}}, "");
+  context.print(forward_cost_tables(cost, methods));
+  fields.update(forward_cost_details_json(cost, methods));
+  return fields;
+}
+
 void run_inspect(CommandContext& context, const InspectArguments& arguments) {
   const CheckpointFolder folder = open_checkpoint_folder(arguments.checkpoint);
   const StateDict weights = StateDict::open(folder.transformer);
@@ -115,14 +117,11 @@ void run_inspect(CommandContext& context, const InspectArguments& arguments) {
   Json result{{"checkpoint", arguments.checkpoint.string()}};
   result.update(model_json(info, weights));
   if (folder.transformer_2) result["second_expert"] = folder.transformer_2->filename().string();
-  if (const auto grid = asked_grid(arguments, folder, info)) {
-    const int64_t rows = text_rows(folder);
-    result["one_forward"] = cost_json(
-        *grid, rows,
-        forward_cost({info.layers, info.heads, info.head_dim, info.ffn_dim, rows}, *grid));
-  }
   result["this_build"] = support_json(folder);
   print_object(context, result, "");
+  if (const auto grid = asked_grid(arguments, folder, info)) {
+    result["one_forward"] = show_cost(context, transformer_shape(info, text_rows(folder)), *grid);
+  }
   for (const std::string& warning : info.warnings) context.warn(warning);
   result["warnings"] = info.warnings;
   context.print_json(result);

@@ -81,6 +81,14 @@ bool has_original_names(const StateDict& weights) {
          weights.contains("time_projection.1.weight");
 }
 
+// Rows that the published image encoder gives for one frame, where the tensors do not tell.
+constexpr int64_t kClipRows = 257;
+
+int64_t image_rows(const WanConfig& config) {
+  if (!config.has_image_branch()) return 0;
+  return config.pos_embed_rows > 0 ? config.pos_embed_rows : kClipRows;
+}
+
 ModelInfo make_info(const WanConfig& config) {
   ModelInfo info{.family = "wan",
                  .class_name = "WanTransformer3DModel",
@@ -95,6 +103,7 @@ ModelInfo make_info(const WanConfig& config) {
                  .out_channels = config.out_channels,
                  .text_dim = config.text_dim,
                  .ffn_dim = config.ffn_dim,
+                 .image_rows = image_rows(config),
                  .parameters = wan_parameters(config),
                  .has_gate_compress = config.has_gate_compress,
                  .checkpoint_hash = {},

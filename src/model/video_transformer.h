@@ -26,6 +26,7 @@ struct ModelInfo {
   int64_t in_channels = 0, out_channels = 0;
   int64_t text_dim = 0;
   int64_t ffn_dim = 0;
+  int64_t image_rows = 0;  // of an image branch in cross-attention; 0: none
   int64_t parameters = 0;
   bool has_gate_compress = false;        // VSA's coarse gate weights
   std::string checkpoint_hash;           // of load_transformer; empty from describe_checkpoint

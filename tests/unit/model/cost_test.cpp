@@ -1,6 +1,7 @@
 // Published sizes of Wan checkpoints, to the digits of the table that they were published with.
 #include "model/cost.h"
 
+#include "model/video_transformer.h"
 #include "support/expect_error.h"
 
 namespace sparsescope {
@@ -48,44 +49,66 @@ INSTANTIATE_TEST_SUITE_P(
         Row{"5B 704P", kWan5B, {31, 22, 40}, 27280, 274, 243, 1, 53, 1.39, 480}));
 
 // One layer, one head of two channels, two tokens, one text row, ffn 3: counted by hand.
+constexpr TransformerShape kSmall{
+    .layers = 1, .heads = 1, .head_dim = 2, .ffn_dim = 3, .text_rows = 1};
+
 TEST(Cost, CountedByHand) {
-  const ForwardCost cost = forward_cost(
-      {.layers = 1, .heads = 1, .head_dim = 2, .ffn_dim = 3, .text_rows = 1}, {1, 1, 2});
-  // Q K^T: 2 x 2 dots of 2; P V the same: 2 * (4 * 2 * 2).
-  EXPECT_EQ(cost.attention_flops, 32);
-  // 4 linears of 2 x 2 on 2 rows: 64; q and out: 32; k and v of 1 row: 16; cross attention: 16;
-  // up and down: 2 * (2 * 2 * 3 * 2) = 48.
-  EXPECT_EQ(cost.rest_flops, 64 + 32 + 16 + 16 + 48);
+  const ForwardCost cost = forward_cost(kSmall, {1, 1, 2});
+  EXPECT_EQ(cost.attention_flops, 32);  // Q K^T: 2 x 2 dots of 2; P V the same: 2 * (4 * 2 * 2)
+  EXPECT_EQ(cost.self_projection_flops, 64);  // 4 linears of 2 x 2 on 2 rows
+  // q and out: 32; k and v of 1 row: 16; 2 x 1 dots of 2, and P V: 16.
+  EXPECT_EQ(cost.cross_attention_flops, 32 + 16 + 16);
+  EXPECT_EQ(cost.feed_forward_flops, 48);  // up and down: 2 * (2 * 2 * 3 * 2)
+  EXPECT_EQ(cost.rest_flops, 64 + 64 + 48);
+  EXPECT_EQ(cost.total_flops(), 208);
+  EXPECT_DOUBLE_EQ(cost.speedup_limit(), 208.0 / 176.0);
   EXPECT_EQ(cost.qkv_bytes, 3 * 2 * 2 * 2);
+  EXPECT_EQ(cost.weight_bytes, 2 * (8 * 4 + 2 * 6));  // 8 linears of 2 x 2; 2 x 3 and 3 x 2
+  EXPECT_EQ(cost.embedding_flops, 0);
 }
 
-// Published TFLOP of whole forward passes of the 1.3B model with 300 text rows: dense, and with
-// sparse attention of a given density and number of blocks.
-TEST(Cost, PublishedSparseTotals) {
-  struct Published {
-    TokenGrid grid;
-    double blocks, density, tflop;  // blocks < 0: dense
-  };
-  constexpr TokenGrid k13K{21, 20, 32}, k33K{21, 30, 52}, k55K{24, 36, 64}, k56K{36, 30, 52},
-      k76K{21, 45, 80};
-  const Published table[] = {
-      {k13K, -1, 1, 67.73},          {k33K, -1, 1, 281.64},    {k55K, -1, 1, 705.02},
-      {k56K, -1, 1, 724.97},         {k76K, -1, 1, 1246.79},   {k33K, 0, 0.5, 182.73},
-      {k55K, 0, 0.5, 423.22},        {k56K, 0, 0.5, 434.31},   {k76K, 0, 0.5, 720.06},
-      {k33K, 64, 0.5, 182.92},       {k55K, 64, 0.5, 423.55},  {k56K, 64, 0.5, 434.64},
-      {k76K, 64, 0.5, 720.50},       {k13K, 60, 0.25, 42.84},  {k33K, 72, 0.25, 133.50},
-      {k55K, 72, 0.25, 282.69},      {k56K, 36, 0.25, 289.16}, {k76K, 72, 0.25, 457.20},
-      {k56K, 67 / 3.0, 0.18, 248.39}};
+TEST(Cost, AnImageBranchAddsToCrossAttentionAlone) {
+  TransformerShape shape = kSmall;
+  shape.image_rows = 3;
+  const ForwardCost with = forward_cost(shape, {1, 1, 2});
+  const ForwardCost without = forward_cost(kSmall, {1, 1, 2});
+  // k and v of 3 rows: 2 * (2 * 3 * 4); 2 x 3 dots of 2, and P V: 2 * (2 * 12).
+  EXPECT_EQ(with.cross_attention_flops - without.cross_attention_flops, 48 + 48);
+  EXPECT_EQ(with.rest_flops - without.rest_flops, 96);
+  EXPECT_EQ(with.weight_bytes - without.weight_bytes, 2 * 2 * 4);
+}
+
+TEST(Cost, EmbeddingsStandApart) {
   TransformerShape shape = kWan1B;
-  shape.text_rows = 300;
-  for (const Published& row : table) {
-    const ForwardCost cost = forward_cost(shape, row.grid);
-    const double attention = row.blocks < 0
-                                 ? cost.attention_flops
-                                 : sparse_attention_flops(shape, row.grid, row.density, row.blocks);
-    EXPECT_NEAR((cost.rest_flops + attention) / kTera, row.tflop, 0.01)
-        << row.blocks << " blocks, density " << row.density;
-  }
+  shape.patch_inputs = shape.patch_outputs = 64;  // 16 channels, patches of 1 x 2 x 2
+  shape.text_dim = 4096;
+  const ForwardCost cost = forward_cost(shape, {21, 30, 52});
+  EXPECT_EQ(cost.embedding_flops,
+            2.0 * 32760 * 1536 * 128 + 2.0 * 512 * 1536 * 4096 + 2.0 * 512 * 1536 * 1536);
+  EXPECT_LT(cost.embedding_flops, 1e-4 * cost.total_flops());
+  EXPECT_EQ(cost.total_flops(), forward_cost(kWan1B, {21, 30, 52}).total_flops());
+}
+
+TEST(Cost, ShapeOfACheckpoint) {
+  const ModelInfo info{.layers = 2,
+                       .heads = 3,
+                       .head_dim = 64,
+                       .in_channels = 36,
+                       .out_channels = 16,
+                       .text_dim = 64,
+                       .ffn_dim = 768,
+                       .image_rows = 257,
+                       .has_gate_compress = true};
+  const TransformerShape shape = transformer_shape(info, 16);
+  EXPECT_EQ(shape.width(), 192);
+  EXPECT_EQ(shape.layers, 2);
+  EXPECT_EQ(shape.ffn_dim, 768);
+  EXPECT_EQ(shape.text_rows, 16);
+  EXPECT_EQ(shape.image_rows, 257);
+  EXPECT_EQ(shape.patch_inputs, 36 * 4);
+  EXPECT_EQ(shape.patch_outputs, 16 * 4);
+  EXPECT_EQ(shape.text_dim, 64);
+  EXPECT_TRUE(shape.vsa_gate);
 }
 
 TEST(Cost, RefusesGridsOfNoOrTooManyTokens) {

@@ -55,8 +55,11 @@ TEST_F(WanCheckpoints, Described) {
   EXPECT_FALSE(info.has_gate_compress);
   EXPECT_THAT(info.layer_names, ElementsAre("blocks.0.attn1", "blocks.1.attn1"));
   EXPECT_THAT(info.warnings, IsEmpty());
-  EXPECT_EQ(describe(TinyWan{.image_dim = 20}.tensors(), "{\"num_attention_heads\": 2}").variant,
-            "image-to-video");
+  const ModelInfo image =
+      describe(TinyWan{.image_dim = 20}.tensors(), "{\"num_attention_heads\": 2}");
+  EXPECT_EQ(image.variant, "image-to-video");
+  EXPECT_EQ(image.image_rows, 257);
+  EXPECT_EQ(info.image_rows, 0);
   const TinyWan channels{.in_channels = 9};  // Wan 2.2 I2V: no image branch
   EXPECT_EQ(describe(channels.tensors(), channels.config()).variant, "image-to-video");
 }
