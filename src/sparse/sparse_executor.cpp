@@ -10,6 +10,7 @@
 #include "core/row_groups.h"
 #include "kernels/kernel_table.h"
 #include "sparse/bsa_restore.h"
+#include "sparse/dense_call.h"
 #include "sparse/head_selection.h"
 
 namespace sparsescope {
@@ -61,12 +62,14 @@ struct SparseExecutor::State {
   std::vector<std::unique_ptr<TokenLayout>> layouts;
   std::optional<KeyCells> cells;
   std::optional<RowGroups> rows;
+  std::vector<SparseGroup> groups;  // of the last run
 
   void enter(const AttentionCall& call) {
     if (call.grid == grid && call.prefix == prefix && call.suffix == suffix) return;
     grid = call.grid;
     prefix = call.prefix;
     suffix = call.suffix;
+    groups.clear();
     layouts.clear();
     cells.reset();
     rows.reset();
@@ -154,6 +157,24 @@ struct SparseExecutor::State {
       restore_pruned_rows(sources, prefix + first, b, head, call.q.head_dim, call.out);
     });
   }
+
+  // Of d_out, what the kept queries of a group's heads answer for; other heads are left out.
+  std::vector<float> gather_restored(const AttentionCall& call, const SparseGroup& group,
+                                     const AttentionTensor& d_out) {
+    const AttentionTensor& q = call.q;
+    std::vector<float> kept(q.batch * q.heads * q.tokens * q.head_dim);
+    const MutableAttentionTensor out =
+        contiguous_output(kept.data(), q.heads, q.tokens, q.head_dim);
+    const int64_t video = group.layout->video_tokens();
+    const auto num_heads = static_cast<int64_t>(group.heads.size());
+    pool.parallel_for(q.batch * num_heads, [&](int64_t item, int) {
+      const int64_t b = item / num_heads, head = group.heads[item % num_heads];
+      const auto sources =
+          std::span(group.lists.restore_from).subspan((b * q.heads + head) * video, video);
+      gather_restored_gradients(sources, prefix, b, head, d_out, out);
+    });
+    return kept;
+  }
 };
 
 SparseExecutor::SparseExecutor(const TileShape& tile, Impl impl, ThreadPool& pool)
@@ -169,7 +190,8 @@ SparseRun SparseExecutor::run(const AttentionCall& call,
   result.density.assign(call.q.heads, 1.0);
 
   Stopwatch watch;
-  const std::vector<SparseGroup> groups = select_heads(
+  std::vector<SparseGroup>& groups = state_->groups;
+  groups = select_heads(
       call, state_->tile, rule_of_head,
       [&](const TileGrid& tiles) -> const TokenLayout& { return state_->layout_of(tiles); },
       state_->impl, state_->pool);
@@ -192,6 +214,44 @@ SparseRun SparseExecutor::run(const AttentionCall& call,
     }
   }
   return result;
+}
+
+void SparseExecutor::backward(const AttentionCall& call,
+                              std::span<const PlanRule* const> rule_of_head, const float* lse,
+                              const AttentionTensor& d_out, const MutableAttentionTensor& dq,
+                              const MutableAttentionTensor& dk, const MutableAttentionTensor& dv) {
+  check_call(call, rule_of_head);
+  const AttentionTensor& q = call.q;
+  const auto run = [&](const BlockLists& lists, const AttentionTensor& gradient) {
+    attention_kernels(state_->impl)
+        .sparse_backward(
+            {.q = q,
+             .k = call.k,
+             .v = call.v,
+             .out = {call.out.data, Dtype::kF32, q.batch, q.heads, q.tokens, q.head_dim,
+                     call.out.stride_batch, call.out.stride_head, call.out.stride_token},
+             .d_out = gradient,
+             .lse = lse,
+             .scale = call.scale,
+             .dq = dq,
+             .dk = dk,
+             .dv = dv,
+             .selection = lists.view()},
+            state_->pool);
+  };
+  BlockLists dense = dense_lists(q.batch, q.heads, q.tokens);
+  std::erase_if(dense.strands,
+                [&](const SparseStrand& strand) { return rule_of_head[strand.head] != nullptr; });
+  if (!dense.strands.empty()) run(dense, d_out);
+  for (const SparseGroup& group : state_->groups) {
+    if (group.lists.restore_from.empty()) {
+      run(group.lists, d_out);
+      continue;
+    }
+    const std::vector<float> kept = state_->gather_restored(call, group, d_out);
+    run(group.lists, contiguous_attention_tensor(kept.data(), Dtype::kF32, q.batch, q.heads,
+                                                 q.tokens, q.head_dim));
+  }
 }
 
 }  // namespace sparsescope

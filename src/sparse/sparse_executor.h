@@ -30,6 +30,12 @@ class SparseExecutor {
   SparseRun run(const AttentionCall& call, std::span<const PlanRule* const> rule_of_head,
                 float* lse);
 
+  // Gradients of the last run, of the same call, rules and lse; the selection counts as constant.
+  // d_out [B, H, S, D] fp32 with respect to call.out; dq, dk, dv: every row is written.
+  void backward(const AttentionCall& call, std::span<const PlanRule* const> rule_of_head,
+                const float* lse, const AttentionTensor& d_out, const MutableAttentionTensor& dq,
+                const MutableAttentionTensor& dk, const MutableAttentionTensor& dv);
+
  private:
   struct State;
   std::unique_ptr<State> state_;
