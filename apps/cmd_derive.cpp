@@ -13,8 +13,8 @@ namespace sparsescope {
 namespace {
 
 struct DeriveArguments {
-  std::filesystem::path profile, out;
-  std::string method, target, per = "layer";
+  std::filesystem::path profile, effects, out;
+  std::string method, target, per = "layer", weighing = "auto";
   std::string dense_first_steps = "auto", dense_layers = "auto";
   double confidence = 0.95;
   bool force = false;
@@ -34,6 +34,7 @@ void print_plan(const CommandContext& context, const DeriveArguments& arguments,
                             arguments.target, arguments.per));
   context.print(expected_line("expected density", *plan.expected_density));
   context.print(expected_line("expected recall", *plan.expected_recall));
+  if (plan.expected_error) context.print(expected_line("expected error", *plan.expected_error));
   context.print(fmt::format("{:<18}{}", "rules", plan.rules.size()));
   context.print(fmt::format("{:<18}{}", "dense steps", list_text(plan.dense_steps)));
   context.print(fmt::format("{:<18}{}", "dense layers", list_text(plan.dense_layers)));
@@ -50,6 +51,7 @@ void run(CommandContext& context, const DeriveArguments& arguments) {
   options.method = parse_sparse_method(arguments.method);
   options.target = parse_target(arguments.target);
   options.per = parse_granularity(arguments.per);
+  options.weighing = parse_weighing(arguments.weighing);
   options.confidence = arguments.confidence;
   options.dense_first_steps = parse_dense_first_steps(arguments.dense_first_steps);
   options.dense_layers = parse_dense_layers(arguments.dense_layers);
@@ -60,6 +62,13 @@ void run(CommandContext& context, const DeriveArguments& arguments) {
                      {{"file", arguments.profile.filename().string()},
                       {"sha256", sha256_file(arguments.profile)}}},
                     {"command_line", context.command_line}};
+  std::optional<Profile> effects;
+  if (!arguments.effects.empty()) {
+    effects = read_profile(arguments.effects);
+    options.effects = &*effects;
+    options.source["effects"] = {{"file", arguments.effects.filename().string()},
+                                 {"sha256", sha256_file(arguments.effects)}};
+  }
   const Plan plan = derive_plan(profile, options);
   write_plan(arguments.out, plan, arguments.force);
   print_plan(context, arguments, plan);
@@ -76,9 +85,15 @@ void add_derive_command(CLI::App& root, CommandContext& context) {
   command->add_option("--method", arguments->method, "bsa, vsa or vmoba")->required();
   command
       ->add_option("--target", arguments->target,
-                   "recall=R: the least density with that recall; density=D: the highest recall "
-                   "within that density")
+                   "recall=R: the least density with that recall; density=D: the least error, or "
+                   "the highest recall, within that density; error=E: the least density with that "
+                   "relative error of the model's output")
       ->required();
+  command->add_option("--weigh", arguments->weighing,
+                      "What a density is spent by: effect on the output, recall, or auto: effect "
+                      "where it was measured (auto)");
+  command->add_option("--effects", arguments->effects,
+                      "Another profile whose effects are taken, measured around an earlier plan");
   command->add_option("--per", arguments->per,
                       "What has a setting of its own: model, layer, head or head-step (layer)");
   command->add_option("--confidence", arguments->confidence,

@@ -1,9 +1,13 @@
 #include "derive/derive.h"
 
+#include <algorithm>
+
 #include "core/error.h"
 #include "derive/allocation.h"
 #include "derive/dense_choice.h"
+#include "derive/effect_allocation.h"
 #include "derive/expectation.h"
+#include "derive/intervals.h"
 #include "derive/manifest_evidence.h"
 #include "derive/method_curves.h"
 #include "derive/rules.h"
@@ -41,6 +45,54 @@ Allocation allocate(const DeriveOptions& options, const MethodCurves& curves, co
   return options.target.kind == TargetKind::kRecall
              ? allocate_at_recall(curves, grid, samples, dense, options.target.value)
              : allocate_to_density(curves, grid, samples, dense, options.target.value);
+}
+
+bool weighs_effects(const Profile& effects, const DeriveOptions& options) {
+  const bool held = has_effects(effects, options.method);
+  SPARSESCOPE_CHECK(
+      ErrorKind::kUsage,
+      held || (options.target.kind != TargetKind::kError && options.weighing != Weighing::kEffect),
+      "--target {}: expected a profile that measured effects on the model's output "
+      "(profile --sensitivity N), found none of {} in this one",
+      to_string(options.target), to_string(options.method));
+  SPARSESCOPE_CHECK(
+      ErrorKind::kUsage,
+      options.target.kind != TargetKind::kError || options.weighing != Weighing::kRecall,
+      "--weigh recall: expected the target recall or density, found error");
+  return held && options.target.kind != TargetKind::kRecall &&
+         options.weighing != Weighing::kRecall;
+}
+
+void check_effects(const Profile& profile, const Profile& effects) {
+  SPARSESCOPE_CHECK(ErrorKind::kData,
+                    effects.grid == profile.grid && effects.tile == profile.tile &&
+                        effects.steps == profile.steps && effects.layers == profile.layers &&
+                        effects.heads == profile.heads,
+                    "--effects: expected a profile of grid {}, {} steps, {} layers and {} heads, "
+                    "found {}, {}, {} and {}",
+                    to_string(profile.grid), profile.steps, profile.layers, profile.heads,
+                    to_string(effects.grid), effects.steps, effects.layers, effects.heads);
+}
+
+Expected expected_error(const EffectAllocation& found, double confidence) {
+  Expected expected{.mean = found.error,
+                    .low = 0.0,
+                    .high = std::max(1.0, found.error),
+                    .confidence = confidence};
+  if (found.error_of_prompt.size() < 2) return expected;
+  const Interval interval = prediction_interval(found.error_of_prompt, confidence);
+  expected.low = std::clamp(interval.low, 0.0, found.error);
+  expected.high = std::max(interval.high, found.error);
+  return expected;
+}
+
+std::string effect_remark(const EffectTable& table) {
+  return fmt::format(
+      "settings weighed by their effect on the model's output, measured on {} forward passes "
+      "around "
+      "{}: budget split where the marginal error per pair is the same everywhere; heads, layers "
+      "and steps may stay dense",
+      table.sites.size(), table.around_plan ? "an earlier plan" : "dense attention");
 }
 
 std::vector<int64_t> indices_of(const std::vector<bool>& flags) {
@@ -89,13 +141,30 @@ Plan derive_plan(const Profile& profile, const DeriveOptions& options) {
   const bool all_heads = options.per == Granularity::kModel || options.per == Granularity::kLayer;
   const auto curves = make_method_curves(profile, options.method, all_heads);
   const UnitGrid grid(profile, options.per);
+  const Profile& effects = options.effects != nullptr ? *options.effects : profile;
+  const bool by_effect = weighs_effects(effects, options);
   DenseChoice dense = named_dense_sites(profile, options);
   std::vector<UnitSample> samples = sample_units(profile, *curves, grid, dense.sites);
-  Allocation allocation = allocate(options, *curves, grid, samples, dense.sites);
-  if (!options.dense_first_steps || !options.dense_layers) {
-    add_found_dense_sites(dense, profile, options, *curves, grid, allocation);
-    samples = sample_units(profile, *curves, grid, dense.sites);
+  Allocation allocation;
+  std::optional<EffectAllocation> by_effects;
+  if (by_effect) {
+    check_effects(profile, effects);
+    const std::vector<Candidate> candidates = make_candidates(profile, options.method, all_heads);
+    const EffectTable table = read_effects(effects, options.method, candidates);
+    const EffectAllocator allocator(*curves, grid, samples, dense.sites, candidates, table,
+                                    profile.steps);
+    by_effects = options.target.kind == TargetKind::kError
+                     ? allocator.to_error(options.target.value)
+                     : allocator.to_density(options.target.value);
+    allocation = by_effects->allocation;
+    dense.remarks.push_back(effect_remark(table));
+  } else {
     allocation = allocate(options, *curves, grid, samples, dense.sites);
+    if (!options.dense_first_steps || !options.dense_layers) {
+      add_found_dense_sites(dense, profile, options, *curves, grid, allocation);
+      samples = sample_units(profile, *curves, grid, dense.sites);
+      allocation = allocate(options, *curves, grid, samples, dense.sites);
+    }
   }
 
   const Expectation expected =
@@ -111,6 +180,7 @@ Plan derive_plan(const Profile& profile, const DeriveOptions& options) {
   plan.rules = make_rules(grid, allocation);
   plan.expected_density = expected.density;
   plan.expected_recall = expected.recall;
+  if (by_effects) plan.expected_error = expected_error(*by_effects, options.confidence);
   plan.evidence = make_evidence(profile, options, *curves, dense, allocation, expected);
   return plan;
 }

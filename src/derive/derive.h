@@ -1,5 +1,6 @@
-// From a profile to a plan: settings of one sparse method that reach a target recall, or the
-// highest recall that a target density allows, and what they are expected to do on a new prompt.
+// From a profile to a plan: settings of one sparse method that reach a target recall, do least to
+// the model's output at a target density, or keep a target error of the output; and what they are
+// expected to do on a new prompt.
 #pragma once
 
 #include <cstdint>
@@ -13,12 +14,16 @@
 
 namespace sparsescope {
 
-enum class TargetKind { kRecall, kDensity };
+enum class TargetKind { kRecall, kDensity, kError };
 
 struct DeriveTarget {
   TargetKind kind = TargetKind::kRecall;
   double value = 0.95;
 };
+
+// What a density is spent by: effects on the model's output where the profile holds them, else a
+// common recall.
+enum class Weighing { kAuto, kEffect, kRecall };
 
 // What shares one setting.
 enum class Granularity { kModel, kLayer, kHead, kHeadStep };
@@ -27,6 +32,10 @@ struct DeriveOptions {
   Method method = Method::kVsa;
   DeriveTarget target;
   Granularity per = Granularity::kLayer;
+  Weighing weighing = Weighing::kAuto;
+  // Where effects are read: the profile itself where null. Another one of the same shape may have
+  // measured them around an earlier plan.
+  const Profile* effects = nullptr;
   double confidence = 0.95;
   std::optional<int64_t> dense_first_steps;          // empty: found from the data
   std::optional<std::vector<int64_t>> dense_layers;  // ascending; empty: found from the data
@@ -36,9 +45,9 @@ struct DeriveOptions {
 // Error(kUsage) for what cannot be met, Error(kData) where the profile lacks what the method needs.
 Plan derive_plan(const Profile& profile, const DeriveOptions& options);
 
-// "recall=0.95" or "density=0.15". Error(kUnsupported) for error=...: needs curves that profiles do
-// not hold yet.
+// "recall=0.95", "density=0.15" or "error=0.05".
 DeriveTarget parse_target(std::string_view text);
+Weighing parse_weighing(std::string_view text);        // "auto", "effect", "recall"
 Granularity parse_granularity(std::string_view text);  // "model", "layer", "head", "head-step"
 Method parse_sparse_method(std::string_view text);     // "bsa", "vsa", "vmoba"
 std::optional<int64_t> parse_dense_first_steps(std::string_view text);  // "auto" or N

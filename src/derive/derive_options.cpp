@@ -16,6 +16,12 @@ constexpr std::array<std::pair<std::string_view, Granularity>, 4> kGranularities
     {"head-step", Granularity::kHeadStep},
 }};
 
+constexpr std::array<std::pair<std::string_view, TargetKind>, 3> kTargets{{
+    {"recall", TargetKind::kRecall},
+    {"density", TargetKind::kDensity},
+    {"error", TargetKind::kError},
+}};
+
 template <typename Number>
 std::optional<Number> parse_number(std::string_view text) {
   Number value{};
@@ -29,19 +35,23 @@ std::optional<Number> parse_number(std::string_view text) {
 DeriveTarget parse_target(std::string_view text) {
   const size_t equals = text.find('=');
   const std::string_view name = text.substr(0, equals);
-  SPARSESCOPE_CHECK(ErrorKind::kUnsupported, equals == std::string_view::npos || name != "error",
-                    "--target {}: profiles of this version hold no error curves; recall=R and "
-                    "density=D are supported",
+  const double value = equals == std::string_view::npos
+                           ? 0.0
+                           : parse_number<double>(text.substr(equals + 1)).value_or(0.0);
+  const auto kind = std::find_if(kTargets.begin(), kTargets.end(),
+                                 [&](const auto& target) { return target.first == name; });
+  SPARSESCOPE_CHECK(ErrorKind::kUsage, kind != kTargets.end() && value > 0 && value <= 1,
+                    "--target: expected recall=R, density=D or error=E with a value above 0 and at "
+                    "most 1, found '{}'",
                     text);
-  const std::optional<double> value = equals == std::string_view::npos
-                                          ? std::nullopt
-                                          : parse_number<double>(text.substr(equals + 1));
-  SPARSESCOPE_CHECK(ErrorKind::kUsage,
-                    value && (name == "recall" || name == "density") && *value > 0 && *value <= 1,
-                    "--target: expected recall=R or density=D with a value above 0 and at most 1, "
-                    "found '{}'",
-                    text);
-  return {name == "recall" ? TargetKind::kRecall : TargetKind::kDensity, *value};
+  return {kind->second, value};
+}
+
+Weighing parse_weighing(std::string_view text) {
+  if (text == "auto") return Weighing::kAuto;
+  if (text == "effect") return Weighing::kEffect;
+  if (text == "recall") return Weighing::kRecall;
+  fail(ErrorKind::kUsage, "--weigh: expected auto, effect or recall, found '{}'", text);
 }
 
 Granularity parse_granularity(std::string_view text) {
@@ -92,8 +102,9 @@ std::string to_string(Granularity granularity) {
 }
 
 std::string to_string(const DeriveTarget& target) {
-  return fmt::format("{}={}", target.kind == TargetKind::kRecall ? "recall" : "density",
-                     target.value);
+  const auto named = std::find_if(kTargets.begin(), kTargets.end(),
+                                  [&](const auto& known) { return known.second == target.kind; });
+  return fmt::format("{}={}", named->first, target.value);
 }
 
 }  // namespace sparsescope

@@ -4,8 +4,8 @@
 
 #include <optional>
 
-#include "plan/plan.h"
 #include "model/cost_attention.h"
+#include "plan/plan.h"
 
 namespace sparsescope {
 
