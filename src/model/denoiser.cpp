@@ -62,8 +62,8 @@ HostTensor Denoiser::initial_noise(int64_t prompt) const {
   return noise;
 }
 
-HostTensor Denoiser::predict(const TrajectoryState& state, const PromptSet& prompts, int64_t prompt,
-                             Branch branch, AttentionHook& hook) const {
+ModelInputs Denoiser::inputs(const TrajectoryState& state, const PromptSet& prompts, int64_t prompt,
+                             Branch branch) const {
   const auto& embeds = branch == Branch::kConditional ? prompts.conditional : prompts.unconditional;
   SPARSESCOPE_CHECK(ErrorKind::kUsage, prompt >= 0 && prompt < static_cast<int64_t>(embeds.size()),
                     "prompt {}: expected one of {} embeddings of the {} branch", prompt,
@@ -75,11 +75,23 @@ HostTensor Denoiser::predict(const TrajectoryState& state, const PromptSet& prom
       state.next_step >= 0 && state.next_step < static_cast<int64_t>(timesteps.size()),
       "trajectory: expected a step below {}, found {}", timesteps.size(), state.next_step);
   const auto t = static_cast<float>(timesteps[static_cast<size_t>(state.next_step)]);
-  const ModelInputs inputs = {{"hidden_states", state.latents},
-                              {"timestep", {{1}, {t}}},
-                              {"encoder_hidden_states", embeds[static_cast<size_t>(prompt)]}};
-  return model_.forward(inputs, {.prompt = prompt, .branch = branch, .step = state.next_step},
-                        hook);
+  return {{"hidden_states", state.latents},
+          {"timestep", {{1}, {t}}},
+          {"encoder_hidden_states", embeds[static_cast<size_t>(prompt)]}};
+}
+
+HostTensor Denoiser::predict(const TrajectoryState& state, const PromptSet& prompts, int64_t prompt,
+                             Branch branch, AttentionHook& hook) const {
+  return model_.forward(inputs(state, prompts, prompt, branch),
+                        {.prompt = prompt, .branch = branch, .step = state.next_step}, hook);
+}
+
+HostTensor Denoiser::pull_back(const TrajectoryState& state, const PromptSet& prompts,
+                               int64_t prompt, Branch branch, AttentionHook& forward,
+                               DifferentiableHook& backward, const Directions& directions) const {
+  return model_.pull_back(inputs(state, prompts, prompt, branch),
+                          {.prompt = prompt, .branch = branch, .step = state.next_step}, forward,
+                          backward, directions);
 }
 
 HostTensor Denoiser::guide(const HostTensor& conditional, const HostTensor& unconditional) const {

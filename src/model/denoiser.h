@@ -33,6 +33,10 @@ class Denoiser {
   // The model's output for one branch at state's latent and step. site.layer is filled in.
   HostTensor predict(const TrajectoryState& state, const PromptSet& prompts, int64_t prompt,
                      Branch branch, AttentionHook& hook) const;
+  // The same, and the pull-back of directions: VideoTransformer::pull_back.
+  HostTensor pull_back(const TrajectoryState& state, const PromptSet& prompts, int64_t prompt,
+                       Branch branch, AttentionHook& forward, DifferentiableHook& backward,
+                       const Directions& directions) const;
   // u + g * (c - u)
   HostTensor guide(const HostTensor& conditional, const HostTensor& unconditional) const;
   // predict for all branches, guide, advance.
@@ -40,6 +44,9 @@ class Denoiser {
             AttentionHook& hook) const;
 
  private:
+  ModelInputs inputs(const TrajectoryState& state, const PromptSet& prompts, int64_t prompt,
+                     Branch branch) const;
+
   VideoTransformer& model_;
   SamplingOptions options_;
   std::unique_ptr<Scheduler> scheduler_;

@@ -56,6 +56,7 @@ at::Tensor rope_table(const TokenGrid& grid, int64_t head_dim) {
 at::Tensor apply_rope(at::Tensor x, const at::Tensor& table) {
   at::Tensor pairs = at::view_as_complex(
       x.view({x.size(0), x.size(1), x.size(2), x.size(3) / 2, 2}));  // [B, S, H, D/2] complex
+  if (x.requires_grad()) return at::view_as_real(pairs * table).view(x.sizes());
   pairs.mul_(table);
   return x;
 }

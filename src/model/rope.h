@@ -11,7 +11,8 @@ namespace sparsescope {
 // cos + i*sin of every token's angles, complex64 [S, 1, D/2].
 at::Tensor rope_table(const TokenGrid& grid, int64_t head_dim);
 
-// Rotates the pairs (2j, 2j+1) of the last axis; x F32 [B, S, H, D] contiguous, changed in place.
+// Rotates the pairs (2j, 2j+1) of the last axis; x F32 [B, S, H, D] contiguous, changed in place
+// unless its gradient is asked for.
 at::Tensor apply_rope(at::Tensor x, const at::Tensor& table);
 
 }  // namespace sparsescope

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -13,7 +14,7 @@
 #include "core/dtype.h"
 #include "core/host_tensor.h"
 #include "core/progress.h"
-#include "model/attention_hook.h"
+#include "model/differentiable_hook.h"
 
 namespace sparsescope {
 
@@ -44,6 +45,9 @@ struct LoadOptions {
 // Arguments by their diffusers names. Integers (timestep may be I64) are given as exact floats.
 using ModelInputs = std::map<std::string, HostTensor>;
 
+// Chooses from a model's output what to differentiate: tensors of the output's shape, any number.
+using Directions = std::function<std::vector<HostTensor>(const HostTensor& output)>;
+
 class VideoTransformer {
  public:
   virtual ~VideoTransformer() = default;
@@ -54,6 +58,13 @@ class VideoTransformer {
   // wrongly shaped inputs: name, expected, found.
   virtual HostTensor forward(const ModelInputs& inputs, const SiteKey& site,
                              AttentionHook& hook) = 0;
+  // The output of forward(inputs, site, forward), and the gradient of <output, direction> for each
+  // direction, back to the first layer: blocks run again, the last one first, with backward as
+  // attention, and each direction's gradient at a call goes to backward.attend_backward. Memory:
+  // the inputs of all blocks and the graph of one. Error(kUnsupported) where the family has none.
+  virtual HostTensor pull_back(const ModelInputs& inputs, const SiteKey& site,
+                               AttentionHook& forward, DifferentiableHook& backward,
+                               const Directions& directions);
 };
 
 // Detects the family from the tensors (config.json only fills what tensors cannot tell).

@@ -10,8 +10,8 @@ namespace {
 
 class Block {
  public:
-  Block(const WeightMap& weights, const WanPass& pass)
-      : weights_(weights), pass_(pass), config_(*pass.config) {}
+  Block(const WeightMap& weights, const WanPass& pass, AttentionTape* tape)
+      : weights_(weights), pass_(pass), config_(*pass.config), tape_(tape) {}
 
   at::Tensor run(at::Tensor x, const SiteKey& site) const {
     // shift, scale, gate of self-attention, then of the feed-forward
@@ -56,14 +56,16 @@ class Block {
     const at::Tensor q = rotated(n, "attn1.to_q", "attn1.norm_q").to(compute);
     const at::Tensor k = rotated(n, "attn1.to_k", "attn1.norm_k").to(compute);
     at::Tensor out = at::empty(v.sizes(), at::kFloat);  // [B, S, H, D]
-    pass_.hook->attend(
-        {.site = site,
-         .grid = pass_.grid,
-         .scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(config_.head_dim))),
-         .q = attention_view(q),
-         .k = attention_view(k),
-         .v = attention_view(v),
-         .out = attention_output(out)});
+    const AttentionCall call{
+        .site = site,
+        .grid = pass_.grid,
+        .scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(config_.head_dim))),
+        .q = attention_view(q),
+        .k = attention_view(k),
+        .v = attention_view(v),
+        .out = attention_output(out)};
+    pass_.hook->attend(call);
+    if (tape_ != nullptr) *tape_ = {call, q, k, v, out.requires_grad_()};
     return weights_.linear(out.flatten(2), "attn1.to_out.0").to(at::kFloat);
   }
 
@@ -105,13 +107,14 @@ class Block {
   const WeightMap& weights_;
   const WanPass& pass_;
   const WanConfig& config_;
+  AttentionTape* tape_;  // may be null
 };
 
 }  // namespace
 
 at::Tensor run_wan_block(const at::Tensor& x, const WeightMap& weights, const WanPass& pass,
-                         const SiteKey& site) {
-  return Block(weights, pass).run(x, site);
+                         const SiteKey& site, AttentionTape* tape) {
+  return Block(weights, pass, tape).run(x, site);
 }
 
 }  // namespace sparsescope

@@ -23,8 +23,16 @@ struct WanPass {
   AttentionHook* hook = nullptr;
 };
 
-// x [B, S, C] F32 -> the same after the block
+// What a block's attention call leaves for the way back. While gradients are enabled q, k and v
+// lead back to the block's input, and the block's output leads back to out, a leaf.
+struct AttentionTape {
+  AttentionCall call;  // views of the tensors below
+  at::Tensor q, k, v;  // [B, S, H, D] compute type
+  at::Tensor out;      // [B, S, H, D] F32
+};
+
+// x [B, S, C] F32 -> the same after the block; fills tape unless it is null
 at::Tensor run_wan_block(const at::Tensor& x, const WeightMap& weights, const WanPass& pass,
-                         const SiteKey& site);
+                         const SiteKey& site, AttentionTape* tape = nullptr);
 
 }  // namespace sparsescope

@@ -2,7 +2,7 @@
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
-#include <c10/core/InferenceMode.h>
+#include <c10/core/GradMode.h>
 
 #include <algorithm>
 #include <utility>
@@ -13,6 +13,7 @@
 #include "model/wan_block.h"
 #include "model/wan_embeddings.h"
 #include "model/wan_inputs.h"
+#include "model/wan_pull_back.h"
 #include "model/wan_schema.h"
 #include "model/weight_map.h"
 
@@ -44,7 +45,7 @@ class WanTransformer : public VideoTransformer {
         compute_(compute_type(options.compute)),
         threads_(options.threads) {
     at::set_num_threads(threads_);
-    const c10::InferenceMode guard;
+    const c10::NoGradGuard guard;
     outer_ = WeightMap::load(weights_, wan_outer_specs(config_), "", compute_);
     const int64_t resident = count_resident_blocks(config_, options, compute_);
     for (int64_t layer = 0; layer < resident; ++layer) blocks_.push_back(load_block(layer));
@@ -60,8 +61,25 @@ class WanTransformer : public VideoTransformer {
     const WanInputs checked = check_wan_inputs(inputs, config_);
     return with_torch_errors([&] {
       at::set_num_threads(threads_);
-      const c10::InferenceMode guard;
-      return to_host(run(checked, site, hook));
+      const c10::NoGradGuard guard;
+      const WanPass pass = prepare(checked, hook);
+      return to_host(project(run_blocks(checked, pass, site, nullptr), pass));
+    });
+  }
+
+  HostTensor pull_back(const ModelInputs& inputs, const SiteKey& site, AttentionHook& forward,
+                       DifferentiableHook& backward, const Directions& directions) override {
+    const WanInputs checked = check_wan_inputs(inputs, config_);
+    return with_torch_errors([&] {
+      at::set_num_threads(threads_);
+      const c10::NoGradGuard guard;
+      const WanPass pass = prepare(checked, forward);
+      std::vector<at::Tensor> block_inputs;                                 // [layers] [B, S, C]
+      const at::Tensor x = run_blocks(checked, pass, site, &block_inputs);  // [B, S, C]
+      HostTensor output = to_host(project(x, pass));
+      pull_back_blocks(pull_back_output(x, pass, directions(output)), std::move(block_inputs), pass,
+                       site, backward);
+      return output;
     });
   }
 
@@ -70,16 +88,51 @@ class WanTransformer : public VideoTransformer {
     return WeightMap::load(weights_, wan_block_specs(config_), wan_block_prefix(layer), compute_);
   }
 
-  at::Tensor run(const WanInputs& inputs, SiteKey site, AttentionHook& hook) {
-    const WanPass pass = prepare(inputs, hook);
+  // body(weights): of a resident block, or loaded for this call.
+  template <typename Body>
+  auto with_block(int64_t layer, Body body) const {
+    if (layer < static_cast<int64_t>(blocks_.size())) {
+      return body(blocks_[static_cast<size_t>(layer)]);
+    }
+    return body(load_block(layer));
+  }
+
+  // What enters the output projection, [B, S, C]; keeps every block's input unless null.
+  at::Tensor run_blocks(const WanInputs& inputs, const WanPass& pass, SiteKey site,
+                        std::vector<at::Tensor>* block_inputs) const {
     at::Tensor x =
         embed_patches(view_of(*inputs.hidden_states), inputs.grid, config_, outer_);  // [B, S, C]
     for (site.layer = 0; site.layer < config_.layers; ++site.layer) {
-      const bool resident = site.layer < static_cast<int64_t>(blocks_.size());
-      x = resident ? run_wan_block(x, blocks_[static_cast<size_t>(site.layer)], pass, site)
-                   : run_wan_block(x, load_block(site.layer), pass, site);  // [B, S, C]
+      if (block_inputs != nullptr) block_inputs->push_back(x);
+      x = with_block(site.layer, [&](const WeightMap& weights) {
+        return run_wan_block(x, weights, pass, site);
+      });
     }
-    return project_out(x, inputs.grid, pass.time, config_, outer_);  // [B, Cout, F, Hl, Wl]
+    return x;
+  }
+
+  // x [B, S, C] -> [B, Cout, F, Hl, Wl]
+  at::Tensor project(const at::Tensor& x, const WanPass& pass) const {
+    return project_out(x, pass.grid, pass.time, config_, outer_);
+  }
+
+  // The gradients of <project(x), direction>, each [B, S, C].
+  std::vector<at::Tensor> pull_back_output(const at::Tensor& x, const WanPass& pass,
+                                           const std::vector<HostTensor>& directions) const {
+    std::vector<at::Tensor> d_output;
+    for (const HostTensor& direction : directions) d_output.push_back(view_of(direction));
+    return pull_back_part(x, d_output, [&](const at::Tensor& leaf) { return project(leaf, pass); });
+  }
+
+  void pull_back_blocks(std::vector<at::Tensor> gradients, std::vector<at::Tensor> block_inputs,
+                        const WanPass& pass, SiteKey site, DifferentiableHook& hook) const {
+    if (gradients.empty()) return;
+    for (site.layer = config_.layers - 1; site.layer >= 0; --site.layer) {
+      with_block(site.layer, [&](const WeightMap& weights) {
+        pull_back_wan_block(block_inputs.back(), weights, pass, site, hook, gradients);
+      });
+      block_inputs.pop_back();
+    }
   }
 
   WanPass prepare(const WanInputs& inputs, AttentionHook& hook) {

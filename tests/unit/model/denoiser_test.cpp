@@ -33,6 +33,12 @@ class NotingModel : public VideoTransformer {
     for (float& value : y.values) value *= text ? 1.0f : 0.25f;
     return y;
   }
+  HostTensor pull_back(const ModelInputs& inputs, const SiteKey& site, AttentionHook& forward_hook,
+                       DifferentiableHook&, const Directions& directions) override {
+    HostTensor y = forward(inputs, site, forward_hook);
+    directions(y);
+    return y;
+  }
 
   ModelInfo info_;
   std::vector<SiteKey> sites;
@@ -42,6 +48,16 @@ class NotingModel : public VideoTransformer {
 class NoHook : public AttentionHook {
  public:
   void attend(const AttentionCall&) override { FAIL() << "no attention in these tests"; }
+};
+
+class NoDifferentiableHook : public DifferentiableHook {
+ public:
+  void attend(const AttentionCall&) override { FAIL() << "no attention in these tests"; }
+  void attend_backward(const AttentionCall&, int64_t, const AttentionTensor&,
+                       const MutableAttentionTensor&, const MutableAttentionTensor&,
+                       const MutableAttentionTensor&) override {
+    FAIL() << "no attention in these tests";
+  }
 };
 
 class DenoiserTest : public ::testing::Test {
@@ -83,6 +99,27 @@ TEST_F(DenoiserTest, GuidesConditionalFirst) {
   }
   EXPECT_EQ(model_.timesteps[0], 1000.0f);
   EXPECT_NEAR(model_.timesteps[2], 857.692f, 1e-3);
+}
+
+TEST_F(DenoiserTest, PullsBackWhatItPredicts) {
+  const Denoiser denoiser(model_, folder_, options(3.0));
+  TrajectoryState state{.latents = denoiser.initial_noise(1)};
+  state.next_step = 2;
+  const HostTensor expected = denoiser.predict(state, prompts_, 1, Branch::kUnconditional, hook_);
+  NoDifferentiableHook backward;
+  std::vector<float> seen;
+  const HostTensor y = denoiser.pull_back(state, prompts_, 1, Branch::kUnconditional, hook_,
+                                          backward, [&](const HostTensor& output) {
+                                            seen = output.values;
+                                            return std::vector<HostTensor>();
+                                          });
+  EXPECT_EQ(y.values, expected.values);
+  EXPECT_EQ(seen, expected.values);
+  ASSERT_EQ(model_.sites.size(), 2u);
+  EXPECT_EQ(model_.sites[1].prompt, model_.sites[0].prompt);
+  EXPECT_EQ(model_.sites[1].branch, model_.sites[0].branch);
+  EXPECT_EQ(model_.sites[1].step, model_.sites[0].step);
+  EXPECT_EQ(model_.timesteps[1], model_.timesteps[0]);
 }
 
 TEST_F(DenoiserTest, WithoutGuidanceOneBranch) {

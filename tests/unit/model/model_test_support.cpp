@@ -58,18 +58,6 @@ float element(const AttentionTensor& x, int64_t b, int64_t h, int64_t s, int64_t
   return bf16_to_float(static_cast<const uint16_t*>(x.data)[at]);
 }
 
-HostTensor copy_of(const AttentionTensor& x) {
-  HostTensor copy{{x.batch, x.heads, x.tokens, x.head_dim}, {}};
-  for (int64_t b = 0; b < x.batch; ++b) {
-    for (int64_t h = 0; h < x.heads; ++h) {
-      for (int64_t s = 0; s < x.tokens; ++s) {
-        for (int64_t d = 0; d < x.head_dim; ++d) copy.values.push_back(element(x, b, h, s, d));
-      }
-    }
-  }
-  return copy;
-}
-
 // One row of softmax(scale q K^T) V in double; q and out [D], k and v [S, D].
 std::vector<double> attend_row(const float* q, const float* k, const float* v, int64_t S, int64_t D,
                                double scale) {
@@ -181,6 +169,18 @@ CheckpointFolder write_checkpoint(const std::filesystem::path& folder, const Ten
   write_tensors(folder / "model.safetensors", tensors);
   if (!config.empty()) std::ofstream(folder / "config.json") << config;
   return open_checkpoint_folder(folder);
+}
+
+HostTensor copy_of(const AttentionTensor& x) {
+  HostTensor copy{{x.batch, x.heads, x.tokens, x.head_dim}, {}};
+  for (int64_t b = 0; b < x.batch; ++b) {
+    for (int64_t h = 0; h < x.heads; ++h) {
+      for (int64_t s = 0; s < x.tokens; ++s) {
+        for (int64_t d = 0; d < x.head_dim; ++d) copy.values.push_back(element(x, b, h, s, d));
+      }
+    }
+  }
+  return copy;
 }
 
 void NaiveHook::attend(const AttentionCall& call) {

@@ -42,6 +42,8 @@ Tensors read_tensors(const std::filesystem::path& path);
 CheckpointFolder write_checkpoint(const std::filesystem::path& folder, const Tensors& tensors,
                                   const std::string& config);
 
+HostTensor copy_of(const AttentionTensor& x);  // [B, H, S, D]
+
 // Dense attention by the definition, keeping what every call received and gave.
 class NaiveHook : public AttentionHook {
  public:
