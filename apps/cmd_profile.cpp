@@ -69,6 +69,16 @@ void add_record_options(CLI::App& command, ProfileRequest& request, Texts& texts
   command.add_option("--record-layers", request.record_layers, "Layers to record: all, or 0,3");
   command.add_option("--maps", request.maps,
                      "Sites whose whole maps are kept: \"step=0,10 layer=3 head=*\"");
+  command.add_option("--error-tiles", request.error_tiles,
+                     "Query tiles of each call whose errors under all settings are measured; 0 "
+                     "none (1 in 16, 1 to 4)");
+  command.add_option("--sensitivity", request.sensitivity,
+                     "Steps of each prompt at which the settings' effects on the model's output "
+                     "are measured (0)");
+  command.add_option("--probes", request.probes, "Random directions of each such step (4)");
+  command.add_option("--around", request.around,
+                     "A plan in force while effects are measured, instead of dense attention");
+  command.add_flag("--effects-only", request.effects_only, "Record effects, and nothing else");
   command.add_option("--out", request.out.path, "Profile to write (HDF5)")->required();
   command.add_flag("--force", request.out.replace,
                    "Replace an existing profile, and the parts of another run");

@@ -16,18 +16,19 @@ constexpr size_t kMaxFindings = 50;
 
 class Checker {
  public:
-  explicit Checker(const Profile& profile) : p_(profile) {}
+  explicit Checker(const Profile& profile)
+      : p_(profile), effects_only_(profile.manifest.value("effects_only", false)) {}
 
   std::vector<std::string> run() {
     for (const StatisticSchema& schema : statistic_schemas()) {
       const std::string name(schema.name);
       const bool of_partition = name.ends_with("_topk") || name.ends_with("_tau");
-      if (schema.required && !of_partition && !p_.arrays.contains(name)) {
+      if (schema.required && !effects_only_ && !of_partition && !p_.arrays.contains(name)) {
         add("/stats/" + name, "is missing");
       }
     }
     for (const auto& [name, array] : p_.arrays) check_values(name, array);
-    for_each_head([this](const Site& site) { check_site(site); });
+    if (!effects_only_) for_each_head([this](const Site& site) { check_site(site); });
     for (const auto& [name, values] : p_.maps) check_map(name, values);
     return std::move(findings_);
   }
@@ -130,6 +131,7 @@ class Checker {
   }
 
   const Profile& p_;
+  bool effects_only_;  // the profile holds no other statistics
   std::vector<std::string> findings_;
 };
 

@@ -57,6 +57,16 @@ Json record_manifest(const RecordOptions& record, const TokenGrid& grid) {
     approximations.push_back(fmt::format(
         "coverage_row and vmoba statistics: {} stratified rows a tile", record.rows_per_tile));
   }
+  if (record.error_tiles > 0) {
+    approximations.push_back(
+        fmt::format("error curves: {} query tiles of each call", record.error_tiles));
+  }
+  if (record.sensitivity > 0) {
+    approximations.push_back(
+        fmt::format("effects on the output: first order in the heads' outputs, {} random "
+                    "directions, {} steps a prompt",
+                    record.probes, record.sensitivity));
+  }
   return {{"grid", triple(grid)},
           {"tile", triple(record.tile)},
           {"partitions", partitions},
@@ -64,6 +74,11 @@ Json record_manifest(const RecordOptions& record, const TokenGrid& grid) {
           {"record_steps", record.steps},
           {"record_layers", record.layers},
           {"maps", record.maps},
+          {"error_tiles", record.error_tiles},
+          {"sensitivity", record.sensitivity},
+          {"probes", record.sensitivity > 0 ? record.probes : 0},
+          {"around", record.around_hash},
+          {"effects_only", record.effects_only},
           {"statistics", "accumulated in fp32 and fp64, stored as fp32"},
           {"approximations", approximations}};
 }

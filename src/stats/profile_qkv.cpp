@@ -9,11 +9,11 @@
 #include <set>
 #include <tuple>
 
-#include "capture/profiling_hook.h"
 #include "checkpoint/safetensors.h"
 #include "core/atomic_file.h"
 #include "core/error.h"
 #include "core/sha256.h"
+#include "effects/site_recorder.h"
 #include "stats/profile_builder.h"
 #include "stats/profile_manifest.h"
 #include "stats/profile_store.h"
@@ -109,7 +109,7 @@ class QkvProfiler {
       return (steps[site.step] != 0 && layers[site.layer] != 0) ||
              maps.keeps(site.step, site.layer);
     };
-    ProfilingHook hook(options, run_.impl, *run_.pool);
+    SiteRecorder hook(options, run_.record.error_tiles, run_.impl, *run_.pool);
     ProfileBuilder builder(header_);
     for (size_t i = 0; i < captures_.size(); ++i) {
       check_stop(monitor_);

@@ -4,6 +4,7 @@
 #include <sstream>
 
 #include "core/error.h"
+#include "core/sha256.h"
 #include "stats/profile_qkv.h"
 
 namespace sparsescope {
@@ -18,6 +19,11 @@ RecordOptions record_options(const ProfileRequest& request, const TokenGrid& gri
   record.layers = request.record_layers;
   record.maps = request.maps;
   record.seed = request.sampling.seed;
+  record.error_tiles = request.error_tiles.value_or(
+      request.effects_only ? 0 : default_error_tiles(TileGrid(grid, record.tile).num_tiles()));
+  record.sensitivity = request.sensitivity;
+  record.probes = request.probes;
+  record.effects_only = request.effects_only;
   return record;
 }
 
@@ -32,6 +38,12 @@ ProfileSummary profile_checkpoint(const ProfileRequest& request, const RunMonito
   run.sampling = loaded.sampling;
   run.latents = loaded.latents;
   run.record = record_options(request, loaded.model->token_grid(loaded.sampling.latent_shape));
+  std::optional<Plan> around;
+  if (!request.around.empty()) {
+    around = read_plan(request.around);
+    run.record.around = &*around;
+    run.record.around_hash = sha256_file(request.around);
+  }
   run.out = request.out;
   run.impl = default_cpu_impl();
   run.pool = &pool;
@@ -60,6 +72,22 @@ ProfileSummary profile_captures(const ProfileRequest& request, const RunMonitor&
   return profile_qkv(run, monitor);
 }
 
+void check_effect_options(const ProfileRequest& request) {
+  const auto check = [](bool holds, const char* option, const char* expected, int64_t found) {
+    SPARSESCOPE_CHECK(ErrorKind::kUsage, holds, "{}: expected {}, found {}", option, expected,
+                      found);
+  };
+  check(request.error_tiles.value_or(0) >= 0, "--error-tiles", "a number of query tiles, or 0",
+        request.error_tiles.value_or(0));
+  check(request.sensitivity >= 0, "--sensitivity", "a number of steps, or 0", request.sensitivity);
+  check(request.probes >= 1, "--probes", "one random direction at least", request.probes);
+  check(request.qkv.empty() || request.sensitivity == 0, "--sensitivity",
+        "0 with --qkv: effects on the output need the model", request.sensitivity);
+  SPARSESCOPE_CHECK(ErrorKind::kUsage,
+                    request.sensitivity > 0 || (request.around.empty() && !request.effects_only),
+                    "--around, --effects-only: expected --sensitivity N beside them, found none");
+}
+
 }  // namespace
 
 std::vector<Partition> parse_partitions(const std::string& text, const TokenGrid& grid) {
@@ -83,6 +111,7 @@ ProfileSummary run_profile(const ProfileRequest& request, const RunMonitor& moni
   SPARSESCOPE_CHECK(ErrorKind::kUsage, request.rows_per_tile.value_or(0) >= 0,
                     "--rows-per-tile: expected a number of rows, or 0 for all, found {}",
                     request.rows_per_tile.value_or(0));
+  check_effect_options(request);
   return request.qkv.empty() ? profile_checkpoint(request, monitor)
                              : profile_captures(request, monitor);
 }

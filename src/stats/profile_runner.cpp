@@ -3,10 +3,12 @@
 #include <algorithm>
 #include <chrono>
 
-#include "capture/profiling_hook.h"
+#include "capture/dense_hook.h"
 #include "core/atomic_file.h"
 #include "core/error.h"
 #include "core/hdf5_file.h"
+#include "effects/site_recorder.h"
+#include "stats/output_effects.h"
 #include "stats/profile_builder.h"
 #include "stats/profile_manifest.h"
 #include "stats/profile_part.h"
@@ -54,6 +56,9 @@ class TrajectoryProfiler {
       const bool mapped = !maps_.steps.empty() && maps_.steps[step] != 0;
       if (steps_[step] != 0 || mapped) last_step_ = step;
     }
+    for (int64_t step = 0; step < run.sampling.steps; ++step) {
+      if (steps_[step] != 0) recorded_steps_.push_back(step);
+    }
     check_inputs();
   }
 
@@ -65,7 +70,8 @@ class TrajectoryProfiler {
     }
     check_writable_output(run_.out.path, run_.out.replace);
     const PartsFolder parts(run_.out, "sparsescope-profile-parts", settings_);
-    ProfilingHook hook(hook_options(), run_.impl, *run_.pool);
+    SiteRecorder hook(hook_options(), run_.record.error_tiles, run_.impl, *run_.pool);
+    if (run_.record.sensitivity > 0) make_output_effects();
     ProfileBuilder builder(header());
     for (int64_t prompt = 0; prompt < num_prompts(); ++prompt) {
       run_prompt(prompt, parts, hook, builder);
@@ -106,6 +112,7 @@ class TrajectoryProfiler {
     options.rows_per_tile = run_.record.rows_per_tile;
     options.seed = run_.record.seed;
     options.record = [this](const SiteKey& site) {
+      if (run_.record.effects_only) return false;
       return (steps_[site.step] != 0 && layers_[site.layer] != 0) ||
              maps_.keeps(site.step, site.layer);
     };
@@ -131,7 +138,7 @@ class TrajectoryProfiler {
     return profile;
   }
 
-  void run_prompt(int64_t prompt, const PartsFolder& parts, ProfilingHook& hook,
+  void run_prompt(int64_t prompt, const PartsFolder& parts, SiteRecorder& hook,
                   ProfileBuilder& builder) {
     TrajectoryState state;
     state.latents = run_.latents.empty() ? denoiser_.initial_noise(prompt)
@@ -159,15 +166,32 @@ class TrajectoryProfiler {
     }
   }
 
-  ProfilePart run_step(int64_t prompt, int64_t step, TrajectoryState state,
-                       ProfilingHook& hook) const {
+  void make_output_effects() {
+    const OutputEffectOptions options{.tile = run_.record.tile,
+                                      .partitions = run_.record.partitions,
+                                      .probes = run_.record.probes,
+                                      .error_tiles = std::max<int64_t>(1, run_.record.error_tiles),
+                                      .plan = run_.record.around,
+                                      .seed = run_.record.seed};
+    output_effects_.emplace(denoiser_, *run_.prompts, options, run_.impl, *run_.pool);
+  }
+
+  bool measures_effects(int64_t prompt, int64_t step) const {
+    const std::vector<int64_t> steps =
+        effect_steps(recorded_steps_, run_.record.sensitivity, prompt);
+    return std::find(steps.begin(), steps.end(), step) != steps.end();
+  }
+
+  ProfilePart run_step(int64_t prompt, int64_t step, TrajectoryState state, SiteRecorder& hook) {
     SPARSESCOPE_ASSERT(state.next_step == step);
     const Clock::time_point start = Clock::now();
+    const TrajectoryState before = state;
     denoiser_.step(state, *run_.prompts, prompt, hook);
     ProfilePart part;
     part.prompt = prompt;
     part.step = step;
     part.sites = hook.take();
+    if (measures_effects(prompt, step)) output_effects_->add_to(before, prompt, part.sites);
     part.state = std::move(state);
     part.seconds = seconds_since(start);
     return part;
@@ -210,7 +234,9 @@ class TrajectoryProfiler {
   Denoiser denoiser_;
   Json settings_;
   std::vector<uint8_t> steps_, layers_;
+  std::vector<int64_t> recorded_steps_;
   MapSelection maps_;
+  std::optional<OutputEffects> output_effects_;
   int64_t last_step_ = 0;
   ProfileSummary summary_;
 };
@@ -219,6 +245,11 @@ class TrajectoryProfiler {
 
 int64_t default_rows_per_tile(const TokenGrid& grid) {
   return grid.tokens() <= kAllRowsTokens ? 0 : kSampledRowsPerTile;
+}
+
+int64_t default_error_tiles(int64_t num_tiles) {
+  constexpr int64_t kTilesPerSample = 16, kMostTiles = 4;
+  return std::clamp<int64_t>(num_tiles / kTilesPerSample, 1, kMostTiles);
 }
 
 ProfileSummary profile_trajectories(const TrajectoryRun& run, const RunMonitor& monitor) {

@@ -9,6 +9,7 @@
 #include "core/thread_pool.h"
 #include "kernels/impl.h"
 #include "model/denoiser.h"
+#include "plan/plan.h"
 #include "stats/parts_folder.h"
 #include "stats/profile.h"
 
@@ -22,7 +23,16 @@ struct RecordOptions {
   std::string steps = "all";  // index lists, see site_selection.h
   std::string layers = "all";
   std::string maps;   // "step=0,10 layer=3 head=*"
-  uint64_t seed = 0;  // of the row sample
+  uint64_t seed = 0;  // of the samples of rows, tiles, steps and probes
+  // Query tiles of every recorded call whose errors under all settings are measured; 0: none.
+  int64_t error_tiles = 0;
+  // Steps of every prompt at which the settings' effects on the model's output are measured, and
+  // the random directions of each; 0: none.
+  int64_t sensitivity = 0;
+  int64_t probes = 4;
+  const Plan* around = nullptr;  // in force while effects are measured; null: dense attention
+  std::string around_hash;       // of its file
+  bool effects_only = false;     // no other statistics; only the steps with effects are recorded
 };
 
 // A model, what it is asked to draw, and what is recorded meanwhile.
@@ -53,6 +63,8 @@ struct ProfileSummary {
 inline constexpr int64_t kSampledRowsPerTile = 4;
 // That many above 8,192 tokens, else all (0).
 int64_t default_rows_per_tile(const TokenGrid& grid);
+// Errors of a head average over all its sites: a few tiles of each will do.
+int64_t default_error_tiles(int64_t num_tiles);
 // RUN.h5 stands whole at the end; until then finished steps stand in its parts folder.
 // Error(kInterrupted) where the monitor asks to stop, between two steps.
 ProfileSummary profile_trajectories(const TrajectoryRun& run, const RunMonitor& monitor);

@@ -12,6 +12,7 @@ constexpr double kUnbounded = std::numeric_limits<double>::infinity();
 
 constexpr std::string_view kMass = "probability";
 constexpr std::string_view kFraction = "fraction of query-key pairs";
+constexpr std::string_view kLoss = "squared relative L2 error of the model's output";
 constexpr std::string_view kRelative = "relative L2 error";
 
 struct AxisText {
@@ -77,11 +78,25 @@ const std::vector<StatisticSchema>& statistic_schemas() {
       {"recall_tau", kMass, "mass kept under VMoBA's threshold choice of blocks"},
       {"error_pooled", kRelative, "output error when only the best-scored K(f) tiles are kept", 0,
        kUnbounded, false},
-      {"bsa_error", kRelative, "output error under BSA's cutoff", 0, kUnbounded, false},
+      {"bsa_error", kRelative, "output error under BSA's cutoff, query selection and restore", 0,
+       kUnbounded, false},
+      {"bsa_error_unpruned", kRelative, "output error under BSA's cutoff, all queries kept", 0,
+       kUnbounded, false},
       {"error_topk", kRelative, "output error under VMoBA's top-k choice", 0, kUnbounded, false},
       {"error_tau", kRelative, "output error under VMoBA's threshold choice", 0, kUnbounded, false},
       {"sensitivity", "ratio", "relative change of the model's output per unit error of the head",
        0, kUnbounded, false},
+      {"effect_pooled", kLoss, "change of the model's output when the head keeps K(f) tiles",
+       -kUnbounded, kUnbounded, false},
+      {"bsa_effect", kLoss, "the same under BSA's cutoff, query selection and restore", -kUnbounded,
+       kUnbounded, false},
+      {"bsa_effect_unpruned", kLoss, "the same under BSA's cutoff, all queries kept", -kUnbounded,
+       kUnbounded, false},
+      {"effect_topk", kLoss, "the same under VMoBA's top-k choice", -kUnbounded, kUnbounded, false},
+      {"effect_tau", kLoss, "the same under VMoBA's threshold choice", -kUnbounded, kUnbounded,
+       false},
+      {"output_loss", kLoss, "of the model's output with the plan in force, before any change", 0,
+       kUnbounded, false},
   };
   return schemas;
 }

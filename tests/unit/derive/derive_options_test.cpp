@@ -20,7 +20,8 @@ TEST(DeriveOptions, Targets) {
   EXPECT_EQ(parse_target("recall=0.95").kind, TargetKind::kRecall);
   EXPECT_EQ(parse_target("recall=0.95").value, 0.95);
   EXPECT_EQ(parse_target("density=1").kind, TargetKind::kDensity);
-  EXPECT_EQ(kind_of([] { parse_target("error=0.05"); }), ErrorKind::kUnsupported);
+  EXPECT_EQ(parse_target("error=0.05").kind, TargetKind::kError);
+  EXPECT_EQ(to_string(parse_target("error=0.05")), "error=0.05");
   for (const char* text : {"recall", "recall=", "recall=0", "recall=1.1", "density=-1", "speed=2",
                            "recall=0.5x", "recall=nan", ""}) {
     EXPECT_EQ(kind_of([&] { parse_target(text); }), ErrorKind::kUsage) << text;
@@ -31,6 +32,8 @@ TEST(DeriveOptions, Choices) {
   EXPECT_EQ(parse_granularity("head-step"), Granularity::kHeadStep);
   EXPECT_EQ(to_string(parse_granularity("layer")), "layer");
   EXPECT_EQ(kind_of([] { parse_granularity("site"); }), ErrorKind::kUsage);
+  EXPECT_EQ(parse_weighing("effect"), Weighing::kEffect);
+  EXPECT_EQ(kind_of([] { parse_weighing("error"); }), ErrorKind::kUsage);
   EXPECT_EQ(parse_sparse_method("vmoba"), Method::kVmoba);
   EXPECT_EQ(kind_of([] { parse_sparse_method("dense"); }), ErrorKind::kUsage);
 }
