@@ -32,6 +32,10 @@ std::vector<PlanRule> make_rules(const UnitGrid& grid, const Allocation& allocat
     const Unit& ranges = grid.units()[unit];
     rules.push_back({ranges.steps, ranges.layers, ranges.heads, allocation.settings[unit]->params});
   }
+  return join_rules(std::move(rules));
+}
+
+std::vector<PlanRule> join_rules(std::vector<PlanRule> rules) {
   rules = join_along(&PlanRule::steps, rules);
   rules = join_along(&PlanRule::heads, rules);
   return join_along(&PlanRule::layers, rules);

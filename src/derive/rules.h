@@ -9,5 +9,7 @@ namespace sparsescope {
 
 // Units without a setting get no rule: they run dense.
 std::vector<PlanRule> make_rules(const UnitGrid& grid, const Allocation& allocation);
+// Rules of disjoint sites, ordered by layer, then head, then step.
+std::vector<PlanRule> join_rules(std::vector<PlanRule> rules);
 
 }  // namespace sparsescope

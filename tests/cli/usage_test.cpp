@@ -16,7 +16,7 @@ using ::testing::IsEmpty;
 
 const std::string kTinyWan = SPARSESCOPE_DATA "/tiny-wan";
 const char* const kCommands[] = {"inspect", "check",    "forward", "profile",
-                                 "derive",  "validate", "bench"};
+                                 "derive",  "validate", "export",  "bench"};
 
 class EveryCommand : public ::testing::TestWithParam<const char*> {};
 
@@ -64,13 +64,15 @@ TEST(Usage, VersionIsOneLine) {
 TEST(Usage, MissingAndUnknownCommandsListTheCommands) {
   const ProgramRun nothing = run_program({});
   EXPECT_EQ(nothing.exit_code, 2);
-  EXPECT_THAT(nothing.err,
-              HasSubstr("inspect, check, forward, attend, profile, derive, validate, bench"));
+  EXPECT_THAT(
+      nothing.err,
+      HasSubstr("inspect, check, forward, attend, profile, derive, validate, export, bench"));
   const ProgramRun unknown = run_program({"explore"});
   EXPECT_EQ(unknown.exit_code, 2);
   EXPECT_THAT(unknown.err, HasSubstr("'explore'"));
-  EXPECT_THAT(unknown.err,
-              HasSubstr("inspect, check, forward, attend, profile, derive, validate, bench"));
+  EXPECT_THAT(
+      unknown.err,
+      HasSubstr("inspect, check, forward, attend, profile, derive, validate, export, bench"));
 }
 
 TEST(Usage, ExtraArgumentsAreNamedBesideTheAllowedOptions) {

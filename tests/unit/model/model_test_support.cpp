@@ -58,27 +58,6 @@ float element(const AttentionTensor& x, int64_t b, int64_t h, int64_t s, int64_t
   return bf16_to_float(static_cast<const uint16_t*>(x.data)[at]);
 }
 
-// One row of softmax(scale q K^T) V in double; q and out [D], k and v [S, D].
-std::vector<double> attend_row(const float* q, const float* k, const float* v, int64_t S, int64_t D,
-                               double scale) {
-  std::vector<double> weights(static_cast<size_t>(S));
-  double largest = -INFINITY, sum = 0;
-  for (int64_t c = 0; c < S; ++c) {
-    double dot = 0;
-    for (int64_t d = 0; d < D; ++d) dot += static_cast<double>(q[d]) * k[c * D + d];
-    weights[static_cast<size_t>(c)] = dot * scale;
-    largest = std::max(largest, dot * scale);
-  }
-  std::vector<double> out(static_cast<size_t>(D));
-  for (int64_t c = 0; c < S; ++c) {
-    const double weight = std::exp(weights[static_cast<size_t>(c)] - largest);
-    sum += weight;
-    for (int64_t d = 0; d < D; ++d) out[static_cast<size_t>(d)] += weight * v[c * D + d];
-  }
-  for (double& value : out) value /= sum;
-  return out;
-}
-
 }  // namespace
 
 std::vector<float> fill_values(const std::string& name, size_t count, double scale, double offset) {
@@ -183,6 +162,21 @@ HostTensor copy_of(const AttentionTensor& x) {
   return copy;
 }
 
+std::vector<double> probabilities(const float* q, const float* k, int64_t S, int64_t D,
+                                  double scale) {
+  std::vector<double> p(static_cast<size_t>(S));
+  double largest = -INFINITY, sum = 0;
+  for (int64_t c = 0; c < S; ++c) {
+    double dot = 0;
+    for (int64_t d = 0; d < D; ++d) dot += static_cast<double>(q[d]) * k[c * D + d];
+    p[static_cast<size_t>(c)] = dot * scale;
+    largest = std::max(largest, dot * scale);
+  }
+  for (double& value : p) sum += value = std::exp(value - largest);
+  for (double& value : p) value /= sum;
+  return p;
+}
+
 void NaiveHook::attend(const AttentionCall& call) {
   Call record{call.site,       call.grid,       call.scale, copy_of(call.q),
               copy_of(call.k), copy_of(call.v), {}};
@@ -191,10 +185,16 @@ void NaiveHook::attend(const AttentionCall& call) {
   for (int64_t head = 0; head < B * H; ++head) {
     const int64_t first = head * S * D;
     for (int64_t s = 0; s < S; ++s) {
-      const std::vector<double> row =
-          attend_row(&record.q.values[static_cast<size_t>(first + s * D)],
-                     &record.k.values[static_cast<size_t>(first)],
-                     &record.v.values[static_cast<size_t>(first)], S, D, call.scale);
+      const std::vector<double> p =
+          probabilities(&record.q.values[static_cast<size_t>(first + s * D)],
+                        &record.k.values[static_cast<size_t>(first)], S, D, call.scale);
+      std::vector<double> row(static_cast<size_t>(D));
+      for (int64_t c = 0; c < S; ++c) {
+        const float* v = &record.v.values[static_cast<size_t>(first + c * D)];
+        for (int64_t d = 0; d < D; ++d) {
+          row[static_cast<size_t>(d)] += p[static_cast<size_t>(c)] * v[d];
+        }
+      }
       float* out = call.out.data + head / H * call.out.stride_batch +
                    head % H * call.out.stride_head + s * call.out.stride_token;
       for (int64_t d = 0; d < D; ++d) {

@@ -44,6 +44,10 @@ CheckpointFolder write_checkpoint(const std::filesystem::path& folder, const Ten
 
 HostTensor copy_of(const AttentionTensor& x);  // [B, H, S, D]
 
+// softmax(scale q K^T) of one row, in double; q [D], k [S, D] -> [S]
+std::vector<double> probabilities(const float* q, const float* k, int64_t S, int64_t D,
+                                  double scale);
+
 // Dense attention by the definition, keeping what every call received and gave.
 class NaiveHook : public AttentionHook {
  public:

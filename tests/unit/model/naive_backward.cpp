@@ -1,28 +1,10 @@
 #include "unit/model/naive_backward.h"
 
-#include <cmath>
-
 namespace sparsescope::testing {
 namespace {
 
 float* row_of(const MutableAttentionTensor& x, int64_t b, int64_t h, int64_t s) {
   return x.data + b * x.stride_batch + h * x.stride_head + s * x.stride_token;
-}
-
-// The probabilities of one row; q [D], k [S, D].
-std::vector<double> probabilities(const float* q, const float* k, int64_t S, int64_t D,
-                                  double scale) {
-  std::vector<double> p(static_cast<size_t>(S));
-  double largest = -INFINITY, sum = 0;
-  for (int64_t c = 0; c < S; ++c) {
-    double logit = 0;
-    for (int64_t d = 0; d < D; ++d) logit += scale * q[d] * k[c * D + d];
-    p[static_cast<size_t>(c)] = logit;
-    largest = std::max(largest, logit);
-  }
-  for (double& value : p) sum += value = std::exp(value - largest);
-  for (double& value : p) value /= sum;
-  return p;
 }
 
 // One head, all [S, D]: dV += P^T dO;  dS = P * (dO V^T - sum of P * dO V^T);
