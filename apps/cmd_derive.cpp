@@ -6,6 +6,7 @@
 #include "core/atomic_file.h"
 #include "core/error.h"
 #include "core/sha256.h"
+#include "derive/baselines.h"
 #include "derive/derive.h"
 #include "stats/profile_store.h"
 
@@ -14,7 +15,7 @@ namespace {
 
 struct DeriveArguments {
   std::filesystem::path profile, effects, out;
-  std::string method, target, per = "layer", weighing = "auto";
+  std::string method, target, per = "layer", weighing = "auto", baseline;
   std::string dense_first_steps = "auto", dense_layers = "auto";
   double confidence = 0.95;
   bool force = false;
@@ -69,7 +70,9 @@ void run(CommandContext& context, const DeriveArguments& arguments) {
     options.source["effects"] = {{"file", arguments.effects.filename().string()},
                                  {"sha256", sha256_file(arguments.effects)}};
   }
-  const Plan plan = derive_plan(profile, options);
+  const Plan plan = arguments.baseline.empty()
+                        ? derive_plan(profile, options)
+                        : derive_baseline(profile, options, parse_baseline(arguments.baseline));
   write_plan(arguments.out, plan, arguments.force);
   print_plan(context, arguments, plan);
 }
@@ -96,6 +99,10 @@ void add_derive_command(CLI::App& root, CommandContext& context) {
                       "Another profile whose effects are taken, measured around an earlier plan");
   command->add_option("--per", arguments->per,
                       "What has a setting of its own: model, layer, head or head-step (layer)");
+  command->add_option("--baseline", arguments->baseline,
+                      "Not the best plan but one to compare with, within density=D and with "
+                      "nothing dense that is not named: " +
+                          baseline_names());
   command->add_option("--confidence", arguments->confidence,
                       "Of the intervals for a new prompt (0.95)");
   command->add_option("--dense-first-steps", arguments->dense_first_steps,

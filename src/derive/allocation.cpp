@@ -31,6 +31,8 @@ VariantChoice choose_variant(const MethodCurves& curves, const std::vector<UnitS
   return choice;
 }
 
+}  // namespace
+
 double density_of(const Allocation& allocation, const std::vector<UnitSample>& samples,
                   const DenseSites& dense) {
   double sparse_cost = 0.0;
@@ -44,8 +46,6 @@ double density_of(const Allocation& allocation, const std::vector<UnitSample>& s
   const double dense_share = dense.share();
   return sparse_sites == 0.0 ? 1.0 : dense_share + (1.0 - dense_share) * sparse_cost / sparse_sites;
 }
-
-}  // namespace
 
 Allocation allocate_at_recall(const MethodCurves& curves, const UnitGrid& grid,
                               const std::vector<UnitSample>& samples, const DenseSites& dense,

@@ -15,6 +15,10 @@ struct Allocation {
   double density = 1.0;                          // over all sites, dense ones as 1
 };
 
+// Of the settings, over all sites: dense ones count as 1, and so do units without a setting.
+double density_of(const Allocation& allocation, const std::vector<UnitSample>& samples,
+                  const DenseSites& dense);
+
 Allocation allocate_at_recall(const MethodCurves& curves, const UnitGrid& grid,
                               const std::vector<UnitSample>& samples, const DenseSites& dense,
                               double recall);

@@ -37,8 +37,9 @@ double kept_query_share(const TileGrid& tiles, double query_keep, const TileShap
 
 class BsaCurves : public MethodCurves {
  public:
-  explicit BsaCurves(const Profile& profile)
+  BsaCurves(const Profile& profile, int64_t min_blocks)
       : profile_(profile),
+        min_blocks_(min_blocks),
         window_{std::min<int64_t>(2, profile.tile.t), std::min<int64_t>(2, profile.tile.h),
                 std::min<int64_t>(2, profile.tile.w)} {
     for (const char* name : {"bsa_density", "bsa_recall", "query_cosine"}) {
@@ -46,6 +47,10 @@ class BsaCurves : public MethodCurves {
                         "profile: expected the statistic {}, which BSA needs", name);
     }
     const TileGrid tiles(profile.grid, profile.tile);
+    if (min_blocks > 1) {
+      best_tiles_ = make_vsa_curves(profile);
+      SPARSESCOPE_ASSERT(min_blocks <= tiles.num_tiles());
+    }
     for (size_t i = 0; i < kQueryKeeps.size(); ++i) {
       query_share_[i] = kept_query_share(tiles, kQueryKeeps[i], window_);
     }
@@ -63,6 +68,7 @@ class BsaCurves : public MethodCurves {
       sample[i] = density[i];
       sample[kappas() + i] = std::min(1.0, text + static_cast<double>(recall[i]));
     }
+    if (best_tiles_) raise_to_best_tiles(site, sample);
     double rows = 0.0;
     double redundant = 0.0;
     for (size_t bin = 0; bin < kCosineBins; ++bin) {
@@ -79,7 +85,7 @@ class BsaCurves : public MethodCurves {
     params.window = window_;
     params.query_keep = kQueryKeeps[query_keep_index(sample[2 * kappas()])];
     params.kv_keep = std::min(1.0, std::ceil(exact / kKvKeepStep) * kKvKeepStep);
-    params.min_blocks = 1;  // as in the measured statistics, so that they foretell the plan
+    params.min_blocks = min_blocks_;
     const OperatingPoint point = evaluate(sample, params);
     return {params, point, point.recall >= recall - kRecallSlack};
   }
@@ -113,15 +119,30 @@ class BsaCurves : public MethodCurves {
     return static_cast<size_t>(keep - kQueryKeeps.begin());
   }
 
+  // A list holds the min_blocks best tiles at least: no less density than theirs, and no less
+  // recall. Where some lists of a site are raised to it and others hold more, the truth is a little
+  // above both.
+  void raise_to_best_tiles(const ProfileSite& site, std::span<double> sample) const {
+    std::vector<double> curve(best_tiles_->sample_size());
+    best_tiles_->read_sample(site, curve);
+    const OperatingPoint least = best_tiles_->evaluate(curve, VsaParams{.top_k = min_blocks_});
+    for (size_t i = 0; i < kappas(); ++i) {
+      sample[i] = std::max(sample[i], least.density);
+      sample[kappas() + i] = std::max(sample[kappas() + i], least.recall);
+    }
+  }
+
   const Profile& profile_;
+  int64_t min_blocks_;  // 1 as in the measured statistics, so that they foretell the plan
+  std::unique_ptr<MethodCurves> best_tiles_;  // where there are more
   TileShape window_;
   std::array<double, kQueryKeeps.size()> query_share_{};
 };
 
 }  // namespace
 
-std::unique_ptr<MethodCurves> make_bsa_curves(const Profile& profile) {
-  return std::make_unique<BsaCurves>(profile);
+std::unique_ptr<MethodCurves> make_bsa_curves(const Profile& profile, int64_t min_blocks) {
+  return std::make_unique<BsaCurves>(profile, min_blocks);
 }
 
 }  // namespace sparsescope

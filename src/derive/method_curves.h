@@ -50,11 +50,13 @@ class MethodCurves {
 // The recall that rounding of stored fp32 statistics may cost.
 inline constexpr double kRecallSlack = 1e-6;
 
+// choice: by what the tiles are chosen. min_blocks: the best tiles that every list of BSA holds.
 // all_heads: a setting holds for all heads of a layer, which VMoBA's pools across heads need.
 // Error(kData) where the profile lacks the method's statistics. The profile must outlive the
 // result.
-std::unique_ptr<MethodCurves> make_vsa_curves(const Profile& profile);
-std::unique_ptr<MethodCurves> make_bsa_curves(const Profile& profile);
+std::unique_ptr<MethodCurves> make_vsa_curves(const Profile& profile,
+                                              TileChoice choice = TileChoice::kPooled);
+std::unique_ptr<MethodCurves> make_bsa_curves(const Profile& profile, int64_t min_blocks = 1);
 std::unique_ptr<MethodCurves> make_vmoba_curves(const Profile& profile, bool all_heads);
 std::unique_ptr<MethodCurves> make_method_curves(const Profile& profile, Method method,
                                                  bool all_heads);

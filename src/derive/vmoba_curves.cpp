@@ -1,9 +1,11 @@
 // VMoBA: density and recall of every measured setting: for each partition all top-k, and all tau of
-// each pool. Nothing is interpolated: a plan uses settings that were measured.
+// each pool. Nothing is interpolated where settings are chosen: a plan uses what was measured. A
+// given tau between two of these is evaluated between theirs.
 #include <algorithm>
 #include <cmath>
 
 #include "core/error.h"
+#include "derive/candidates.h"
 #include "derive/method_curves.h"
 
 namespace sparsescope {
@@ -26,21 +28,15 @@ class VmobaCurves : public MethodCurves {
  public:
   VmobaCurves(const Profile& profile, bool all_heads)
       : profile_(profile), num_pools_(all_heads ? kNumPools : 2) {
-    static const std::string kLead = "vmoba/";
-    static const std::string kTail = "/recall_topk";
-    for (const auto& [name, array] : profile.arrays) {
-      if (!name.starts_with(kLead) || !name.ends_with(kTail)) continue;
+    for (const Partition& partition : measured_partitions(profile)) {
       MeasuredPartition measured;
-      measured.prefix = name.substr(0, name.size() - kTail.size() + 1);
-      measured.partition = parse_partition(
-          std::string_view(name).substr(kLead.size(), name.size() - kLead.size() - kTail.size()));
-      measured.num_k = static_cast<size_t>(profile.trailing(name));
+      measured.partition = partition;
+      measured.prefix = fmt::format("vmoba/{}/", to_string(partition));
+      measured.num_k = static_cast<size_t>(profile.trailing(measured.prefix + "recall_topk"));
       measured.first = sample_size_;
       sample_size_ += 2 * measured.settings();
       partitions_.push_back(measured);
     }
-    SPARSESCOPE_CHECK(ErrorKind::kData, !partitions_.empty(),
-                      "profile: expected the statistics of at least one VMoBA partition");
   }
 
   size_t sample_size() const override { return sample_size_; }
@@ -91,7 +87,16 @@ class VmobaCurves : public MethodCurves {
         partitions_.begin(), partitions_.end(),
         [&](const MeasuredPartition& one) { return one.partition == vmoba.partition; });
     SPARSESCOPE_ASSERT(measured != partitions_.end());
-    return point_of(sample, *measured, index_of(*measured, vmoba));
+    if (vmoba.select == VmobaSelect::kTopK) {
+      return point_of(sample, *measured, static_cast<size_t>(vmoba.top_k) - 1);
+    }
+    const auto pool = std::find(kPools, kPools + kNumPools, vmoba.pool) - kPools;
+    const size_t first =
+        measured->first + measured->num_k + static_cast<size_t>(pool) * tau_grid().size();
+    const auto at_tau = [&](size_t from) {
+      return interpolate(tau_grid(), sample.subspan(from, tau_grid().size()), vmoba.threshold);
+    };
+    return {at_tau(first), at_tau(first + measured->settings())};
   }
 
   std::vector<std::string> remarks() const override {
@@ -126,15 +131,6 @@ class VmobaCurves : public MethodCurves {
     params.threshold = tau_grid()[at % tau_grid().size()];
     params.pool = kPools[at / tau_grid().size()];
     return params;
-  }
-
-  static size_t index_of(const MeasuredPartition& measured, const VmobaParams& params) {
-    if (params.select == VmobaSelect::kTopK) return static_cast<size_t>(params.top_k) - 1;
-    const auto pool =
-        static_cast<size_t>(std::find(kPools, kPools + kNumPools, params.pool) - kPools);
-    const auto tau = static_cast<size_t>(
-        std::find(tau_grid().begin(), tau_grid().end(), params.threshold) - tau_grid().begin());
-    return measured.num_k + pool * tau_grid().size() + tau;
   }
 
   const Profile& profile_;

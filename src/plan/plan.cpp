@@ -31,6 +31,18 @@ std::string to_string(Method method) {
   return "";
 }
 
+std::string to_string(TileChoice choice) {
+  switch (choice) {
+    case TileChoice::kPooled:
+      return "pooled";
+    case TileChoice::kRandom:
+      return "random";
+    case TileChoice::kOracle:
+      return "row_oracle";
+  }
+  return "";
+}
+
 std::string to_string(VmobaPool pool) {
   switch (pool) {
     case VmobaPool::kQueryHead:

@@ -26,8 +26,17 @@ struct IndexRange {
   bool operator==(const IndexRange&) const = default;
 };
 
+// By what key tiles are chosen: pooled scores are the method; the others bound it from below and
+// above, at the same density.
+enum class TileChoice {
+  kPooled,  // the best scores between tile means
+  kRandom,  // any, all subsets alike
+  kOracle,  // for every row those that hold the most of its dense attention
+};
+
 struct VsaParams {
   int64_t top_k = 1;  // key tiles per query tile
+  TileChoice choice = TileChoice::kPooled;
   bool operator==(const VsaParams&) const = default;
 };
 
@@ -84,6 +93,7 @@ struct Plan {
 };
 
 std::string to_string(Method method);
+std::string to_string(TileChoice choice);  // "pooled", "random", "row_oracle"
 std::string to_string(VmobaPool pool);
 std::string to_string(VmobaSelect select);
 

@@ -17,7 +17,10 @@ constexpr int64_t kVersion = 1;
 Json to_json(const IndexRange& range) { return Json::array({range.first, range.last}); }
 Json to_json(const TileShape& shape) { return Json::array({shape.t, shape.h, shape.w}); }
 
-void write_params(Json& rule, const VsaParams& params) { rule["top_k"] = params.top_k; }
+void write_params(Json& rule, const VsaParams& params) {
+  rule["top_k"] = params.top_k;
+  if (params.choice != TileChoice::kPooled) rule["choice"] = to_string(params.choice);
+}
 
 void write_params(Json& rule, const BsaParams& params) {
   rule["query_keep"] = params.query_keep;
@@ -92,9 +95,20 @@ IndexRange read_range(const JsonPlace& place, int64_t limit) {
   return range;
 }
 
+TileChoice read_choice(const JsonPlace& place) {
+  const std::string name = place.text();
+  for (const TileChoice choice : {TileChoice::kPooled, TileChoice::kRandom, TileChoice::kOracle}) {
+    if (name == to_string(choice)) return choice;
+  }
+  place.fail_expected("one of pooled, random, row_oracle");
+}
+
 VsaParams read_vsa(const JsonPlace& rule, const Plan& plan) {
-  rule.check_keys({"steps", "layers", "heads", "top_k"});
-  return {.top_k = rule.at("top_k").integer(1, TileGrid(plan.grid, plan.tile).num_tiles())};
+  rule.check_keys({"steps", "layers", "heads", "top_k"}, {"choice"});
+  VsaParams params;
+  params.top_k = rule.at("top_k").integer(1, TileGrid(plan.grid, plan.tile).num_tiles());
+  if (const auto choice = rule.find("choice")) params.choice = read_choice(*choice);
+  return params;
 }
 
 TileShape read_window(const JsonPlace& place, const TileShape& tile) {

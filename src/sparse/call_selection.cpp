@@ -6,7 +6,7 @@
 #include "sparse/bsa_selector.h"
 #include "sparse/head_lists.h"
 #include "sparse/masks.h"
-#include "sparse/vmoba_lists.h"
+#include "sparse/row_lists.h"
 #include "sparse/vmoba_selector.h"
 #include "sparse/vsa_selector.h"
 
@@ -125,11 +125,11 @@ CallSelection select_call(const SelectionCall& call, const VmobaOptions& setting
   HeadArray<uint8_t> mask(call, "mask", {layout.video_tokens(), layout.num_tiles()});
   std::vector<int64_t> heads(call.q.heads);
   std::iota(heads.begin(), heads.end(), 0);
-  const std::vector<VmobaSelection> selections =
+  const std::vector<RowSelection> selections =
       select_vmoba(call.q, call.k, heads, layout, settings, call.impl, pool);
   for (int64_t item = 0; item < std::ssize(selections); ++item) {
     const int64_t batch = item / call.q.heads, head = item % call.q.heads;
-    lists.push_back(vmoba_head_lists(layout, selections[item], batch, head, pool));
+    lists.push_back(row_head_lists(layout, selections[item], batch, head, pool));
     mask.set(item, block_mask(layout, selections[item]));
   }
   return {make_plan(call, Method::kVmoba, layout, lists), {mask.take()}};

@@ -5,7 +5,9 @@
 
 #include "sparse/bsa_selector.h"
 #include "sparse/head_lists.h"
-#include "sparse/vmoba_lists.h"
+#include "sparse/random_tiles.h"
+#include "sparse/row_lists.h"
+#include "sparse/row_oracle.h"
 #include "sparse/vmoba_selector.h"
 #include "sparse/vsa_selector.h"
 
@@ -38,7 +40,9 @@ class GroupSelector {
         restore_from_(lists_.size()) {}
 
   void run() {
-    select_vsa_methods();
+    select_pooled_tiles();
+    select_random_tiles();
+    select_oracle_tiles();
     select_bsa_methods();
     select_vmoba_methods();
     group_.lists = join_lists(*group_.layout, lists_);
@@ -68,18 +72,48 @@ class GroupSelector {
         .q = call_.q, .k = call_.k, .scale = call_.scale, .layout = group_.layout, .impl = impl_};
   }
 
-  void select_vsa_methods() {
+  struct VsaHeads {
     std::vector<int64_t> items;
     std::vector<VsaHead> heads;
+  };
+  VsaHeads vsa_heads(TileChoice choice) const {
+    VsaHeads found;
     for_heads_of<VsaParams>([&](int64_t item, int64_t batch, int64_t head, const VsaParams& vsa) {
-      items.push_back(item);
-      heads.push_back({batch, head, vsa.top_k});
+      if (vsa.choice != choice) return;
+      found.items.push_back(item);
+      found.heads.push_back({batch, head, vsa.top_k});
     });
+    return found;
+  }
+
+  void select_pooled_tiles() {
+    const auto [items, heads] = vsa_heads(TileChoice::kPooled);
     if (heads.empty()) return;
     const std::vector<TileLists> lists = select_vsa(selector_call(), heads, pool_);
-    pool_.parallel_for(std::ssize(heads), [&](int64_t i, int) {
+    pool_.parallel_for(std::ssize(heads), [&, &items = items, &heads = heads](int64_t i, int) {
       lists_[items[i]] = tile_head_lists(*group_.layout, lists[i], heads[i].batch, heads[i].head);
     });
+  }
+
+  void select_random_tiles() {
+    const auto [items, heads] = vsa_heads(TileChoice::kRandom);
+    pool_.parallel_for(std::ssize(heads), [&, &items = items, &heads = heads](int64_t i, int) {
+      const VsaHead& head = heads[i];
+      const TileLists lists =
+          random_tiles(call_.site, head.head, group_.layout->num_tiles(), head.top_k);
+      lists_[items[i]] = tile_head_lists(*group_.layout, lists, head.batch, head.head);
+    });
+  }
+
+  void select_oracle_tiles() {
+    const auto [items, heads] = vsa_heads(TileChoice::kOracle);
+    if (heads.empty()) return;
+    const std::vector<RowSelection> selections =
+        select_row_oracle(call_, *group_.layout, heads, impl_, pool_);
+    for (size_t i = 0; i < heads.size(); ++i) {
+      lists_[items[i]] =
+          row_head_lists(*group_.layout, selections[i], heads[i].batch, heads[i].head, pool_);
+    }
   }
 
   void select_bsa_methods() {
@@ -118,13 +152,13 @@ class GroupSelector {
 
   void select_vmoba_heads(const VmobaParams& params, const std::vector<int64_t>& members,
                           const std::vector<int64_t>& heads) {
-    const std::vector<VmobaSelection> selections =
+    const std::vector<RowSelection> selections =
         select_vmoba(call_.q, call_.k, heads, *group_.layout, {.params = params}, impl_, pool_);
     for (size_t i = 0; i < selections.size(); ++i) {
       const auto batch = static_cast<int64_t>(i / heads.size());
       const size_t member = i % heads.size();
       lists_[batch * num_heads() + members[member]] =
-          vmoba_head_lists(*group_.layout, selections[i], batch, heads[member], pool_);
+          row_head_lists(*group_.layout, selections[i], batch, heads[member], pool_);
     }
   }
 

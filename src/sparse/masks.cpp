@@ -19,7 +19,7 @@ std::vector<uint8_t> kept_mask(const TokenLayout& layout, const TileLists& kept)
   return mask;
 }
 
-std::vector<uint8_t> block_mask(const TokenLayout& layout, const VmobaSelection& selection) {
+std::vector<uint8_t> block_mask(const TokenLayout& layout, const RowSelection& selection) {
   std::vector<uint8_t> mask(selection.num_rows * selection.num_blocks);
   for (int64_t position = 0; position < selection.num_rows; ++position) {
     const int64_t raster = layout.order[position] - layout.prefix;

@@ -11,6 +11,7 @@
 #include "kernels/kernel_table.h"
 #include "sparse/bsa_restore.h"
 #include "sparse/dense_call.h"
+#include "sparse/dense_part.h"
 #include "sparse/head_selection.h"
 
 namespace sparsescope {
@@ -29,16 +30,6 @@ class Stopwatch {
  private:
   std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
 };
-
-// Heads [first, first + count) of samples [batch, batch + batches).
-AttentionTensor part_of(AttentionTensor x, int64_t batch, int64_t batches, int64_t first,
-                        int64_t count) {
-  const int64_t offset = batch * x.stride_batch + first * x.stride_head;
-  x.data = static_cast<const char*>(x.data) + offset * dtype_bits(x.dtype) / 8;
-  x.batch = batches;
-  x.heads = count;
-  return x;
-}
 
 void check_call(const AttentionCall& call, std::span<const PlanRule* const> rule_of_head) {
   SPARSESCOPE_CHECK(ErrorKind::kInternal, static_cast<int64_t>(rule_of_head.size()) == call.q.heads,
@@ -85,18 +76,11 @@ struct SparseExecutor::State {
 
   void run_dense_part(const AttentionCall& call, int64_t batch, int64_t batches, int64_t first,
                       int64_t count, float* lse) {
-    MutableAttentionTensor out = call.out;
-    out.data += batch * out.stride_batch + first * out.stride_head;
-    if (lse != nullptr) lse += (batch * call.q.heads + first) * call.q.tokens;
-    attention_kernels(impl).dense({.q = part_of(call.q, batch, batches, first, count),
-                                   .k = part_of(call.k, batch, batches, first, count),
-                                   .v = part_of(call.v, batch, batches, first, count),
-                                   .scale = call.scale,
-                                   .out = out,
-                                   .lse = lse,
-                                   .cells = &*cells,
-                                   .rows = &*rows},
-                                  pool);
+    DenseAttentionParams params = dense_part(call, batch, batches, first, count);
+    if (lse != nullptr) params.lse = lse + (batch * call.q.heads + first) * call.q.tokens;
+    params.cells = &*cells;
+    params.rows = &*rows;
+    attention_kernels(impl).dense(params, pool);
   }
 
   // Neighbouring dense heads share a call. The log-sum-exp has no stride of its own, so samples are

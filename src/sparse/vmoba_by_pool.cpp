@@ -25,7 +25,7 @@ struct GateExtent {
 class PoolSelector {
  public:
   PoolSelector(const VmobaGates& gates, const GateRule& rule, int64_t cache_bytes, ThreadPool& pool,
-               std::vector<VmobaSelection>& selections)
+               std::vector<RowSelection>& selections)
       : gates_(gates),
         rule_(rule),
         cache_bytes_(cache_bytes),
@@ -205,7 +205,7 @@ class PoolSelector {
   const GateRule& rule_;
   int64_t cache_bytes_;
   ThreadPool& pool_;
-  std::vector<VmobaSelection>& selections_;
+  std::vector<RowSelection>& selections_;
   std::vector<PoolCut> cut_;     // one, or one for each block of the pool at hand
   std::vector<uint64_t> equal_;  // [items, blocks] of the pool at hand
 };
@@ -213,7 +213,7 @@ class PoolSelector {
 }  // namespace
 
 void select_by_pool(const VmobaGates& gates, const GateRule& rule, int64_t cache_bytes,
-                    ThreadPool& pool, std::vector<VmobaSelection>& selections) {
+                    ThreadPool& pool, std::vector<RowSelection>& selections) {
   PoolSelector(gates, rule, cache_bytes, pool, selections).run();
 }
 

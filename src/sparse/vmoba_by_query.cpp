@@ -123,7 +123,7 @@ class QuerySelector {
 }  // namespace
 
 void select_by_query(const VmobaGates& gates, const GateRule& rule, ThreadPool& pool,
-                     std::vector<VmobaSelection>& selections) {
+                     std::vector<RowSelection>& selections) {
   const int64_t runs = (gates.num_words() + kRunWords - 1) / kRunWords;
   std::vector<QuerySelector> selectors(pool.size(), QuerySelector(gates, rule));
   pool.parallel_for(gates.num_planes() * runs, [&](int64_t item, int worker) {

@@ -49,9 +49,9 @@ BatchGates batch_gates(const AttentionTensor& q, const AttentionTensor& k,
 
 }  // namespace
 
-std::vector<VmobaSelection> reference_vmoba(const AttentionTensor& q, const AttentionTensor& k,
-                                            std::span<const int64_t> heads,
-                                            const TokenLayout& layout, const GateRule& rule) {
+std::vector<RowSelection> reference_vmoba(const AttentionTensor& q, const AttentionTensor& k,
+                                          std::span<const int64_t> heads, const TokenLayout& layout,
+                                          const GateRule& rule) {
   const int64_t B = q.batch, N = layout.num_tiles(), S = layout.video_tokens();
   const auto H = static_cast<int64_t>(heads.size());
   const BatchGates gates = batch_gates(q, k, heads, layout);
@@ -63,10 +63,10 @@ std::vector<VmobaSelection> reference_vmoba(const AttentionTensor& q, const Atte
                                                    .block_sample = gates.block_sample,
                                                    .token_sample = gates.token_sample},
                                                   rule);
-  std::vector<VmobaSelection> selections;
+  std::vector<RowSelection> selections;
   for (int64_t b = 0; b < B; ++b) {
     for (int64_t h = 0; h < H; ++h) {
-      VmobaSelection& selection = selections.emplace_back(N, S);
+      RowSelection& selection = selections.emplace_back(N, S);
       for (int64_t c = 0; c < N; ++c) {
         const uint8_t* row = &mask[((h * B + b) * N + c) * B * S + b * S];
         for (int64_t s = 0; s < S; ++s) {

@@ -7,13 +7,13 @@
 
 #include "capture/vmoba_rule.h"
 #include "core/tensor_view.h"
+#include "sparse/row_selection.h"
 #include "sparse/token_layout.h"
-#include "sparse/vmoba_selector.h"
 
 namespace sparsescope {
 
-std::vector<VmobaSelection> reference_vmoba(const AttentionTensor& q, const AttentionTensor& k,
-                                            std::span<const int64_t> heads,
-                                            const TokenLayout& layout, const GateRule& rule);
+std::vector<RowSelection> reference_vmoba(const AttentionTensor& q, const AttentionTensor& k,
+                                          std::span<const int64_t> heads, const TokenLayout& layout,
+                                          const GateRule& rule);
 
 }  // namespace sparsescope

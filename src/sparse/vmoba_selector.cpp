@@ -37,13 +37,13 @@ GateRule gate_rule(const VmobaOptions& options) {
 }
 
 // compat: attention is dense where nothing but own blocks is selected.
-void select_all_if_own_only(const VmobaGates& gates, std::vector<VmobaSelection>& selections) {
+void select_all_if_own_only(const VmobaGates& gates, std::vector<RowSelection>& selections) {
   int64_t selected = 0;
-  for (const VmobaSelection& selection : selections) {
+  for (const RowSelection& selection : selections) {
     for (const uint64_t word : selection.bits) selected += std::popcount(word);
   }
   if (selected > gates.num_planes() * gates.num_rows()) return;
-  for (VmobaSelection& selection : selections) {
+  for (RowSelection& selection : selections) {
     for (int64_t word = 0; word < gates.num_words(); ++word) {
       std::fill_n(&selection.bits[word * selection.num_blocks], selection.num_blocks,
                   gates.lane_mask(word));
@@ -53,9 +53,9 @@ void select_all_if_own_only(const VmobaGates& gates, std::vector<VmobaSelection>
 
 }  // namespace
 
-std::vector<VmobaSelection> select_vmoba(const AttentionTensor& q, const AttentionTensor& k,
-                                         std::span<const int64_t> heads, const TokenLayout& layout,
-                                         const VmobaOptions& options, Impl impl, ThreadPool& pool) {
+std::vector<RowSelection> select_vmoba(const AttentionTensor& q, const AttentionTensor& k,
+                                       std::span<const int64_t> heads, const TokenLayout& layout,
+                                       const VmobaOptions& options, Impl impl, ThreadPool& pool) {
   const GateRule rule = gate_rule(options);
   check_gate_rule(rule);
   SPARSESCOPE_CHECK(ErrorKind::kUnsupported,
@@ -68,8 +68,8 @@ std::vector<VmobaSelection> select_vmoba(const AttentionTensor& q, const Attenti
   if (impl == Impl::kReference) return reference_vmoba(q, k, heads, layout, rule);
 
   const VmobaGates gates(q, k, heads, layout, row_stats_kernels(impl), pool);
-  std::vector<VmobaSelection> selections(gates.num_planes(),
-                                         VmobaSelection(gates.num_blocks(), gates.num_rows()));
+  std::vector<RowSelection> selections(gates.num_planes(),
+                                       RowSelection(gates.num_blocks(), gates.num_rows()));
   if (rule.pool == GatePool::kQueryHead) {
     select_by_query(gates, rule, pool, selections);
   } else {

@@ -31,11 +31,15 @@ std::vector<HeadMeans> means_of_heads(const TileSelectorCall& call, std::span<co
 
 }  // namespace
 
-TileLists top_k_tiles(std::span<const float> scores, int64_t num_tiles, int64_t top_k,
-                      VsaRounding rounding) {
+void check_top_k(int64_t top_k, int64_t num_tiles) {
   SPARSESCOPE_CHECK(ErrorKind::kUsage, top_k >= 1 && top_k <= num_tiles,
                     "vsa: top_k expected in 1..{} (the number of tiles), found {}", num_tiles,
                     top_k);
+}
+
+TileLists top_k_tiles(std::span<const float> scores, int64_t num_tiles, int64_t top_k,
+                      VsaRounding rounding) {
+  check_top_k(top_k, num_tiles);
   TileLists lists;
   lists.tiles.reserve(scores.size() / num_tiles * top_k);
   std::vector<float> scratch;

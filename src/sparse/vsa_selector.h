@@ -16,8 +16,11 @@ namespace sparsescope {
 
 struct VsaHead {
   int64_t batch = 0, head = 0;
-  int64_t top_k = 1;  // 1 .. N, else Error(kUsage)
+  int64_t top_k = 1;  // K
 };
+
+// Error(kUsage) outside 1 .. N.
+void check_top_k(int64_t top_k, int64_t num_tiles);
 
 // K ascending key tiles of each query tile, for every head.
 std::vector<TileLists> select_vsa(const TileSelectorCall& call, std::span<const VsaHead> heads,

@@ -22,6 +22,8 @@ SIZE = ["--grid", "2,4,4", "--tile", "2,2,2", "--steps", "1"]
 # Two prompts, so that the report has intervals.
 HELDOUT = "a blue ring moving still on plain\na blue disc moving left on plain\n"
 METHODS = ("vsa", "bsa", "vmoba")
+# Whose rules name a choice of tiles.
+BASELINES = ("random", "oracle")
 
 
 def run(*arguments):
@@ -78,6 +80,11 @@ def main(program, data):
             run(program, "validate", checkpoint, "--plan", plan, "--prompts",
                 folder / "heldout.txt", "--require", "density<=1", "--out", report)
             check(report_schema, report, REPORT_DAMAGE)
+        for baseline in BASELINES:
+            plan = folder / f"{baseline}.json"
+            run(program, "derive", folder / "run.h5", "--method", "vsa", "--target", "density=0.5",
+                "--baseline", baseline, "--out", plan)
+            check(plan_schema, plan, PLAN_DAMAGE + [lambda plan: plan["rules"][0].update(choice=1)])
 
 
 if __name__ == "__main__":

@@ -67,13 +67,26 @@ void expect_same(const Plan& a, const Plan& b) {
 TEST(PlanJson, RoundTripOfEveryMethod) {
   const Plan plans[] = {
       base_plan(Method::kVsa, VsaParams{.top_k = 7}),
+      base_plan(Method::kVsa, VsaParams{.top_k = 7, .choice = TileChoice::kRandom}),
+      base_plan(Method::kVsa, VsaParams{.top_k = 7, .choice = TileChoice::kOracle}),
       base_plan(Method::kBsa, BsaParams{.query_keep = 0.625, .window = {2, 2, 2}, .kv_keep = 0.1}),
       base_plan(Method::kBsa, BsaParams{.window = {0, 0, 0}, .min_blocks = 1}),
-      base_plan(Method::kVmoba, kTopK), base_plan(Method::kVmoba, kThreshold)};
+      base_plan(Method::kVmoba, kTopK),
+      base_plan(Method::kVmoba, kThreshold)};
   for (const Plan& plan : plans) {
     const std::string text = plan_to_json(plan).dump(2);
     expect_same(plan_from_json(parse_json(text, "test"), "test"), plan);
   }
+}
+
+TEST(PlanJson, PooledTilesNeedNoWord) {
+  Json json = plan_to_json(base_plan(Method::kVsa, VsaParams{.top_k = 7}));
+  EXPECT_FALSE(json.at("rules").at(0).contains("choice"));
+  json["rules"][0]["choice"] = "pooled";
+  EXPECT_EQ(plan_from_json(json, "p").rules[0].params, MethodParams(VsaParams{.top_k = 7}));
+  json["rules"][0]["choice"] = "row_oracle";
+  EXPECT_EQ(plan_from_json(json, "p").rules[0].params,
+            MethodParams(VsaParams{.top_k = 7, .choice = TileChoice::kOracle}));
 }
 
 TEST(PlanJson, LaterRulesOverride) {
@@ -163,6 +176,10 @@ const Rejection kRejections[] = {
     {"TopKMany", kVsa, [](Json& j) { j["rules"][0]["top_k"] = 33; }, "/rules/0/top_k"},
     {"TopKFraction", kVsa, [](Json& j) { j["rules"][0]["top_k"] = 1.5; }, "/rules/0/top_k"},
     {"TopKHuge", kVsa, [](Json& j) { j["rules"][0]["top_k"] = UINT64_MAX; }, "/rules/0/top_k"},
+    {"Choice", kVsa, [](Json& j) { j["rules"][0]["choice"] = "best"; }, "/rules/0/choice"},
+    {"ChoiceType", kVsa, [](Json& j) { j["rules"][0]["choice"] = 1; }, "/rules/0/choice"},
+    {"ChoiceOfOther", kTopK, [](Json& j) { j["rules"][0]["choice"] = "random"; },
+     "/rules/0/choice"},
     {"QueryKeep", kBsa, [](Json& j) { j["rules"][0]["query_keep"] = 0; }, "/rules/0/query_keep"},
     {"QueryKeepBig", kBsa, [](Json& j) { j["rules"][0]["query_keep"] = 1.1; }, "query_keep"},
     {"KvKeep", kBsa, [](Json& j) { j["rules"][0]["kv_keep"] = -0.1; }, "/rules/0/kv_keep"},

@@ -14,6 +14,7 @@
 #include "kernels/kernel_table.h"
 #include "sparse/bsa_selector.h"
 #include "sparse/masks.h"
+#include "sparse/vmoba_selector.h"
 #include "sparse/vsa_selector.h"
 #include "support/near.h"
 #include "unit/sparse/sparse_test_support.h"
@@ -262,14 +263,16 @@ class MixedHeads : public ::testing::TestWithParam<int64_t> {};
 
 TEST_P(MixedHeads, EachHeadFollowsItsOwnRule) {
   const TokenGrid grid{4, 6, 8};
-  const Qkv x = testing::random_qkv(GetParam(), 7, 2 + grid.tokens(), 16, 21);
+  const Qkv x = testing::random_qkv(GetParam(), 9, 2 + grid.tokens(), 16, 21);
   const PlanRule sparse_1{.params = VsaParams{.top_k = 2}},
       sparse_2{.params = VsaParams{.top_k = 4}};
+  const PlanRule random{.params = VsaParams{.top_k = 3, .choice = TileChoice::kRandom}};
+  const PlanRule oracle{.params = VsaParams{.top_k = 2, .choice = TileChoice::kOracle}};
   const PlanRule pruned{.params = BsaParams{.kv_keep = 0.5, .min_blocks = 2}};
   const PlanRule blocks{.params =
                             VmobaParams{.partition = parse_partition("spatial:3,4"), .top_k = 2}};
-  const std::vector<const PlanRule*> mixed = {nullptr,   nullptr, &sparse_1, &pruned,
-                                              &sparse_2, nullptr, &blocks};
+  const std::vector<const PlanRule*> mixed = {nullptr, nullptr, &sparse_1, &pruned, &sparse_2,
+                                              nullptr, &blocks, &oracle,   &random};
   ThreadPool pool(2);
   SparseExecutor executor({4, 4, 4}, Impl::kReference, pool);
   const auto execute = [&](const std::vector<const PlanRule*>& rules, std::vector<float>& lse) {

@@ -20,7 +20,7 @@ class VmobaLaws : public ::testing::TestWithParam<Impl> {
  protected:
   static constexpr int64_t kHeads = 3;
 
-  std::vector<VmobaSelection> select(const Qkv& x, const TokenLayout& layout,
+  std::vector<RowSelection> select(const Qkv& x, const TokenLayout& layout,
                                      const VmobaOptions& options) {
     std::vector<int64_t> heads(x.heads);
     std::iota(heads.begin(), heads.end(), 0);
@@ -30,13 +30,13 @@ class VmobaLaws : public ::testing::TestWithParam<Impl> {
   ThreadPool pool_{2};
 };
 
-int64_t blocks_of(const VmobaSelection& selection, int64_t position) {
+int64_t blocks_of(const RowSelection& selection, int64_t position) {
   int64_t count = 0;
   for (int64_t c = 0; c < selection.num_blocks; ++c) count += selection.selected(c, position);
   return count;
 }
 
-int64_t pairs(const VmobaSelection& selection) {
+int64_t pairs(const RowSelection& selection) {
   int64_t count = 0;
   for (const uint64_t word : selection.bits) count += std::popcount(word);
   return count;
@@ -59,7 +59,7 @@ TEST_P(VmobaLaws, OwnBlocksAndTheExtraEntry) {
             select(x, layout,
                    {.params = {.select = VmobaSelect::kThreshold, .threshold = tau, .pool = pool}});
         ASSERT_EQ(selections.size(), 2u * kHeads);
-        for (const VmobaSelection& selection : selections) {
+        for (const RowSelection& selection : selections) {
           for (int64_t s = 0; s < grid.tokens(); ++s) {
             EXPECT_TRUE(selection.selected(own[s], s));
             if (pool == VmobaPool::kQueryHead) {
@@ -114,7 +114,7 @@ TEST_P(VmobaLaws, MasksStandInRasterOrder) {
   const TokenLayout layout =
       make_token_layout(partition_blocks(parse_partition("spatial:2,3"), grid), 3, 1);
   Qkv with_text = testing::random_qkv(1, 1, grid.tokens() + 4, 8, 6);
-  const VmobaSelection selection = select(with_text, layout, {.params = {.top_k = 1}})[0];
+  const RowSelection selection = select(with_text, layout, {.params = {.top_k = 1}})[0];
   const std::vector<uint8_t> mask = block_mask(layout, selection);
   for (int64_t raster = 0; raster < grid.tokens(); ++raster) {
     for (int64_t c = 0; c < 4; ++c) {

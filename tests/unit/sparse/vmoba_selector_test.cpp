@@ -38,7 +38,7 @@ TokenLayout frame_layout(int64_t frames, int64_t frames_a_block) {
 }
 
 // "SS1010/10SS01/0101SS": rows are blocks, columns queries, S the own block.
-std::string mask_to_string(const VmobaSelection& selection) {
+std::string mask_to_string(const RowSelection& selection) {
   std::string text;
   for (int64_t c = 0; c < selection.num_blocks; ++c) {
     if (c > 0) text += '/';
@@ -123,7 +123,7 @@ TEST(VmobaSelector, GatesUseTheMeanOfAShortLastBlock) {
   const auto selections =
       select_vmoba(x.view(x.q), x.view(x.k), heads, frame_layout(5, 2),
                    {.params = top_k_of(2, VmobaPool::kQueryHead)}, Impl::kReference, pool);
-  const VmobaSelection& mask = selections.at(0);
+  const RowSelection& mask = selections.at(0);
   ASSERT_EQ(mask.num_blocks, 3);
   const std::vector<uint8_t> expected = {1, 1, 0, 0, 0, 1, 1, 1, 1, 1, 0, 0, 1, 1, 1};
   for (size_t i = 0; i < expected.size(); ++i) {

@@ -56,7 +56,7 @@ struct Problem {
     std::iota(heads.begin(), heads.end(), 0);
   }
 
-  std::vector<VmobaSelection> select(const VmobaOptions& options, Impl impl,
+  std::vector<RowSelection> select(const VmobaOptions& options, Impl impl,
                                      ThreadPool& pool) const {
     return select_vmoba(x.view(x.q), x.view(x.k), heads, layout, options, impl, pool);
   }
@@ -77,7 +77,7 @@ std::vector<VmobaParams> all_rules(int64_t blocks) {
   return rules;
 }
 
-using Selections = std::vector<VmobaSelection>;
+using Selections = std::vector<RowSelection>;
 
 void expect_same(const Selections& found, const Selections& expected, const VmobaOptions& options) {
   ASSERT_EQ(found.size(), expected.size());

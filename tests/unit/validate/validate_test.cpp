@@ -129,6 +129,20 @@ TEST(Validate, SparseIsMeasuredAndRequirementsJudged) {
   EXPECT_NO_THROW(report_from_json(report_to_json(report), "r"));
 }
 
+TEST(Validate, ChoicesOfTilesAreJudgedLikeAnyPlan) {
+  TinyRun run;
+  const auto recall = [&](TileChoice choice) {
+    Plan plan = tiny_plan(2);
+    plan.rules[0].params = VsaParams{.top_k = 2, .choice = choice};
+    const ValidationReport report = run.validate(plan);
+    EXPECT_DOUBLE_EQ(report.summary.at("density").value, 0.5);
+    return report.summary.at("recall").value;
+  };
+  const double oracle = recall(TileChoice::kOracle);
+  EXPECT_GT(oracle, recall(TileChoice::kPooled));
+  EXPECT_GT(oracle, recall(TileChoice::kRandom));
+}
+
 TEST(Validate, ThreadsChangeNothing) {
   TinyRun run;
   const ValidationReport one = run.validate(tiny_plan(1), "", 1);

@@ -1,5 +1,5 @@
 // Work lists hold each selected (row, block) once, in strands of runs of queries.
-#include "sparse/vmoba_lists.h"
+#include "sparse/row_lists.h"
 
 #include <gtest/gtest.h>
 
@@ -14,8 +14,8 @@ namespace {
 
 using Pair = std::pair<int32_t, int32_t>;  // token, range
 
-VmobaSelection random_selection(const TokenLayout& layout, double density) {
-  VmobaSelection selection(layout.num_tiles(), layout.video_tokens());
+RowSelection random_selection(const TokenLayout& layout, double density) {
+  RowSelection selection(layout.num_tiles(), layout.video_tokens());
   for (int64_t s = 0; s < selection.num_rows; ++s) {
     for (int64_t c = 0; c < selection.num_blocks; ++c) {
       if (uniform(1, s * selection.num_blocks + c) < density) selection.select(c, s);
@@ -24,15 +24,15 @@ VmobaSelection random_selection(const TokenLayout& layout, double density) {
   return selection;
 }
 
-class VmobaLists : public ::testing::TestWithParam<std::tuple<double, int64_t>> {};
+class RowLists : public ::testing::TestWithParam<std::tuple<double, int64_t>> {};
 
-TEST_P(VmobaLists, HoldTheSelectionOnce) {
+TEST_P(RowLists, HoldTheSelectionOnce) {
   const auto [density, text] = GetParam();
   const TokenLayout layout =
       make_token_layout(partition_blocks(parse_partition("st:3,4,5"), {9, 12, 25}), text, text / 2);
-  const VmobaSelection selection = random_selection(layout, density);
+  const RowSelection selection = random_selection(layout, density);
   ThreadPool pool(2);
-  const HeadLists lists = vmoba_head_lists(layout, selection, 1, 2, pool);
+  const HeadLists lists = row_head_lists(layout, selection, 1, 2, pool);
 
   std::set<Pair> found;
   std::map<int32_t, int32_t> strand_of_row;
@@ -68,7 +68,7 @@ TEST_P(VmobaLists, HoldTheSelectionOnce) {
   EXPECT_EQ(found, expected);
 }
 
-INSTANTIATE_TEST_SUITE_P(Densities, VmobaLists,
+INSTANTIATE_TEST_SUITE_P(Densities, RowLists,
                          ::testing::Combine(::testing::Values(0.0, 0.02, 0.3, 1.0),
                                             ::testing::Values(0, 7)));
 

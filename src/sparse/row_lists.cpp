@@ -1,4 +1,4 @@
-#include "sparse/vmoba_lists.h"
+#include "sparse/row_lists.h"
 
 #include <algorithm>
 #include <bit>
@@ -20,8 +20,7 @@ int64_t items_for(int64_t rows) { return (rows + kRowLanes - 1) / kRowLanes; }
 
 class ListBuilder {
  public:
-  ListBuilder(const TokenLayout& layout, const VmobaSelection& selection, int64_t batch,
-              int64_t head)
+  ListBuilder(const TokenLayout& layout, const RowSelection& selection, int64_t batch, int64_t head)
       : layout_(layout),
         selection_(selection),
         batch_(static_cast<int32_t>(batch)),
@@ -109,7 +108,7 @@ class ListBuilder {
   }
 
   const TokenLayout& layout_;
-  const VmobaSelection& selection_;
+  const RowSelection& selection_;
   int32_t batch_, head_;
   int64_t num_words_;
   std::vector<int64_t> first_row_;  // [strands]
@@ -118,8 +117,8 @@ class ListBuilder {
 
 }  // namespace
 
-HeadLists vmoba_head_lists(const TokenLayout& layout, const VmobaSelection& selection,
-                           int64_t batch, int64_t head, ThreadPool& pool) {
+HeadLists row_head_lists(const TokenLayout& layout, const RowSelection& selection, int64_t batch,
+                         int64_t head, ThreadPool& pool) {
   return ListBuilder(layout, selection, batch, head).run(pool);
 }
 
