@@ -65,6 +65,8 @@ void add_record_options(CLI::App& command, ProfileRequest& request, Texts& texts
                      "VMoBA's partitions: auto, or like \"temporal:2 st:4,4,8\"");
   command.add_option("--rows-per-tile", request.rows_per_tile,
                      "Rows a tile for sorted statistics; 0 all (all up to 8192 tokens, else 4)");
+  command.add_option("--record-prompts", request.record_prompts,
+                     "Prompts to sample and record: all, or 0-7; the others keep their places");
   command.add_option("--record-steps", request.record_steps, "Steps to record: all, or 0,5,10-19");
   command.add_option("--record-layers", request.record_layers, "Layers to record: all, or 0,3");
   command.add_option("--maps", request.maps,

@@ -53,6 +53,8 @@ void add_attend_command(CLI::App& root, CommandContext& context);
 void add_profile_command(CLI::App& root, CommandContext& context);
 void add_derive_command(CLI::App& root, CommandContext& context);
 void add_validate_command(CLI::App& root, CommandContext& context);
+void add_merge_command(CLI::App& root, CommandContext& context);
+void add_compare_command(CLI::App& root, CommandContext& context);
 void add_export_command(CLI::App& root, CommandContext& context);
 void add_bench_command(CLI::App& root, CommandContext& context);
 

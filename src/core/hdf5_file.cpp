@@ -55,13 +55,18 @@ std::vector<hsize_t> chunk_shape(const std::vector<int64_t>& shape, size_t eleme
   return chunk;
 }
 
-void keep_compact(hid_t properties) { H5Pset_attr_phase_change(properties, kMaxCompact, 0); }
+// Of groups, datasets and the file. Attributes stay with their object, and no object carries the
+// time: equal content, equal bytes.
+void set_object_properties(hid_t properties) {
+  H5Pset_attr_phase_change(properties, kMaxCompact, 0);
+  H5Pset_obj_track_times(properties, false);
+}
 
 // Makes the groups above an object; HDF5's own way would give them default properties.
 void make_parents(const Hdf5File& file, hid_t file_id, const std::string& name) {
   const Handle properties(H5Pcreate(H5P_GROUP_CREATE), H5Pclose);
   H5Pset_link_phase_change(properties.id(), kMaxCompact, 0);
-  keep_compact(properties.id());
+  set_object_properties(properties.id());
   for (size_t end = name.find('/', 1); end != std::string::npos; end = name.find('/', end + 1)) {
     const std::string group = name.substr(0, end);
     if (H5Lexists(file_id, group.c_str(), H5P_DEFAULT) > 0) continue;
@@ -73,8 +78,7 @@ void make_parents(const Hdf5File& file, hid_t file_id, const std::string& name) 
 
 Handle dataset_properties(const std::vector<int64_t>& shape, size_t element_bytes) {
   Handle properties(H5Pcreate(H5P_DATASET_CREATE), H5Pclose);
-  H5Pset_obj_track_times(properties.id(), false);  // equal content, equal bytes
-  keep_compact(properties.id());
+  set_object_properties(properties.id());
   const bool empty = std::find(shape.begin(), shape.end(), 0) != shape.end();
   if (shape.empty() || empty) return properties;  // neither can be chunked
   const std::vector<hsize_t> chunk = chunk_shape(shape, element_bytes);
@@ -111,7 +115,7 @@ Hdf5File Hdf5File::create(const std::filesystem::path& path) {
   H5Pset_libver_bounds(access.id(), H5F_LIBVER_V110, H5F_LIBVER_V110);
   const Handle properties(H5Pcreate(H5P_FILE_CREATE), H5Pclose);
   H5Pset_link_phase_change(properties.id(), kMaxCompact, 0);
-  keep_compact(properties.id());
+  set_object_properties(properties.id());
   Handle file(H5Fcreate(path.c_str(), H5F_ACC_TRUNC, properties.id(), access.id()), H5Fclose);
   SPARSESCOPE_CHECK(ErrorKind::kUsage, file, "{}: cannot be written: {}", path.string(),
                     hdf5::last_error());

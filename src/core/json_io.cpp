@@ -11,6 +11,7 @@ namespace sparsescope {
 namespace {
 
 constexpr int kMaxDepth = 64;
+constexpr size_t kMaxBrief = 60;  // characters
 
 // nlohmann keeps the last of two equal keys in silence: refuse them while parsing.
 class StrictKeys {
@@ -51,6 +52,11 @@ Json parse_json(std::string_view text, const std::string& what) {
   } catch (const Json::exception& error) {
     fail(ErrorKind::kData, "{}: not valid JSON: {}", what, error.what());
   }
+}
+
+std::string brief(const Json& value) {
+  const std::string text = value.dump();
+  return text.size() > kMaxBrief ? text.substr(0, kMaxBrief) + "..." : text;
 }
 
 Json read_json_file(const std::filesystem::path& path, int64_t max_bytes) {

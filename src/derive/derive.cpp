@@ -6,9 +6,9 @@
 #include "derive/allocation.h"
 #include "derive/dense_choice.h"
 #include "derive/effect_allocation.h"
-#include "derive/intervals.h"
 #include "derive/method_curves.h"
 #include "derive/plan_assembly.h"
+#include "stats/intervals.h"
 
 namespace sparsescope {
 namespace {

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "core/error.h"
-#include "derive/intervals.h"
+#include "stats/intervals.h"
 
 namespace sparsescope {
 namespace {

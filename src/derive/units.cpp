@@ -8,30 +8,11 @@
 namespace sparsescope {
 namespace {
 
-bool step_recorded(const Profile& profile, int64_t step) {
-  for (int64_t prompt = 0; prompt < profile.prompts; ++prompt) {
-    for (int64_t branch = 0; branch < profile.branches; ++branch) {
-      for (int64_t layer = 0; layer < profile.layers; ++layer) {
-        if (profile.is_recorded(prompt, branch, step, layer)) return true;
-      }
-    }
-  }
-  return false;
-}
-
-std::vector<int64_t> recorded_steps(const Profile& profile) {
-  std::vector<int64_t> result;
-  for (int64_t step = 0; step < profile.steps; ++step) {
-    if (step_recorded(profile, step)) result.push_back(step);
-  }
-  SPARSESCOPE_CHECK(ErrorKind::kData, !result.empty(),
-                    "profile: expected recorded sites, found none");
-  return result;
-}
-
 // The part of each step: the nearest recorded one.
 std::vector<size_t> nearest_recorded(const Profile& profile) {
   const std::vector<int64_t> recorded = recorded_steps(profile);
+  SPARSESCOPE_CHECK(ErrorKind::kData, !recorded.empty(),
+                    "profile: expected recorded sites, found none");
   std::vector<size_t> result;
   size_t part = 0;
   for (int64_t step = 0; step < profile.steps; ++step) {

@@ -15,13 +15,9 @@ namespace fs = std::filesystem;
 
 constexpr std::string_view kRunFile = "run.json";
 constexpr int64_t kVersion = 1;
-constexpr size_t kMaxShown = 60;  // characters of a setting in a message
 
 std::string shown(const Json& settings, const std::string& name) {
-  if (!settings.contains(name)) return "nothing";
-  std::string text = settings[name].dump();
-  if (text.size() > kMaxShown) text = text.substr(0, kMaxShown) + "...";
-  return text;
+  return settings.contains(name) ? brief(settings[name]) : "nothing";
 }
 
 std::string differences(const Json& before, const Json& now) {

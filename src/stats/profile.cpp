@@ -1,6 +1,7 @@
 #include "stats/profile.h"
 
 #include <numeric>
+#include <set>
 
 #include "capture/statistic_grids.h"
 #include "core/error.h"
@@ -23,6 +24,15 @@ int64_t values_behind_leading_axes(const ProfileArray& array) {
                          std::multiplies<int64_t>());
 }
 
+// Along the axis of this extent, whose places lie stride calls apart.
+std::vector<int64_t> places_of_recorded(const Profile& profile, int64_t stride, int64_t extent) {
+  std::set<int64_t> places;
+  for (size_t call = 0; call < profile.recorded.size(); ++call) {
+    if (profile.recorded[call] != 0) places.insert(static_cast<int64_t>(call) / stride % extent);
+  }
+  return {places.begin(), places.end()};
+}
+
 }  // namespace
 
 const float* Profile::at(const std::string& name, int64_t prompt, int64_t branch, int64_t step,
@@ -38,6 +48,15 @@ const float* Profile::at(const std::string& name, int64_t prompt, int64_t branch
 
 int64_t Profile::trailing(const std::string& name) const {
   return values_behind_leading_axes(array_of(*this, name));
+}
+
+std::vector<int64_t> recorded_prompts(const Profile& profile) {
+  return places_of_recorded(profile, profile.branches * profile.steps * profile.layers,
+                            profile.prompts);
+}
+
+std::vector<int64_t> recorded_steps(const Profile& profile) {
+  return places_of_recorded(profile, profile.layers, profile.steps);
 }
 
 const std::vector<double>& fraction_grid() {

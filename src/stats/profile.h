@@ -45,6 +45,10 @@ struct Profile {
   int64_t trailing(const std::string& name) const;
 };
 
+// Those of which a site was recorded, ascending.
+std::vector<int64_t> recorded_prompts(const Profile& profile);
+std::vector<int64_t> recorded_steps(const Profile& profile);
+
 // The grids that the statistics share (contract section 3).
 const std::vector<double>& fraction_grid();  // f and kappa: 1/64 ... 1
 const std::vector<double>& tau_grid();       // 0.05 ... 0.95

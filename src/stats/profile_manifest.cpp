@@ -2,8 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <span>
-
 #include "core/sha256.h"
 
 namespace sparsescope {
@@ -12,14 +10,16 @@ namespace {
 Json triple(const TokenGrid& grid) { return {grid.t, grid.h, grid.w}; }
 Json triple(const TileShape& tile) { return {tile.t, tile.h, tile.w}; }
 
-std::string hash_of(std::span<const HostTensor> tensors) {
-  Sha256 hash;
+std::vector<std::string> hash_each(const std::vector<HostTensor>& tensors) {
+  std::vector<std::string> hashes;
   for (const HostTensor& tensor : tensors) {
+    Sha256 hash;
     const std::string shape = shape_to_string(tensor.shape);
     hash.update(shape.data(), shape.size());
     hash.update(tensor.values.data(), tensor.values.size() * sizeof(float));
+    hashes.push_back(hash.hex());
   }
-  return hash.hex();
+  return hashes;
 }
 
 }  // namespace
@@ -32,10 +32,7 @@ std::string path_tail(const std::filesystem::path& path) {
 }
 
 std::vector<std::string> prompt_hashes(const PromptSet& prompts) {
-  std::vector<std::string> hashes;
-  for (const HostTensor& embedding : prompts.conditional)
-    hashes.push_back(hash_of({&embedding, 1}));
-  return hashes;
+  return hash_each(prompts.conditional);
 }
 
 Json build_manifest(Impl impl, int threads) {
@@ -71,6 +68,7 @@ Json record_manifest(const RecordOptions& record, const TokenGrid& grid) {
           {"tile", triple(record.tile)},
           {"partitions", partitions},
           {"rows_per_tile", record.rows_per_tile},
+          {"record_prompts", record.prompts},
           {"record_steps", record.steps},
           {"record_layers", record.layers},
           {"maps", record.maps},
@@ -93,7 +91,7 @@ Json sampling_settings(const SampledTrajectories& run, const Denoiser& denoiser)
   settings["config"] = run.folder.config.value_or(Json());
   settings["prompts"] = run.prompts.names;
   settings["prompt_hashes"] = prompt_hashes(run.prompts);
-  settings["unconditional_hash"] = denoiser.guided() ? hash_of(run.prompts.unconditional) : "";
+  if (denoiser.guided()) settings["unconditional_hashes"] = hash_each(run.prompts.unconditional);
   settings["scheduler"] = scheduler.name();
   settings["shift"] = scheduler.shift();
   settings["timesteps"] = scheduler.timesteps();
@@ -103,7 +101,7 @@ Json sampling_settings(const SampledTrajectories& run, const Denoiser& denoiser)
   settings["seed"] = run.sampling.seed;
   settings["rng_key"] = std::to_string(run.sampling.seed);
   settings["latents"] =
-      run.latents.empty() ? Json("drawn from the seed") : Json(hash_of(run.latents));
+      run.latents.empty() ? Json("drawn from the seed") : Json(hash_each(run.latents));
   settings["latent_shape"] = run.sampling.latent_shape;
   settings["precision"] = run.precision;
   settings["version"] = SPARSESCOPE_VERSION;

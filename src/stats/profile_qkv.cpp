@@ -97,6 +97,7 @@ class QkvProfiler {
     const RecordOptions& record = run_.record;
     const auto maps =
         parse_map_selection(record.maps, header_.steps, header_.layers, header_.heads);
+    const auto prompts = parse_index_list(record.prompts, header_.prompts, "--record-prompts");
     const auto steps = parse_index_list(record.steps, header_.steps, "--record-steps");
     const auto layers = parse_index_list(record.layers, header_.layers, "--record-layers");
     ProfilingOptions options;
@@ -106,8 +107,8 @@ class QkvProfiler {
     options.seed = record.seed;
     options.keep_map = [&](const SiteKey& site) { return maps.keeps(site.step, site.layer); };
     options.record = [&](const SiteKey& site) {
-      return (steps[site.step] != 0 && layers[site.layer] != 0) ||
-             maps.keeps(site.step, site.layer);
+      const bool named = steps[site.step] != 0 && layers[site.layer] != 0;
+      return prompts[site.prompt] != 0 && (named || maps.keeps(site.step, site.layer));
     };
     SiteRecorder hook(options, run_.record.error_tiles, run_.impl, *run_.pool);
     ProfileBuilder builder(header_);

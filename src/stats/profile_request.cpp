@@ -15,6 +15,7 @@ RecordOptions record_options(const ProfileRequest& request, const TokenGrid& gri
   record.tile = request.tile;
   record.partitions = parse_partitions(request.partitions, grid);
   record.rows_per_tile = request.rows_per_tile.value_or(default_rows_per_tile(grid));
+  record.prompts = request.record_prompts;
   record.steps = request.record_steps;
   record.layers = request.record_layers;
   record.maps = request.maps;

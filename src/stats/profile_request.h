@@ -13,7 +13,7 @@ struct ProfileRequest {
   TileShape tile;
   std::string partitions = "auto";       // or "temporal:2 st:4,4,8"
   std::optional<int64_t> rows_per_tile;  // 0: all rows
-  std::string record_steps = "all", record_layers = "all", maps;
+  std::string record_prompts = "all", record_steps = "all", record_layers = "all", maps;
   std::optional<int64_t> error_tiles;  // 0: none
   int64_t sensitivity = 0, probes = 4;
   std::filesystem::path around;  // a plan in force while effects are measured

@@ -49,6 +49,7 @@ class TrajectoryProfiler {
         settings_(trajectory_settings(run, denoiser_)) {
     const ModelInfo& info = run.model->info();
     const RecordOptions& record = run.record;
+    prompts_ = parse_index_list(record.prompts, num_prompts(), "--record-prompts");
     steps_ = parse_index_list(record.steps, run.sampling.steps, "--record-steps");
     layers_ = parse_index_list(record.layers, info.layers, "--record-layers");
     maps_ = parse_map_selection(record.maps, run.sampling.steps, info.layers, info.heads);
@@ -74,7 +75,7 @@ class TrajectoryProfiler {
     if (run_.record.sensitivity > 0) make_output_effects();
     ProfileBuilder builder(header());
     for (int64_t prompt = 0; prompt < num_prompts(); ++prompt) {
-      run_prompt(prompt, parts, hook, builder);
+      if (prompts_[prompt] != 0) run_prompt(prompt, parts, hook, builder);
     }
     const Profile profile = builder.take(manifest(parts));
     parts.publish([&](const fs::path& path) { write_profile(path, profile, true); });
@@ -85,6 +86,10 @@ class TrajectoryProfiler {
 
  private:
   int64_t num_prompts() const { return std::ssize(run_.prompts->conditional); }
+  // Sampled along all trajectories.
+  int64_t total_steps() const {
+    return std::count(prompts_.begin(), prompts_.end(), uint8_t{1}) * (last_step_ + 1);
+  }
 
   void check_inputs() const {
     SPARSESCOPE_CHECK(ErrorKind::kUsage, num_prompts() > 0, "a profile needs at least one prompt");
@@ -159,8 +164,7 @@ class TrajectoryProfiler {
       summary_.sites += std::ssize(part->sites);
       summary_.seconds += part->seconds;
       state = std::move(part->state);
-      report_progress(monitor_, prompt * (last_step_ + 1) + step + 1,
-                      num_prompts() * (last_step_ + 1),
+      report_progress(monitor_, ++finished_steps_, total_steps(),
                       fmt::format("prompt {}/{} step {}/{}", prompt + 1, num_prompts(), step + 1,
                                   last_step_ + 1));
     }
@@ -223,7 +227,7 @@ class TrajectoryProfiler {
     summary.layers = profile.layers;
     summary.heads = profile.heads;
     summary.sites = std::count(profile.recorded.begin(), profile.recorded.end(), uint8_t{1});
-    summary.resumed_steps = profile.prompts * (last_step_ + 1);
+    summary.resumed_steps = total_steps();
     summary.seconds = profile.manifest.value("seconds", 0.0);
     summary.file_bytes = fs::file_size(run_.out.path);
     return summary;
@@ -233,11 +237,12 @@ class TrajectoryProfiler {
   const RunMonitor& monitor_;
   Denoiser denoiser_;
   Json settings_;
-  std::vector<uint8_t> steps_, layers_;
+  std::vector<uint8_t> prompts_, steps_, layers_;
   std::vector<int64_t> recorded_steps_;
   MapSelection maps_;
   std::optional<OutputEffects> output_effects_;
   int64_t last_step_ = 0;
+  int64_t finished_steps_ = 0;
   ProfileSummary summary_;
 };
 

@@ -19,8 +19,9 @@ namespace sparsescope {
 struct RecordOptions {
   TileShape tile;
   std::vector<Partition> partitions;
-  int64_t rows_per_tile = 0;  // 0: all rows
-  std::string steps = "all";  // index lists, see site_selection.h
+  int64_t rows_per_tile = 0;    // 0: all rows
+  std::string prompts = "all";  // index lists, see site_selection.h
+  std::string steps = "all";
   std::string layers = "all";
   std::string maps;   // "step=0,10 layer=3 head=*"
   uint64_t seed = 0;  // of the samples of rows, tiles, steps and probes

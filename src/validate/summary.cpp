@@ -5,7 +5,7 @@
 #include <functional>
 
 #include "core/error.h"
-#include "derive/intervals.h"
+#include "stats/intervals.h"
 
 namespace sparsescope {
 namespace {

@@ -15,8 +15,8 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
 const std::string kTinyWan = SPARSESCOPE_DATA "/tiny-wan";
-const char* const kCommands[] = {"inspect", "check",    "forward", "profile",
-                                 "derive",  "validate", "export",  "bench"};
+const char* const kCommands[] = {"inspect",  "check", "forward", "profile", "derive",
+                                 "validate", "merge", "compare", "export",  "bench"};
 
 class EveryCommand : public ::testing::TestWithParam<const char*> {};
 
@@ -64,15 +64,13 @@ TEST(Usage, VersionIsOneLine) {
 TEST(Usage, MissingAndUnknownCommandsListTheCommands) {
   const ProgramRun nothing = run_program({});
   EXPECT_EQ(nothing.exit_code, 2);
-  EXPECT_THAT(
-      nothing.err,
-      HasSubstr("inspect, check, forward, attend, profile, derive, validate, export, bench"));
+  EXPECT_THAT(nothing.err, HasSubstr("inspect, check, forward, attend, profile, derive, validate, "
+                                     "merge, compare, export, bench"));
   const ProgramRun unknown = run_program({"explore"});
   EXPECT_EQ(unknown.exit_code, 2);
   EXPECT_THAT(unknown.err, HasSubstr("'explore'"));
-  EXPECT_THAT(
-      unknown.err,
-      HasSubstr("inspect, check, forward, attend, profile, derive, validate, export, bench"));
+  EXPECT_THAT(unknown.err, HasSubstr("inspect, check, forward, attend, profile, derive, validate, "
+                                     "merge, compare, export, bench"));
 }
 
 TEST(Usage, ExtraArgumentsAreNamedBesideTheAllowedOptions) {

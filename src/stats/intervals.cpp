@@ -1,4 +1,4 @@
-#include "derive/intervals.h"
+#include "stats/intervals.h"
 
 #include <cmath>
 #include <limits>
