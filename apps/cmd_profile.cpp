@@ -62,7 +62,7 @@ void add_input_options(CLI::App& command, ProfileRequest& request, Texts& texts)
 void add_record_options(CLI::App& command, ProfileRequest& request, Texts& texts) {
   command.add_option("--tile", texts.tile, "Tile in tokens, t,h,w (4,4,4)");
   command.add_option("--partitions", request.partitions,
-                     "VMoBA's partitions: auto, or like \"temporal:2 st:4,4,8\"");
+                     "VMoBA's partitions: auto, none, or like \"temporal:2 st:4,4,8\"");
   command.add_option("--rows-per-tile", request.rows_per_tile,
                      "Rows a tile for sorted statistics; 0 all (all up to 8192 tokens, else 4)");
   command.add_option("--record-prompts", request.record_prompts,

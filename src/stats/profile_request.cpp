@@ -93,6 +93,7 @@ void check_effect_options(const ProfileRequest& request) {
 
 std::vector<Partition> parse_partitions(const std::string& text, const TokenGrid& grid) {
   if (text == "auto") return default_partitions(grid);
+  if (text == "none") return {};
   std::vector<Partition> partitions;
   std::istringstream pieces(text);
   for (std::string piece; pieces >> piece;) {

@@ -11,7 +11,7 @@ struct ProfileRequest {
   std::vector<std::filesystem::path> qkv;  // captured q, k, v instead of a checkpoint
   int64_t prefix = 0, suffix = 0;          // text tokens around the video, for qkv
   TileShape tile;
-  std::string partitions = "auto";       // or "temporal:2 st:4,4,8"
+  std::string partitions = "auto";       // or "none", or "temporal:2 st:4,4,8"
   std::optional<int64_t> rows_per_tile;  // 0: all rows
   std::string record_prompts = "all", record_steps = "all", record_layers = "all", maps;
   std::optional<int64_t> error_tiles;  // 0: none
@@ -25,7 +25,7 @@ struct ProfileRequest {
 
 ProfileSummary run_profile(const ProfileRequest& request, const RunMonitor& monitor);
 
-// "auto", or partitions with blanks between; each must fit the grid. Error(kUsage).
+// "auto", "none", or partitions with blanks between; each must fit the grid. Error(kUsage).
 std::vector<Partition> parse_partitions(const std::string& text, const TokenGrid& grid);
 
 }  // namespace sparsescope
