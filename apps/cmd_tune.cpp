@@ -4,6 +4,7 @@
 #include "apps/command.h"
 #include "apps/sampling_options.h"
 #include "core/error.h"
+#include "tune/sweep.h"
 #include "tune/tune.h"
 
 namespace sparsescope {
@@ -14,6 +15,8 @@ constexpr int kMissedTarget = 6;  // exit code
 struct TuneArguments {
   TuneRequest request;
   SamplingTexts texts;
+  bool sweep = false;
+  std::string densities = "0.125,0.25,0.375,0.5,0.75";
   std::string method = "vsa", target, per = "head-step", tile = "4,4,4";
 };
 
@@ -58,11 +61,29 @@ void print_result(const CommandContext& context, const TuneArguments& arguments,
                       {"holds", result.holds}});
 }
 
+void print_sweep(const CommandContext& context, const SweepResult& result) {
+  context.print(fmt::format("{:<6} {:<20} {:>7} {:>8}  {:<26} {:>9} {:>9}", "method", "plan",
+                            "asked", "density", "error on held-out prompts", "attn. ms",
+                            "speed-up"));
+  for (const SweepPoint& point : result.points) {
+    const PlanTrial& trial = point.trial;
+    context.print(
+        fmt::format("{:<6} {:<20} {:>7} {:>8.4f}  {:.4f} ({:.4f} to {:.4f}) {:>9.2f} {:>9.2f}{}",
+                    to_string(point.method), point.kind, point.asked, trial.density, trial.error,
+                    point.interval.low, point.interval.high, trial.sparse_ms, trial.speedup(),
+                    point.knee ? "  knee" : ""));
+  }
+  for (const std::string& note : result.notes) context.print("not tried: " + note);
+  context.print_json(sweep_to_json(result));
+}
+
 void run(CommandContext& context, TuneArguments& arguments) {
   TuneRequest& request = arguments.request;
   complete_sampling_request(context, arguments.texts, request.sampling);
   request.method = parse_sparse_method(arguments.method);
-  request.target = parse_target(arguments.target);
+  SPARSESCOPE_CHECK(ErrorKind::kUsage, arguments.sweep != !arguments.target.empty(),
+                    "expected --target or --sweep, found {}", arguments.sweep ? "both" : "neither");
+  if (!arguments.sweep) request.target = parse_target(arguments.target);
   request.per = parse_granularity(arguments.per);
   const std::vector<int64_t> tile = parse_triple(arguments.tile, "--tile");
   request.tile = {tile[0], tile[1], tile[2]};
@@ -70,6 +91,11 @@ void run(CommandContext& context, TuneArguments& arguments) {
                     "expected --heldout or --heldout-embeds, not both");
   request.threads = context.threads();
   request.command_line = context.command_line;
+  if (arguments.sweep) {
+    print_sweep(context, sweep(request, parse_reals(arguments.densities, "--densities", 0, 1),
+                               context.monitor()));
+    return;
+  }
   const TuneResult result = tune(request, context.monitor());
   print_result(context, arguments, result);
   if (!result.holds) context.exit_code = kMissedTarget;
@@ -98,11 +124,14 @@ void add_tune_command(CLI::App& root, CommandContext& context) {
   command->add_option("--heldout-embeds", request.heldout_embeds,
                       "The same as safetensors of embeddings");
   command->add_option("--method", arguments->method, "bsa, vsa or vmoba (vsa)");
-  command
-      ->add_option("--target", arguments->target,
-                   "error=E: the least density with that relative error of the model's output; "
-                   "density=D: the least error within that density")
-      ->required();
+  command->add_option("--target", arguments->target,
+                      "error=E: the least density with that relative error of the model's output; "
+                      "density=D: the least error within that density");
+  command->add_flag("--sweep", arguments->sweep,
+                    "Instead of a plan, a table of error against density and time of all methods "
+                    "beside uniform, published, random and oracle plans");
+  command->add_option("--densities", arguments->densities,
+                      "Of --sweep (0.125,0.25,0.375,0.5,0.75)");
   command->add_option("--per", arguments->per,
                       "What has a setting of its own: model, layer, head or head-step (head-step)");
   command->add_option("--tile", arguments->tile, "Tile in tokens, t,h,w (4,4,4)");
@@ -119,7 +148,8 @@ void add_tune_command(CLI::App& root, CommandContext& context) {
   command->add_option("--rounds", request.rounds, "Plans tried at most (6)")
       ->check(CLI::PositiveNumber);
   command->add_option("--confidence", request.confidence, "Of the stated interval (0.95)");
-  command->add_option("--out", request.out.path, "Plan to write (JSON)")->required();
+  command->add_option("--out", request.out.path, "Plan, or table of --sweep, to write (JSON)")
+      ->required();
   command->add_flag("--force", request.out.replace,
                     "Replace an existing plan, and the parts of another run");
   command->add_flag("--resume,!--no-resume", request.out.resume,

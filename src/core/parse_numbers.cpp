@@ -1,5 +1,6 @@
 #include "core/parse_numbers.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 
@@ -38,6 +39,17 @@ double parse_real(std::string_view text, std::string_view option, double least, 
       parse_all(text, value) && std::isfinite(value) && value >= least && value <= most,
       "{}: expected a number from {} to {}, found '{}'", option, least, most, text);
   return value;
+}
+
+std::vector<double> parse_reals(std::string_view text, std::string_view option, double least,
+                                double most) {
+  std::vector<double> values;
+  for (size_t first = 0; first <= text.size();) {
+    const size_t end = std::min(text.find(',', first), text.size());
+    values.push_back(parse_real(text.substr(first, end - first), option, least, most));
+    first = end + 1;
+  }
+  return values;
 }
 
 std::vector<int64_t> parse_extents(std::string_view text, std::string_view option, size_t count,

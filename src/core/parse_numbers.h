@@ -14,6 +14,9 @@ int64_t parse_integer(std::string_view text, std::string_view option, int64_t le
                       int64_t most = std::numeric_limits<int64_t>::max());
 // A finite number in [least, most].
 double parse_real(std::string_view text, std::string_view option, double least, double most);
+// "0.125,0.5" -> finite numbers in [least, most]; one at least.
+std::vector<double> parse_reals(std::string_view text, std::string_view option, double least,
+                                double most);
 // "1,3,2048,64" -> count numbers of at least `least`.
 std::vector<int64_t> parse_extents(std::string_view text, std::string_view option, size_t count,
                                    int64_t least = 1);

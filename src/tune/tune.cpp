@@ -8,11 +8,8 @@
 #include "core/error.h"
 #include "core/sha256.h"
 #include "stats/intervals.h"
-#include "stats/profile_manifest.h"
-#include "stats/profile_request.h"
-#include "stats/profile_store.h"
-#include "tune/prompt_split.h"
 #include "tune/trial_json.h"
+#include "tune/tune_session.h"
 #include "validate/validate.h"
 
 namespace sparsescope {
@@ -23,44 +20,22 @@ namespace fs = std::filesystem;
 // A target counts as met closely enough when this share of it is used: further rounds would gain
 // less density than prompts differ by.
 constexpr double kUsedEnough = 0.95;
-constexpr int64_t kAroundProbes = 2;  // around a plan the residual's direction says most
-
-PromptSet chosen_prompts(const PromptSet& set, const std::vector<int64_t>& indices) {
-  PromptSet result{.source_hash = set.source_hash};
-  for (const int64_t i : indices) {
-    result.names.push_back(set.names[i]);
-    result.conditional.push_back(set.conditional[i]);
-    if (!set.unconditional.empty()) result.unconditional.push_back(set.unconditional[i]);
-  }
-  return result;
-}
-
 class Tuner {
  public:
   Tuner(const TuneRequest& request, const RunMonitor& monitor)
       : request_(request),
-        monitor_(monitor),
-        loaded_(load_sampling(request.sampling)),
-        heldout_apart_(!request.heldout.empty() || !request.heldout_embeds.empty()),
-        split_(split_prompts(std::ssize(loaded_.prompts.names), request.derive_prompts,
-                             request.check_prompts, heldout_apart_, request.sampling.seed)),
-        heldout_(read_heldout()),
-        impl_(default_cpu_impl()),
-        pool_(request.threads),
-        denoiser_(*loaded_.model, loaded_.folder, loaded_.sampling),
-        parts_(request.out, "sparsescope-tune-parts", settings()) {
-    for (const std::string& warning : loaded_.model->info().warnings) {
-      report_note(monitor, warning);
-    }
-  }
+        session_(request, request.method == Method::kVmoba ? request.partitions : "none",
+                 {{"method", to_string(request.method)},
+                  {"target", to_string(request.target)},
+                  {"rounds", request.rounds}},
+                 monitor) {}
 
   TuneResult run() {
-    const Profile base = profile("base.h5", nullptr);
+    const Profile base = session_.profile(kBase);
     double aim = request_.target.value;
     add_plan(base, nullptr, aim, "effects around dense attention");
-    const std::string around = "around_" + result_.tried.back().name + ".h5";
-    const Plan first = read_plan(parts_.path_of(result_.tried.back().name + ".json"));
-    const Profile refined = profile(around, &first);
+    const std::string first = result_.tried.front().name;
+    const Profile refined = session_.profile("around_" + first + ".h5", first + ".json");
     for (int64_t round = 1; round < request_.rounds; ++round) {
       const TunedPlan& last = result_.tried.back();
       if (by_error() && round > 1) {
@@ -68,7 +43,7 @@ class Tuner {
         aim *= request_.target.value * kAim / last.trial.error;
         aim = std::min(aim, 1.0);
       }
-      add_plan(base, &refined, aim, "effects around " + result_.tried.front().name);
+      add_plan(base, &refined, aim, "effects around " + first);
       if (!by_error() || met_closely(result_.tried.back().trial.error)) break;
     }
     choose();
@@ -81,72 +56,11 @@ class Tuner {
  private:
   // Repairs aim a little below the target: a plan at the target misses it half of the time.
   static constexpr double kAim = 0.98;
+  static constexpr const char* kBase = "base.h5";
 
   bool by_error() const { return request_.target.kind == TargetKind::kError; }
   bool met_closely(double error) const {
     return error <= request_.target.value && error >= kUsedEnough * request_.target.value;
-  }
-
-  PromptSet read_heldout() const {
-    if (!heldout_apart_) return chosen_prompts(loaded_.prompts, split_.heldout);
-    if (!request_.heldout.empty()) {
-      return encode_prompts(loaded_.folder, read_prompt_file(request_.heldout));
-    }
-    return read_prompt_embeds(request_.heldout_embeds, !loaded_.prompts.unconditional.empty());
-  }
-
-  Json settings() const {
-    Json run = sampling_settings({.model = loaded_.model->info(),
-                                  .folder = loaded_.folder,
-                                  .prompts = loaded_.prompts,
-                                  .sampling = loaded_.sampling,
-                                  .latents = loaded_.latents,
-                                  .precision = precision(),
-                                  .impl = impl_},
-                                 denoiser_);
-    run["heldout_hashes"] = prompt_hashes(heldout_);
-    run["derive_prompts"] = split_.derive;
-    run["check_prompts"] = split_.check;
-    run["method"] = to_string(request_.method);
-    run["target"] = to_string(request_.target);
-    run["per"] = to_string(request_.per);
-    run["tile"] = to_string(request_.tile);
-    run["partitions"] = partitions();
-    run["sensitivity"] = request_.sensitivity;
-    run["rounds"] = request_.rounds;
-    run["confidence"] = request_.confidence;
-    return run;
-  }
-
-  const std::string& precision() const {
-    static const std::string name(dtype_name(request_.sampling.load.compute));
-    return name;
-  }
-  std::string partitions() const {
-    return request_.method == Method::kVmoba ? request_.partitions : "none";
-  }
-
-  // Measured now, or by an earlier start.
-  Profile profile(const std::string& name, const Plan* around) {
-    const fs::path path = parts_.path_of(name);
-    if (!fs::exists(path)) {
-      ProfileRequest profiled;
-      profiled.sampling = request_.sampling;
-      profiled.tile = request_.tile;
-      profiled.partitions = partitions();
-      profiled.record_prompts = index_list(split_.derive);
-      profiled.sensitivity = request_.sensitivity;
-      if (around != nullptr) {
-        profiled.around = parts_.path_of(result_.tried.back().name + ".json");
-        profiled.effects_only = true;
-        profiled.probes = kAroundProbes;
-      }
-      profiled.out.path = path;
-      profiled.threads = request_.threads;
-      profiled.command_line = request_.command_line;
-      run_profile(profiled, monitor_);
-    }
-    return read_profile(path);
   }
 
   void add_plan(const Profile& base, const Profile* effects, double aim, const std::string& how) {
@@ -157,28 +71,28 @@ class Tuner {
                           .weighing = Weighing::kEffect,
                           .effects = effects,
                           .confidence = request_.confidence};
-    options.source = {
-        {"profile", {{"file", "base.h5"}, {"sha256", sha256_file(parts_.path_of("base.h5"))}}},
-        {"command_line", request_.command_line}};
+    options.source = session_.source(kBase);
     const Plan plan = derive_plan(base, options);
     tuned.how = fmt::format("{}, {}", how, to_string(options.target));
     tuned.foretold = plan.expected_error->mean;
-    write_plan(parts_.path_of(tuned.name + ".json"), plan, true);
+    write_plan(session_.parts().path_of(tuned.name + ".json"), plan, true);
     tuned.trial = trial(tuned.name, plan);
-    report_note(monitor_, fmt::format("{}: {}: density {:.4f}, error {:.4f} foretold, {:.4f} on {} "
-                                      "check prompts",
-                                      tuned.name, tuned.how, tuned.trial.density, tuned.foretold,
-                                      tuned.trial.error, split_.check.size()));
+    report_note(session_.monitor(),
+                fmt::format("{}: {}: density {:.4f}, error {:.4f} foretold, {:.4f} on {} "
+                            "check prompts",
+                            tuned.name, tuned.how, tuned.trial.density, tuned.foretold,
+                            tuned.trial.error, session_.split().check.size()));
     result_.tried.push_back(std::move(tuned));
   }
 
   PlanTrial trial(const std::string& name, const Plan& plan) {
     const std::string file = name + ".trial.json";
-    std::optional<PlanTrial> found = parts_.read(file, monitor_, read_trial);
+    std::optional<PlanTrial> found = session_.parts().read(file, session_.monitor(), read_trial);
     if (found) return *found;
     const std::vector<PlanTrial> trials =
-        try_plans(denoiser_, loaded_.prompts, split_.check, {&plan, 1}, impl_, pool_, monitor_);
-    write_trial(parts_.path_of(file), trials.front());
+        try_plans(session_.denoiser(), session_.loaded().prompts, session_.split().check,
+                  {&plan, 1}, session_.impl(), session_.pool(), session_.monitor());
+    write_trial(session_.parts().path_of(file), trials.front());
     return trials.front();
   }
 
@@ -201,7 +115,7 @@ class Tuner {
   // others.
   void finish_plan() {
     const TunedPlan& chosen = result_.tried[result_.chosen];
-    result_.plan = read_plan(parts_.path_of(chosen.name + ".json"));
+    result_.plan = read_plan(session_.parts().path_of(chosen.name + ".json"));
     const Interval interval =
         prediction_interval(chosen.trial.error_of_prompt, request_.confidence);
     result_.plan.expected_error = Expected{.mean = chosen.trial.error,
@@ -213,33 +127,33 @@ class Tuner {
     tuned["expected_error"] = fmt::format(
         "measured on {} check prompts, which nothing was derived from; the interval is that of one "
         "further prompt, by Student's t",
-        split_.check.size());
-    tuned["derive_prompts"] = split_.derive;
-    tuned["check_prompts"] = split_.check;
+        session_.split().check.size());
+    tuned["derive_prompts"] = session_.split().derive;
+    tuned["check_prompts"] = session_.split().check;
     tuned["tried"] = tried_to_json(result_.tried);
   }
 
   void judge_heldout() {
-    const fs::path plan_file = parts_.path_of("chosen.json");
+    const fs::path plan_file = session_.parts().path_of("chosen.json");
     write_plan(plan_file, result_.plan, true);
     const std::string plan_hash = sha256_file(plan_file);
     std::vector<Requirement> requirements;
     requirements.push_back(
         {by_error() ? "output_rel_l2" : "density", Comparison::kAtMost, request_.target.value});
     const ValidationRequest validation{
-        .folder = loaded_.folder,
-        .model = *loaded_.model,
+        .folder = session_.loaded().folder,
+        .model = session_.model(),
         .plan = result_.plan,
         .plan_hash = plan_hash,
-        .prompts = heldout_,
-        .sampling = loaded_.sampling,
+        .prompts = session_.heldout(),
+        .sampling = session_.loaded().sampling,
         .latents = {},
         .requirements = requirements,
-        .impl = impl_,
-        .pool = pool_,
-        .precision = precision(),
-        .out = {.path = parts_.path_of("report.json"), .replace = true}};
-    result_.report = run_validation(validation, monitor_);
+        .impl = session_.impl(),
+        .pool = session_.pool(),
+        .precision = session_.precision(),
+        .out = {.path = session_.parts().path_of("report.json"), .replace = true}};
+    result_.report = run_validation(validation, session_.monitor());
     result_.holds = result_.report.holds();
     const double error = result_.report.summary.at("output_rel_l2").value;
     const Expected& expected = *result_.plan.expected_error;
@@ -249,21 +163,13 @@ class Tuner {
   void publish() {
     const fs::path out = request_.out.path;
     write_report(beside(out, ".report.json"), result_.report, request_.out.replace);
-    fs::copy_file(parts_.path_of("base.h5"), beside(out, ".profile.h5"),
+    fs::copy_file(session_.parts().path_of(kBase), beside(out, ".profile.h5"),
                   fs::copy_options::overwrite_existing);
-    parts_.publish([&](const fs::path& path) { write_plan(path, result_.plan, true); });
+    session_.parts().publish([&](const fs::path& path) { write_plan(path, result_.plan, true); });
   }
 
   const TuneRequest& request_;
-  const RunMonitor& monitor_;
-  LoadedSampling loaded_;
-  bool heldout_apart_;
-  PromptSplit split_;
-  PromptSet heldout_;
-  Impl impl_;
-  ThreadPool pool_;
-  Denoiser denoiser_;
-  PartsFolder parts_;
+  TuneSession session_;
   TuneResult result_;
 };
 
