@@ -140,12 +140,12 @@ void add_tune_command(CLI::App& root, CommandContext& context) {
   command->add_option("--derive-prompts", request.derive_prompts,
                       "Prompts that settings are derived from (8)");
   command->add_option("--check-prompts", request.check_prompts,
-                      "Other prompts, on which plans are checked and repaired (4)");
+                      "Other prompts, on which plans are checked and repaired (6)");
   command
       ->add_option("--sensitivity", request.sensitivity,
                    "Steps of each prompt at which effects on the output are measured (2)")
       ->check(CLI::PositiveNumber);
-  command->add_option("--rounds", request.rounds, "Plans tried at most (6)")
+  command->add_option("--rounds", request.rounds, "Plans tried at most, 2 at least (5)")
       ->check(CLI::PositiveNumber);
   command->add_option("--confidence", request.confidence, "Of the stated interval (0.95)");
   command->add_option("--out", request.out.path, "Plan, or table of --sweep, to write (JSON)")

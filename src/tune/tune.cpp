@@ -20,6 +20,7 @@ namespace fs = std::filesystem;
 // A target counts as met closely enough when this share of it is used: further rounds would gain
 // less density than prompts differ by.
 constexpr double kUsedEnough = 0.95;
+constexpr double kMeets = 0.8;  // confidence that a plan's error lies below the target
 class Tuner {
  public:
   Tuner(const TuneRequest& request, const RunMonitor& monitor)
@@ -33,18 +34,20 @@ class Tuner {
   TuneResult run() {
     const Profile base = session_.profile(kBase);
     double aim = request_.target.value;
-    add_plan(base, nullptr, aim, "effects around dense attention");
+    add_plan(base, nullptr, aim, kDenseEffects);
     const std::string first = result_.tried.front().name;
     const Profile refined = session_.profile("around_" + first + ".h5", first + ".json");
-    for (int64_t round = 1; round < request_.rounds; ++round) {
-      const TunedPlan& last = result_.tried.back();
-      if (by_error() && round > 1) {
-        // Repair: what was foretold and what was found differ by a factor that changes little.
-        aim *= request_.target.value * kAim / last.trial.error;
-        aim = std::min(aim, 1.0);
-      }
-      add_plan(base, &refined, aim, "effects around " + first);
-      if (!by_error() || met_closely(result_.tried.back().trial.error)) break;
+    add_plan(base, &refined, aim, "effects around " + first);
+    // Repair what does better: what was foretold and what was found differ by a factor that changes
+    // little with the aim.
+    const size_t better = does_better(1, 0) ? 1 : 0;
+    const Profile* effects = better == 1 ? &refined : nullptr;
+    const std::string how = better == 1 ? "effects around " + first : kDenseEffects;
+    double bound = bound_of(result_.tried[better].trial);
+    while (by_error() && !met_closely(bound) && std::ssize(result_.tried) < request_.rounds) {
+      aim = std::min(1.0, aim * request_.target.value / bound);
+      add_plan(base, effects, aim, how);
+      bound = bound_of(result_.tried.back().trial);
     }
     choose();
     finish_plan();
@@ -54,13 +57,25 @@ class Tuner {
   }
 
  private:
-  // Repairs aim a little below the target: a plan at the target misses it half of the time.
-  static constexpr double kAim = 0.98;
   static constexpr const char* kBase = "base.h5";
+  static constexpr const char* kDenseEffects = "effects around dense attention";
 
   bool by_error() const { return request_.target.kind == TargetKind::kError; }
-  bool met_closely(double error) const {
-    return error <= request_.target.value && error >= kUsedEnough * request_.target.value;
+  bool met_closely(double bound) const {
+    return bound <= request_.target.value && bound >= kUsedEnough * request_.target.value;
+  }
+
+  // What the mean error of all prompts stays below with confidence kMeets: a plan whose check
+  // prompts just meet the target misses it on half of the others.
+  double bound_of(const PlanTrial& trial) const {
+    const Interval interval = mean_interval(trial.error_of_prompt, 2.0 * kMeets - 1.0);
+    return interval.high;
+  }
+
+  // Error and density trade against each other at about equal ratios.
+  bool does_better(size_t a, size_t b) const {
+    const PlanTrial &first = result_.tried[a].trial, &second = result_.tried[b].trial;
+    return first.error * first.density < second.error * second.density;
   }
 
   void add_plan(const Profile& base, const Profile* effects, double aim, const std::string& how) {
@@ -100,7 +115,7 @@ class Tuner {
   // least error; at a density the one of least error.
   void choose() {
     const auto meets = [&](const TunedPlan& plan) {
-      return by_error() && plan.trial.error <= request_.target.value;
+      return by_error() && bound_of(plan.trial) <= request_.target.value;
     };
     const auto better = [&](const TunedPlan& a, const TunedPlan& b) {
       if (meets(a) != meets(b)) return meets(a);

@@ -15,8 +15,8 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
 const std::string kTinyWan = SPARSESCOPE_DATA "/tiny-wan";
-const char* const kCommands[] = {"inspect",  "check", "forward", "profile", "derive",
-                                 "validate", "merge", "compare", "export",  "bench"};
+const char* const kCommands[] = {"inspect", "check", "forward", "profile", "derive", "validate",
+                                 "tune",    "merge", "compare", "export",  "bench"};
 
 class EveryCommand : public ::testing::TestWithParam<const char*> {};
 
