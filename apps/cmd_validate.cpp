@@ -98,6 +98,9 @@ void add_validate_command(CLI::App& root, CommandContext& context) {
                         .shift = "the plan's",
                         .scheduler = "the plan's"})
       ->required();
+  command->add_option("--heldout", arguments->sampling.prompts, "Another name of --prompts");
+  command->add_option("--heldout-embeds", arguments->sampling.text_embeds,
+                      "Another name of --text-embeds");
   add_max_memory_option(*command, arguments->sampling);
   command->add_option("--plan", arguments->plan, "The plan to judge (JSON)")->required();
   command->add_option("--require", arguments->require,
