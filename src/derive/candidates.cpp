@@ -9,23 +9,26 @@
 namespace sparsescope {
 namespace {
 
-constexpr int64_t kMostTopK = 64;     // distinct K up to which all are candidates
+constexpr int64_t kMostTopK = 64;     // of K; where there are more, they lie at equal ratios
 constexpr int64_t kStepsBetween = 4;  // of kappa, from one measured value to the next
 
 std::vector<Candidate> vsa_candidates(const Profile& profile) {
   const int64_t num_tiles = TileGrid(profile.grid, profile.tile).num_tiles();
+  const int64_t least = kept_count(fraction_grid().front(), num_tiles);
   std::vector<Candidate> result;
+  const auto add = [&](int64_t top_k) { result.push_back({VsaParams{.top_k = top_k}}); };
+  if (num_tiles - least < kMostTopK) {
+    for (int64_t top_k = least; top_k <= num_tiles; ++top_k) add(top_k);
+    return result;
+  }
+  const double ratio = static_cast<double>(num_tiles) / static_cast<double>(least);
   int64_t last = 0;
-  for (int64_t i = 1; i <= std::min(num_tiles, kMostTopK); ++i) {
-    // Above kMostTopK tiles: equal ratios.
-    const double share = static_cast<double>(i) / static_cast<double>(kMostTopK);
-    const int64_t top_k =
-        num_tiles <= kMostTopK
-            ? i
-            : static_cast<int64_t>(std::ceil(std::pow(static_cast<double>(num_tiles), share)));
-    if (top_k == last) continue;
+  for (int64_t i = 0; i < kMostTopK; ++i) {
+    const double share = static_cast<double>(i) / static_cast<double>(kMostTopK - 1);
+    const double exact = static_cast<double>(least) * std::pow(ratio, share);
+    const int64_t top_k = std::min(num_tiles, static_cast<int64_t>(std::ceil(exact)));
+    if (top_k > last) add(top_k);
     last = top_k;
-    result.push_back({VsaParams{.top_k = top_k}});
   }
   return result;
 }

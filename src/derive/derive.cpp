@@ -59,13 +59,14 @@ Expected expected_error(const EffectAllocation& found, double confidence) {
   return expected;
 }
 
-std::string effect_remark(const EffectTable& table) {
-  return fmt::format(
+std::string effect_remark(const EffectTable& table, const EffectAllocation& found) {
+  const std::string remark = fmt::format(
       "settings weighed by their effect on the model's output, measured on {} forward passes "
-      "around "
-      "{}: budget split where the marginal error per pair is the same everywhere; heads, layers "
-      "and steps may stay dense",
+      "around {}: budget split where the marginal error per pair is the same everywhere; heads, "
+      "layers and steps may stay dense",
       table.sites.size(), table.around_plan ? "an earlier plan" : "dense attention");
+  if (found.error_of_prompt.empty()) return remark;
+  return remark + "; error: each prompt foretold by settings chosen without it";
 }
 
 }  // namespace
@@ -91,7 +92,7 @@ Plan derive_plan(const Profile& profile, const DeriveOptions& options) {
                      ? allocator.to_error(options.target.value)
                      : allocator.to_density(options.target.value);
     allocation = by_effects->allocation;
-    dense.remarks.push_back(effect_remark(table));
+    dense.remarks.push_back(effect_remark(table, *by_effects));
   } else {
     allocation = allocate(options, *curves, grid, samples, dense.sites);
     if (!options.dense_first_steps || !options.dense_layers) {

@@ -30,6 +30,15 @@ EffectAllocator::EffectAllocator(const MethodCurves& curves, const UnitGrid& gri
       steps_(steps),
       all_sites_(static_cast<double>(steps * table.layers * table.heads)),
       points_(samples.size()) {
+  for (const EffectSite& site : table.sites) {
+    if (!dense.steps[site.step]) passes_.push_back(&site);
+  }
+  const bool all_dense =
+      std::find(dense.steps.begin(), dense.steps.end(), false) == dense.steps.end();
+  SPARSESCOPE_CHECK(ErrorKind::kUsage, all_dense || !passes_.empty(),
+                    "profile: expected effects on the output at steps that are not dense, found "
+                    "them at {} forward passes of dense steps alone",
+                    table.sites.size());
   for (size_t unit = 0; unit < samples.size(); ++unit) {
     sites_.push_back(static_cast<double>(samples[unit].sparse_sites));
     if (samples[unit].sample.empty() || samples[unit].sparse_sites == 0) continue;
@@ -46,12 +55,13 @@ double EffectAllocator::cost_of(size_t unit, size_t candidate) const {
 }
 
 // Mean error of the passes at each step, with those of its neighbours.
-std::vector<double> EffectAllocator::step_errors(const Losses& losses) const {
+std::vector<double> EffectAllocator::step_errors(const Passes& passes, const Losses& losses) const {
   std::vector<double> errors(steps_);
   for (int64_t step = 0; step < steps_; ++step) {
+    if (dense_.steps[step]) continue;
     double weight = 0.0;
     for (size_t i = 0; i < losses.size(); ++i) {
-      const double near = nearness(step, table_.sites[i].step);
+      const double near = nearness(step, passes[i]->step);
       errors[step] += near * std::sqrt(losses[i]);
       weight += near;
     }
@@ -62,15 +72,16 @@ std::vector<double> EffectAllocator::step_errors(const Losses& losses) const {
 
 // Losses of the choices as changes of the mean error: share of the squared error of a pass, times
 // half the error of the step.
-std::vector<ChoiceGroup> EffectAllocator::weigh(const Losses& losses) const {
-  const std::vector<double> errors = step_errors(losses);
+std::vector<ChoiceGroup> EffectAllocator::weigh(const Passes& passes, const Losses& losses) const {
+  const std::vector<double> errors = step_errors(passes, losses);
   const size_t width = candidates_.size() + 1;
   std::vector<std::vector<double>> loss(points_.size(), std::vector<double>(width));
   for (int64_t step = 0; step < steps_; ++step) {
+    if (dense_.steps[step]) continue;
     double all_near = 0.0;
-    for (const EffectSite& site : table_.sites) all_near += nearness(step, site.step);
+    for (const EffectSite* site : passes) all_near += nearness(step, site->step);
     for (size_t i = 0; i < losses.size(); ++i) {
-      const EffectSite& site = table_.sites[i];
+      const EffectSite& site = *passes[i];
       const double weight = nearness(step, site.step) / all_near * 0.5 * errors[step] /
                             (losses[i] * static_cast<double>(steps_));
       for (int64_t layer = 0; layer < table_.layers; ++layer) {
@@ -106,9 +117,11 @@ int64_t EffectAllocator::choice_of(const BudgetSplit& split, int64_t step, int64
   return split.chosen[unit / per_group][unit % per_group];
 }
 
-EffectAllocator::Losses EffectAllocator::foretell(const BudgetSplit& split) const {
+EffectAllocator::Losses EffectAllocator::foretell(const Passes& passes,
+                                                  const BudgetSplit& split) const {
   Losses losses;
-  for (const EffectSite& site : table_.sites) {
+  for (const EffectSite* pass : passes) {
+    const EffectSite& site = *pass;
     double loss = site.loss;
     for (int64_t layer = 0; layer < table_.layers; ++layer) {
       const bool is_dense = dense_.contains(site.step, layer);
@@ -125,7 +138,7 @@ EffectAllocator::Losses EffectAllocator::foretell(const BudgetSplit& split) cons
 
 // With the plan in force, or around dense attention with the one candidate for all heads whose
 // density is nearest.
-EffectAllocator::Losses EffectAllocator::first_losses(double density) const {
+EffectAllocator::Losses EffectAllocator::first_losses(const Passes& passes, double density) const {
   int64_t nearest = 0;
   double least = std::numeric_limits<double>::infinity();
   const auto known = std::find_if(points_.begin(), points_.end(),
@@ -138,7 +151,8 @@ EffectAllocator::Losses EffectAllocator::first_losses(double density) const {
     }
   }
   Losses losses;
-  for (const EffectSite& site : table_.sites) {
+  for (const EffectSite* pass : passes) {
+    const EffectSite& site = *pass;
     double loss = site.loss;
     for (int64_t layer = 0; !table_.around_plan && layer < table_.layers; ++layer) {
       for (int64_t head = 0; head < table_.heads; ++head) {
@@ -150,55 +164,84 @@ EffectAllocator::Losses EffectAllocator::first_losses(double density) const {
   return losses;
 }
 
-EffectAllocation EffectAllocator::to_density(double density) const {
+EffectAllocator::Found EffectAllocator::find(const Passes& passes, double density) const {
   const double dense_cost = dense_.share(), budget = density - dense_cost;
-  Losses losses = first_losses(density);
-  BudgetSplit best;
-  double least = std::numeric_limits<double>::infinity();
-  Losses best_losses;
+  Losses losses = first_losses(passes, density);
+  std::vector<std::vector<int64_t>> last;
+  Found best{.error = std::numeric_limits<double>::infinity()};
   for (int round = 0; round < kRounds; ++round) {
-    BudgetSplit split = split_budget(weigh(losses), budget + kRounding);
+    BudgetSplit split = split_budget(weigh(passes, losses), budget + kRounding);
     SPARSESCOPE_CHECK(ErrorKind::kUsage, split.cost <= budget + kRounding,
                       "--target density={}: the least settings of this method need {:.4f} with "
                       "{:.1f} % of the attention calls dense; ask for more, or for fewer dense "
                       "steps and layers",
                       density, split.cost + dense_cost, 100.0 * dense_cost);
-    losses = foretell(split);
-    const double error = mean_of(step_errors(losses));
-    if (error >= least) continue;
-    least = error;
-    best = std::move(split);
-    best_losses = losses;
+    if (split.chosen == last) break;  // settled
+    last = split.chosen;
+    losses = foretell(passes, split);
+    const double error = mean_of(step_errors(passes, losses));
+    if (error < best.error) best = {std::move(split), losses, error};
   }
-  return finish(best, best_losses);
+  return best;
 }
 
-EffectAllocation EffectAllocator::to_error(double error) const {
-  const auto foretold = [&](double density) {
+EffectAllocator::Found EffectAllocator::find_least(double error) const {
+  const auto trial_at = [&](double density) {
     try {
-      return std::optional(to_density(density));
+      return std::optional(find(passes_, density));
     } catch (const Error&) {
-      return std::optional<EffectAllocation>();  // less than the least settings need
+      return std::optional<Found>();  // less than the least settings need
     }
   };
   double low = 0.0, high = 1.0;
-  std::optional<EffectAllocation> best = foretold(high);
-  SPARSESCOPE_ASSERT(best);
+  Found best = find(passes_, high);
   constexpr int kHalvings = 12;
   for (int i = 0; i < kHalvings; ++i) {
     const double density = 0.5 * (low + high);
-    std::optional<EffectAllocation> trial = foretold(density);
+    std::optional<Found> trial = trial_at(density);
     if (trial && trial->error <= error) {
       high = density;
-      best = std::move(trial);
+      best = std::move(*trial);
     } else {
       low = density;
     }
   }
-  return std::move(*best);
+  return best;
 }
 
-EffectAllocation EffectAllocator::finish(const BudgetSplit& split, const Losses& losses) const {
+EffectAllocation EffectAllocator::to_density(double density) const {
+  return finish(find(passes_, density));
+}
+
+EffectAllocation EffectAllocator::to_error(double error) const {
+  const Found first = find_least(error);
+  EffectAllocation result = finish(first);
+  if (result.error_of_prompt.size() < 2 || first.error <= 0.0) return result;
+  // Once more, so that the error is kept with what new prompts have more.
+  return finish(find_least(error * first.error / result.error));
+}
+
+std::vector<double> EffectAllocator::left_out_ratios(double density) const {
+  std::map<int64_t, Passes> passes_of_prompt;
+  for (const EffectSite* pass : passes_) passes_of_prompt[pass->prompt].push_back(pass);
+  std::vector<double> ratios;
+  if (passes_of_prompt.size() < 2) return ratios;
+  for (const auto& [prompt, own] : passes_of_prompt) {
+    Passes others;
+    std::copy_if(passes_.begin(), passes_.end(), std::back_inserter(others),
+                 [left_out = prompt](const EffectSite* pass) { return pass->prompt != left_out; });
+    const Found found = find(others, density);
+    const std::vector<double> errors = step_errors(others, found.losses);
+    const Losses losses = foretell(own, found.split);
+    double ratio = 0.0;
+    for (size_t i = 0; i < own.size(); ++i) ratio += std::sqrt(losses[i]) / errors[own[i]->step];
+    ratios.push_back(ratio / static_cast<double>(own.size()));
+  }
+  return ratios;
+}
+
+EffectAllocation EffectAllocator::finish(const Found& found) const {
+  const BudgetSplit& split = found.split;
   EffectAllocation result;
   const size_t per_group = grid_.units_per_layer_part();
   double recall = 0.0, sites = 0.0;
@@ -216,18 +259,16 @@ EffectAllocation EffectAllocator::finish(const BudgetSplit& split, const Losses&
   result.allocation.recall = sites > 0.0 ? recall / sites : 1.0;
   result.allocation.density = split.cost + dense_.share();
 
-  const std::vector<double> errors = step_errors(losses);
-  result.error = mean_of(errors);
-  std::map<int64_t, std::vector<double>> ratios;  // of a prompt's passes to the mean of their step
-  for (size_t i = 0; i < losses.size(); ++i) {
-    const EffectSite& site = table_.sites[i];
-    if (errors[site.step] > 0.0) {
-      ratios[site.prompt].push_back(std::sqrt(losses[i]) / errors[site.step]);
-    }
+  result.error = found.error;
+  const std::vector<double> ratios = left_out_ratios(result.allocation.density);
+  if (ratios.empty()) return result;
+  // A prompt's distance from the mean of all is (n - 1) / n of that from the mean of the others;
+  // and n prompts are fitted as much less than n - 1 of them.
+  const auto count = static_cast<double>(ratios.size());
+  for (const double ratio : ratios) {
+    result.error_of_prompt.push_back(found.error * (1.0 + (count - 1.0) / count * (ratio - 1.0)));
   }
-  for (const auto& [prompt, of_prompt] : ratios) {
-    result.error_of_prompt.push_back(result.error * mean_of(of_prompt));
-  }
+  result.error = mean_of(result.error_of_prompt);
   return result;
 }
 

@@ -4,7 +4,7 @@
 // The squared error of a pass is its loss with the plan in force plus the changes of all heads, so
 // that a change weighs 1 / (2 error) in the mean error; errors follow from the settings, and the
 // settings from the weights: a few rounds settle both. Steps lend each other their sites: those n
-// steps away count 2^-n.
+// steps away count 2^-n. Dense steps have no error and lend nothing.
 #pragma once
 
 #include <vector>
@@ -18,13 +18,17 @@ namespace sparsescope {
 
 struct EffectAllocation {
   Allocation allocation;
-  double error = 0.0;                   // foretold relative error of the output, mean over steps
-  std::vector<double> error_of_prompt;  // [prompts with effects]
+  // Foretold relative error of a new prompt's output, mean over steps. Settings fit the prompts
+  // that they were chosen on better than others, the more so the fewer: each prompt is foretold by
+  // settings chosen without it, and what it has more than the others then is added.
+  double error = 0.0;
+  std::vector<double> error_of_prompt;  // [prompts with effects] whose mean is `error`, from two on
 };
 
 class EffectAllocator {
  public:
   // All must outlive the object; samples as of sample_units with the same dense sites.
+  // Error(kUsage) where the table holds nothing of the steps that are not dense.
   EffectAllocator(const MethodCurves& curves, const UnitGrid& grid,
                   const std::vector<UnitSample>& samples, const DenseSites& dense,
                   const std::vector<Candidate>& candidates, const EffectTable& table,
@@ -36,15 +40,26 @@ class EffectAllocator {
   EffectAllocation to_error(double error) const;
 
  private:
-  using Losses = std::vector<double>;  // [sites] squared error of every pass
+  using Passes = std::vector<const EffectSite*>;
+  using Losses = std::vector<double>;  // [passes] squared error
+
+  struct Found {
+    BudgetSplit split;
+    Losses losses;
+    double error = 0.0;  // mean over steps
+  };
 
   double cost_of(size_t unit, size_t candidate) const;
-  std::vector<double> step_errors(const Losses& losses) const;
-  std::vector<ChoiceGroup> weigh(const Losses& losses) const;
-  Losses foretell(const BudgetSplit& split) const;
-  Losses first_losses(double density) const;
+  std::vector<double> step_errors(const Passes& passes, const Losses& losses) const;
+  std::vector<ChoiceGroup> weigh(const Passes& passes, const Losses& losses) const;
+  Losses foretell(const Passes& passes, const BudgetSplit& split) const;
+  Losses first_losses(const Passes& passes, double density) const;
   int64_t choice_of(const BudgetSplit& split, int64_t step, int64_t layer, int64_t head) const;
-  EffectAllocation finish(const BudgetSplit& split, const Losses& losses) const;
+  Found find(const Passes& passes, double density) const;
+  Found find_least(double error) const;
+  // Of each prompt: its error over that of the others, under settings chosen by these alone.
+  std::vector<double> left_out_ratios(double density) const;
+  EffectAllocation finish(const Found& found) const;
 
   const UnitGrid& grid_;
   const DenseSites& dense_;
@@ -52,6 +67,7 @@ class EffectAllocator {
   const EffectTable& table_;
   int64_t steps_;
   double all_sites_;                                 // steps * layers * heads
+  Passes passes_;                                    // those at steps that are not dense
   std::vector<std::vector<OperatingPoint>> points_;  // [units][candidates]; empty: stays dense
   std::vector<double> sites_;                        // [units] sparse ones
 };

@@ -52,7 +52,7 @@ Expected with_interval(const std::vector<double>& values, double confidence, boo
   return expected;
 }
 
-std::string describe_interval(int64_t prompts, double confidence) {
+std::string describe_interval(size_t prompts, double confidence) {
   if (prompts < 2) {
     return "interval: one prompt says nothing about the spread over prompts, so that an interval "
            "runs over the whole range from 0 to 1 (a density that the settings fix keeps its "
@@ -85,15 +85,17 @@ Expectation expect(const Profile& profile, const MethodCurves& curves, const Uni
   });
 
   Expectation result;
-  for (const std::vector<UnitOutcome>& prompt : outcomes) {
-    const OperatingPoint point = outcome_of_prompt(prompt, samples, allocation,
-                                                   profile.steps * profile.layers * profile.heads);
+  const std::vector<int64_t> prompts = recorded_prompts(profile);
+  for (const int64_t prompt : prompts) {
+    const OperatingPoint point =
+        outcome_of_prompt(outcomes[static_cast<size_t>(prompt)], samples, allocation,
+                          profile.steps * profile.layers * profile.heads);
     result.density_of_prompt.push_back(point.density);
     result.recall_of_prompt.push_back(point.recall);
   }
   result.density = with_interval(result.density_of_prompt, confidence, curves.density_is_fixed());
   result.recall = with_interval(result.recall_of_prompt, confidence, false);
-  result.remark = describe_interval(profile.prompts, confidence);
+  result.remark = describe_interval(prompts.size(), confidence);
   return result;
 }
 

@@ -11,7 +11,7 @@ namespace sparsescope {
 
 struct Expectation {
   Expected density, recall;
-  std::vector<double> density_of_prompt, recall_of_prompt;  // [prompts]
+  std::vector<double> density_of_prompt, recall_of_prompt;  // [prompts that were recorded]
   std::string remark;                                       // which interval was used
 };
 

@@ -48,7 +48,7 @@ Json make_evidence(const PlanParts& parts, const DeriveOptions& options,
   for (const uint8_t flag : profile.recorded) recorded += flag;
   Json evidence = options.source;
   write_profile_evidence(evidence, profile_evidence(profile));
-  evidence["measured_on"] = {{"prompts", profile.prompts},
+  evidence["measured_on"] = {{"prompts", recorded_prompts(profile).size()},
                              {"branches", profile.branches},
                              {"steps", profile.steps},
                              {"recorded_calls", recorded},

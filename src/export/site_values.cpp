@@ -44,6 +44,13 @@ int64_t PlanSites::dense_prefix() const {
   return count;
 }
 
+void check_pooled(const VsaParams& vsa, const std::string& format) {
+  SPARSESCOPE_CHECK(ErrorKind::kUsage, vsa.choice == TileChoice::kPooled,
+                    "{}: expected rules that choose tiles by pooled scores, found the choice {}, "
+                    "which no other engine can make",
+                    format, to_string(vsa.choice));
+}
+
 SiteValues vsa_budgets(const Plan& plan, const std::string& format) {
   SPARSESCOPE_CHECK(ErrorKind::kUsage, plan.method == Method::kVsa,
                     "{}: holds VSA settings, the plan's method is {}", format,
@@ -60,8 +67,9 @@ SiteValues vsa_budgets(const Plan& plan, const std::string& format) {
     for (int64_t layer = 0; layer < budgets.layers; ++layer) {
       for (int64_t head = 0; head < budgets.heads; ++head) {
         const MethodParams* params = sites.at(step, layer, head);
-        budgets.values.push_back(params ? static_cast<double>(std::get<VsaParams>(*params).top_k)
-                                        : budgets.dense);
+        const VsaParams* vsa = params ? &std::get<VsaParams>(*params) : nullptr;
+        if (vsa != nullptr) check_pooled(*vsa, format);
+        budgets.values.push_back(vsa ? static_cast<double>(vsa->top_k) : budgets.dense);
       }
     }
   }

@@ -39,7 +39,9 @@ struct SiteValues {
   }
 };
 
-// Key tiles of a VSA plan, all N where it is dense. Error(kUsage) for other methods; format names
+// Error(kUsage) for baselines, whose choice of tiles is not the method's.
+void check_pooled(const VsaParams& vsa, const std::string& format);
+// Key tiles of a VSA plan of pooled choices, all N where it is dense. Error(kUsage) for other methods; format names
 // the one asked for.
 SiteValues vsa_budgets(const Plan& plan, const std::string& format);
 // The axis shrinks to its largest values. Where they differ, changes says so, with an example.

@@ -81,6 +81,7 @@ ExportDraft draft_svoo(const ExportInput& input) {
         table.kept.push_back(params ? coverage.largest(step, layer, head) : 1.0);
         dense += params == nullptr;
         const VsaParams* vsa = params ? std::get_if<VsaParams>(params) : nullptr;
+        if (vsa != nullptr) check_pooled(*vsa, "svoo");
         tighter += vsa && static_cast<double>(vsa->top_k) <
                               table.kept.back() * static_cast<double>(plan_tiles(plan));
       }

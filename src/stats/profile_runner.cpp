@@ -61,6 +61,7 @@ class TrajectoryProfiler {
       if (steps_[step] != 0) recorded_steps_.push_back(step);
     }
     check_inputs();
+    check_effects();
   }
 
   ProfileSummary run() {
@@ -108,6 +109,28 @@ class TrajectoryProfiler {
                         "latents: expected {}, found {}",
                         shape_to_string(run_.sampling.latent_shape), shape_to_string(latent.shape));
     }
+  }
+
+  void check_effects() const {
+    const RecordOptions& record = run_.record;
+    if (record.sensitivity == 0) return;
+    SPARSESCOPE_CHECK(ErrorKind::kUsage,
+                      std::find(layers_.begin(), layers_.end(), uint8_t{0}) == layers_.end(),
+                      "--sensitivity: effects on the output belong to all {} layers; expected "
+                      "--record-layers all, found {}",
+                      layers_.size(), record.layers);
+    if (record.around == nullptr) return;
+    const Profile expected = header();
+    const Plan& plan = *record.around;
+    const bool fits = plan.grid == expected.grid && plan.tile == expected.tile &&
+                      plan.num_steps == expected.steps && plan.model.layers == expected.layers &&
+                      plan.model.heads == expected.heads;
+    SPARSESCOPE_CHECK(ErrorKind::kUsage, fits,
+                      "--around: expected a plan of grid {}, tiles {}, {} steps, {} layers and {} "
+                      "heads, found grid {}, tiles {}, {} steps, {} layers and {} heads",
+                      to_string(expected.grid), to_string(expected.tile), expected.steps,
+                      expected.layers, expected.heads, to_string(plan.grid), to_string(plan.tile),
+                      plan.num_steps, plan.model.layers, plan.model.heads);
   }
 
   ProfilingOptions hook_options() const {

@@ -12,19 +12,11 @@ namespace {
 
 using testing::add_coverage;
 using testing::make_profile;
+using testing::options_for;
 using testing::ProfileShape;
 
 double linear_coverage(const ProfileSite& site, double kept) {
   return std::min(1.0, kept / (site.head == 0 ? 4.0 : 8.0));
-}
-
-DeriveOptions options_for(TargetKind kind, double value, Granularity per) {
-  DeriveOptions options;
-  options.target = {kind, value};
-  options.per = per;
-  options.dense_first_steps = 0;
-  options.dense_layers = std::vector<int64_t>{};
-  return options;
 }
 
 int64_t top_k(const Plan& plan, int64_t step, int64_t layer, int64_t head) {
@@ -227,6 +219,32 @@ TEST(DeriveVsa, IntervalOfANewPrompt) {
   EXPECT_EQ(plan.expected_recall->high, 1.0);  // clipped
   EXPECT_EQ(plan.expected_density->low, 0.5);  // top-k fixes it
   EXPECT_EQ(plan.expected_density->high, 0.5);
+}
+
+// Prompts 1 and 4 of five are recorded: everything is as if there were no others.
+TEST(DeriveVsa, PromptsThatWereNotRecordedDoNotCount) {
+  Profile some = make_profile({.prompts = 5, .steps = 1, .layers = 1, .heads = 1});
+  some.recorded = {0, 1, 0, 0, 1};
+  add_coverage(some, [](const ProfileSite& site, double kept) {
+    return std::min(1.0, kept / 8.0 * (site.prompt == 1 ? 0.7 : 0.9));
+  });
+  Profile all = make_profile({.prompts = 2, .steps = 1, .layers = 1, .heads = 1});
+  add_coverage(all, [](const ProfileSite& site, double kept) {
+    return std::min(1.0, kept / 8.0 * (site.prompt == 0 ? 0.7 : 0.9));
+  });
+  const DeriveOptions options = options_for(TargetKind::kRecall, 0.8, Granularity::kModel);
+
+  const Plan found = derive_plan(some, options), expected = derive_plan(all, options);
+
+  EXPECT_EQ(top_k(found, 0, 0, 0), top_k(expected, 0, 0, 0));
+  EXPECT_EQ(found.expected_recall->mean, expected.expected_recall->mean);
+  EXPECT_EQ(found.expected_recall->low, expected.expected_recall->low);
+  EXPECT_EQ(found.expected_recall->high, expected.expected_recall->high);
+  EXPECT_EQ(found.evidence.at("derivation"), expected.evidence.at("derivation"));
+  EXPECT_EQ(found.evidence.at("measured_on").at("prompts"), 2);
+
+  some.recorded = {0, 1, 0, 0, 0};
+  EXPECT_EQ(derive_plan(some, options).expected_recall->low, 0.0) << "one prompt has no spread";
 }
 
 TEST(DeriveVsa, OnePromptSaysNothingAboutTheSpread) {

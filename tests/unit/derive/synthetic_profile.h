@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "derive/derive.h"
 #include "derive/method_curves.h"
 #include "stats/profile.h"
 
@@ -29,6 +30,16 @@ inline Profile make_profile(const ProfileShape& shape) {
   const int64_t calls = shape.prompts * shape.branches * shape.steps * shape.layers;
   profile.recorded.assign(static_cast<size_t>(calls), 1);
   return profile;
+}
+
+// VSA, nothing dense.
+inline DeriveOptions options_for(TargetKind kind, double value, Granularity per) {
+  DeriveOptions options;
+  options.target = {kind, value};
+  options.per = per;
+  options.dense_first_steps = 0;
+  options.dense_layers = std::vector<int64_t>{};
+  return options;
 }
 
 // One value of a site: index runs over the statistic's own axes.

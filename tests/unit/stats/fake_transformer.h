@@ -1,12 +1,13 @@
 // A transformer without weights: q, k, v of each layer are cheap functions of the latent, the
-// timestep and the text, and the output depends on what attention returned. Enough to tell one
-// trajectory from another.
+// timestep and the text, and the output is linear in what attention returned. Enough to tell one
+// trajectory from another, and to know the gradients at every call.
 #pragma once
 
 #include <cmath>
 
 #include "core/error.h"
 #include "core/tensor_view.h"
+#include "model/differentiable_hook.h"
 #include "model/video_transformer.h"
 
 namespace sparsescope::testing {
@@ -35,15 +36,37 @@ class FakeTransformer : public VideoTransformer {
 
   HostTensor forward(const ModelInputs& inputs, const SiteKey& site, AttentionHook& hook) override {
     ++calls;
-    const HostTensor& latents = inputs.at("hidden_states");  // [1, C, F, H, W]
-    const float text = inputs.at("encoder_hidden_states").values.front();
-    const float t = inputs.at("timestep").values.front() / 1000.0f;
-    const TokenGrid grid = token_grid(latents.shape);
-    HostTensor output = latents;
+    HostTensor output = inputs.at("hidden_states");  // [1, C, F, H, W]
     for (int64_t layer = 0; layer < kLayers; ++layer) {
-      const std::vector<float> out = attend(latents, text + t, grid, site, layer, hook);
+      Layer attention(inputs, site, layer);
+      hook.attend(attention.call);
       for (size_t i = 0; i < output.values.size(); ++i) {
-        output.values[i] = 0.5f * output.values[i] + 0.25f * out[i % out.size()];
+        output.values[i] =
+            0.5f * output.values[i] + 0.25f * attention.out[i % attention.out.size()];
+      }
+    }
+    return output;
+  }
+
+  HostTensor pull_back(const ModelInputs& inputs, const SiteKey& site, AttentionHook& forward_hook,
+                       DifferentiableHook& backward, const Directions& directions) override {
+    HostTensor output = forward(inputs, site, forward_hook);
+    const std::vector<HostTensor> chosen = directions(output);
+    float weight = 0.25f;
+    for (int64_t layer = kLayers - 1; layer >= 0; --layer, weight *= 0.5f) {
+      Layer attention(inputs, site, layer);
+      backward.attend(attention.call);
+      const auto count = attention.out.size();
+      std::vector<float> unread[3];  // no layer's inputs depend on another layer
+      for (std::vector<float>& gradient : unread) gradient.resize(count);
+      for (size_t direction = 0; direction < chosen.size(); ++direction) {
+        std::vector<float> d_out(count);
+        for (size_t i = 0; i < output.values.size(); ++i) {
+          d_out[i % count] += weight * chosen[direction].values[i];
+        }
+        backward.attend_backward(attention.call, static_cast<int64_t>(direction),
+                                 attention.view(d_out), attention.output(unread[0]),
+                                 attention.output(unread[1]), attention.output(unread[2]));
       }
     }
     return output;
@@ -52,33 +75,42 @@ class FakeTransformer : public VideoTransformer {
   int64_t calls = 0;
 
  private:
-  std::vector<float> attend(const HostTensor& latents, float offset, const TokenGrid& grid,
-                            const SiteKey& site, int64_t layer, AttentionHook& hook) const {
-    const int64_t tokens = grid.tokens();
-    const auto count = static_cast<size_t>(kHeads * tokens * kHeadDim);
-    std::vector<float> qkv[3];
-    for (int i = 0; i < 3; ++i) {
-      for (size_t j = 0; j < count; ++j) {
-        const float x = latents.values[(j * 7 + static_cast<size_t>(i)) % latents.values.size()];
-        qkv[i].push_back(2.0f * std::sin(3.0f * x + offset + static_cast<float>(layer + i)));
+  // One attention call with its tensors.
+  struct Layer {
+    Layer(const ModelInputs& inputs, const SiteKey& site, int64_t layer) {
+      const HostTensor& latents = inputs.at("hidden_states");
+      const float text = inputs.at("encoder_hidden_states").values.front();
+      const float t = inputs.at("timestep").values.front() / 1000.0f;
+      call.site = site;
+      call.site.layer = layer;
+      call.grid = {latents.shape[2], latents.shape[3], latents.shape[4]};
+      call.scale = 1.0f / std::sqrt(static_cast<float>(kHeadDim));
+      const auto count = static_cast<size_t>(kHeads * call.grid.tokens() * kHeadDim);
+      for (int i = 0; i < 3; ++i) {
+        for (size_t j = 0; j < count; ++j) {
+          const float x = latents.values[(j * 7 + static_cast<size_t>(i)) % latents.values.size()];
+          qkv[i].push_back(2.0f * std::sin(3.0f * x + text + t + static_cast<float>(layer + i)));
+        }
       }
+      out.resize(count);
+      call.q = view(qkv[0]);
+      call.k = view(qkv[1]);
+      call.v = view(qkv[2]);
+      call.out = output(out);
     }
-    std::vector<float> out(count);
+    Layer(const Layer&) = delete;
+
+    AttentionTensor view(const std::vector<float>& x) const {
+      return contiguous_attention_tensor(x.data(), Dtype::kF32, 1, kHeads, call.grid.tokens(),
+                                         kHeadDim);
+    }
+    MutableAttentionTensor output(std::vector<float>& x) const {
+      return contiguous_output(x.data(), kHeads, call.grid.tokens(), kHeadDim);
+    }
+
     AttentionCall call;
-    call.site = site;
-    call.site.layer = layer;
-    call.grid = grid;
-    call.scale = 1.0f / std::sqrt(static_cast<float>(kHeadDim));
-    const auto view = [&](int i) {
-      return contiguous_attention_tensor(qkv[i].data(), Dtype::kF32, 1, kHeads, tokens, kHeadDim);
-    };
-    call.q = view(0);
-    call.k = view(1);
-    call.v = view(2);
-    call.out = contiguous_output(out.data(), kHeads, tokens, kHeadDim);
-    hook.attend(call);
-    return out;
-  }
+    std::vector<float> qkv[3], out;
+  };
 
   ModelInfo info_;
 };
