@@ -64,13 +64,15 @@ TEST(Usage, VersionIsOneLine) {
 TEST(Usage, MissingAndUnknownCommandsListTheCommands) {
   const ProgramRun nothing = run_program({});
   EXPECT_EQ(nothing.exit_code, 2);
-  EXPECT_THAT(nothing.err, HasSubstr("inspect, check, forward, attend, profile, derive, validate, "
-                                     "merge, compare, export, bench"));
+  EXPECT_THAT(nothing.err,
+              HasSubstr("inspect, check, forward, attend, profile, derive, validate, tune, "
+                        "merge, compare, export, bench"));
   const ProgramRun unknown = run_program({"explore"});
   EXPECT_EQ(unknown.exit_code, 2);
   EXPECT_THAT(unknown.err, HasSubstr("'explore'"));
-  EXPECT_THAT(unknown.err, HasSubstr("inspect, check, forward, attend, profile, derive, validate, "
-                                     "merge, compare, export, bench"));
+  EXPECT_THAT(unknown.err,
+              HasSubstr("inspect, check, forward, attend, profile, derive, validate, tune, "
+                        "merge, compare, export, bench"));
 }
 
 TEST(Usage, ExtraArgumentsAreNamedBesideTheAllowedOptions) {
