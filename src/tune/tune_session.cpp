@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "core/error.h"
 #include "core/sha256.h"
 #include "stats/profile_manifest.h"
 #include "stats/profile_request.h"
@@ -22,6 +23,14 @@ PromptSet chosen_prompts(const PromptSet& set, const std::vector<int64_t>& indic
   return result;
 }
 
+LoadedSampling load_for_tuning(const SamplingRequest& sampling) {
+  // Trials and the verdict draw their noise: a file of it would serve the profiles alone.
+  SPARSESCOPE_CHECK(ErrorKind::kUsage, sampling.latents.empty(),
+                    "--latents: tune draws the noise from the seed, found {}",
+                    sampling.latents.string());
+  return load_sampling(sampling);
+}
+
 }  // namespace
 
 TuneSession::TuneSession(const TuneRequest& request, std::string partitions, Json run,
@@ -29,7 +38,7 @@ TuneSession::TuneSession(const TuneRequest& request, std::string partitions, Jso
     : request_(request),
       partitions_(std::move(partitions)),
       monitor_(monitor),
-      loaded_(load_sampling(request.sampling)),
+      loaded_(load_for_tuning(request.sampling)),
       heldout_apart_(!request.heldout.empty() || !request.heldout_embeds.empty()),
       split_(split_prompts(std::ssize(loaded_.prompts.names), request.derive_prompts,
                            request.check_prompts, heldout_apart_, request.sampling.seed)),
