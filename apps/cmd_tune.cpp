@@ -138,7 +138,7 @@ void add_tune_command(CLI::App& root, CommandContext& context) {
   command->add_option("--partitions", request.partitions,
                       "VMoBA's partitions: auto, or like \"temporal:2 st:4,4,8\"");
   command->add_option("--derive-prompts", request.derive_prompts,
-                      "Prompts that settings are derived from (8)");
+                      "Prompts that settings are derived from (6)");
   command->add_option("--check-prompts", request.check_prompts,
                       "Other prompts, on which plans are checked and repaired (6)");
   command

@@ -20,6 +20,7 @@ namespace fs = std::filesystem;
 // A target counts as met closely enough when this share of it is used: further rounds would gain
 // less density than prompts differ by.
 constexpr double kUsedEnough = 0.95;
+constexpr double kAim = 0.98;   // repairs aim so much below: settings are whole tiles
 constexpr double kMeets = 0.8;  // confidence that a plan's error lies below the target
 class Tuner {
  public:
@@ -45,7 +46,7 @@ class Tuner {
     const std::string how = better == 1 ? "effects around " + first : kDenseEffects;
     double bound = bound_of(result_.tried[better].trial);
     while (by_error() && !met_closely(bound) && std::ssize(result_.tried) < request_.rounds) {
-      aim = std::min(1.0, aim * request_.target.value / bound);
+      aim = std::min(1.0, aim * kAim * request_.target.value / bound);
       add_plan(base, effects, aim, how);
       bound = bound_of(result_.tried.back().trial);
     }

@@ -25,7 +25,7 @@ struct TuneRequest {
   Granularity per = Granularity::kHeadStep;
   TileShape tile;
   std::string partitions = "auto";  // VMoBA's
-  int64_t derive_prompts = 8, check_prompts = 6;
+  int64_t derive_prompts = 6, check_prompts = 6;
   int64_t sensitivity = 2;  // steps a prompt at which effects are measured
   int64_t rounds = 5;       // plans tried at most
   double confidence = 0.95;
