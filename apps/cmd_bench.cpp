@@ -166,12 +166,7 @@ void add_profile(CLI::App& bench, CommandContext& context) {
   const auto arguments = std::make_shared<ProfileArguments>();
   ProfileBenchOptions& options = arguments->options;
   options.timing.repeats = 5;
-  add_sampling_options(*command, options.sampling, arguments->texts,
-                       {.size = "",
-                        .steps = "the model's own: 50",
-                        .guidance = "5",
-                        .shift = "the checkpoint's own",
-                        .scheduler = "the checkpoint's own"})
+  add_sampling_options(*command, options.sampling, arguments->texts, checkpoint_defaults())
       ->required();
   add_max_memory_option(*command, options.sampling);
   command->add_option("--tile", arguments->tile, "Tile in tokens, t,h,w")->capture_default_str();

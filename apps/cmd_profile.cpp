@@ -45,12 +45,7 @@ void run(CommandContext& context, ProfileRequest request, const Texts& texts) {
 }
 
 void add_input_options(CLI::App& command, ProfileRequest& request, Texts& texts) {
-  add_sampling_options(command, request.sampling, texts.sampling,
-                       {.size = "",
-                        .steps = "the model's own: 50",
-                        .guidance = "5",
-                        .shift = "the checkpoint's own",
-                        .scheduler = "the checkpoint's own"});
+  add_sampling_options(command, request.sampling, texts.sampling, checkpoint_defaults());
   command.add_option("--qkv", request.qkv, "Captured q, k, v files instead of a checkpoint");
   command.add_option("--prefix", request.prefix, "Text tokens before the video, with --qkv")
       ->check(CLI::NonNegativeNumber);

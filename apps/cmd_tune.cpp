@@ -111,12 +111,7 @@ void add_tune_command(CLI::App& root, CommandContext& context) {
       "--target error=0.1 --out plan.json");
   const auto arguments = std::make_shared<TuneArguments>();
   TuneRequest& request = arguments->request;
-  add_sampling_options(*command, request.sampling, arguments->texts,
-                       {.size = "",
-                        .steps = "the model's own: 50",
-                        .guidance = "5",
-                        .shift = "the checkpoint's own",
-                        .scheduler = "the checkpoint's own"})
+  add_sampling_options(*command, request.sampling, arguments->texts, checkpoint_defaults())
       ->required();
   add_max_memory_option(*command, request.sampling);
   command->add_option("--heldout", request.heldout,

@@ -11,6 +11,14 @@ std::string with_default(const std::string& text, const std::string& value) {
 
 }  // namespace
 
+SamplingDefaults checkpoint_defaults() {
+  return {.size = "",
+          .steps = "the model's own: 50",
+          .guidance = "5",
+          .shift = "the checkpoint's own",
+          .scheduler = "the checkpoint's own"};
+}
+
 CLI::Option* add_sampling_options(CLI::App& command, SamplingRequest& request, SamplingTexts& texts,
                                   const SamplingDefaults& defaults) {
   CLI::Option* checkpoint = command.add_option("CHECKPOINT", request.checkpoint,

@@ -18,6 +18,9 @@ struct SamplingDefaults {
   std::string steps, guidance, shift, scheduler;
 };
 
+// Of a run that the checkpoint alone decides.
+SamplingDefaults checkpoint_defaults();
+
 // Returns the CHECKPOINT option, which not every command requires.
 CLI::Option* add_sampling_options(CLI::App& command, SamplingRequest& request, SamplingTexts& texts,
                                   const SamplingDefaults& defaults);

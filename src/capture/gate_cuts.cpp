@@ -146,6 +146,21 @@ void make_limits(const Search& search, GateSelection& selection) {
 
 }  // namespace
 
+void find_gate_codes(const CallLayout& layout, const GateSelection& selection,
+                     const RowStatsKernels& kernels, int64_t head, std::span<const int32_t> rows,
+                     const GateRows& gates, uint8_t* code) {
+  kernels.pool_codes(gates.gate, gates.stride, layout.partition_blocks,
+                     &selection.limits[head * layout.partition_blocks * kPoolCodes], code);
+  for (const TiedBlock& tied : selection.tied[head]) {
+    uint8_t* of_block = code + tied.block * kRowLanes;
+    const float* gate = gates.gate + tied.block * gates.stride;
+    for (size_t lane = 0; lane < rows.size(); ++lane) {
+      const int32_t rank = tied.partition->rank[rows[lane]];
+      of_block[lane] = tied.cuts.code_at_rank(of_block[lane], gate[lane], rank);
+    }
+  }
+}
+
 GateSelection find_gate_cuts(const AttentionTensor& q, const CallLayout& layout,
                              const KeyMeans& means, const RowStatsKernels& kernels,
                              ThreadPool& pool, int64_t budget_bytes, GateMemory* memory) {

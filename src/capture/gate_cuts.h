@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "capture/call_layout.h"
@@ -41,6 +42,12 @@ struct GateSelection {
   std::vector<CutOrder> orders;              // [H, blocks] which cuts a code stands for
   std::vector<std::vector<TiedBlock>> tied;  // [H] blocks with a cut among equal gates
 };
+
+// Of rows (numbers of the sampled rows) with these gates: how many of the cuts that concern an
+// entry keep it. code [blocks of all partitions, 64]
+void find_gate_codes(const CallLayout& layout, const GateSelection& selection,
+                     const RowStatsKernels& kernels, int64_t head, std::span<const int32_t> rows,
+                     const GateRows& gates, uint8_t* code);
 
 // Of batch entry 0. The store refers to layout and means; results do not depend on the budget.
 // memory: gates are taken from there; GateStore::take_memory gives them back.

@@ -45,24 +45,10 @@ void VmobaReducer::add(const VmobaRows& rows, std::vector<VmobaSums>& sums) {
   if (pending_rows_ + count > kMaxPending) flush(sums);
   head_ = rows.head;
   pending_rows_ += count;
-  find_codes(rows);
+  // Of all entries in the pools that span queries.
+  find_gate_codes(layout_, selection_, kernels_, rows.head, rows.number, rows.gates, code_.data());
   for (const int64_t p : layout_.finest_first) combine_masses(rows, p);
   for (int64_t p = 0; p < std::ssize(layout_.partitions); ++p) add_partition(rows, p);
-}
-
-// Of all entries in the pools that span queries.
-void VmobaReducer::find_codes(const VmobaRows& rows) {
-  const GateRows& gates = rows.gates;
-  const float* limits = &selection_.limits[rows.head * layout_.partition_blocks * kPoolCodes];
-  kernels_.pool_codes(gates.gate, gates.stride, layout_.partition_blocks, limits, code_.data());
-  for (const TiedBlock& tied : selection_.tied[rows.head]) {
-    uint8_t* code = &code_[tied.block * kRowLanes];
-    const float* gate = gates.gate + tied.block * gates.stride;
-    for (size_t lane = 0; lane < rows.number.size(); ++lane) {
-      const int32_t rank = tied.partition->rank[rows.number[lane]];
-      code[lane] = tied.cuts.code_at_rank(code[lane], gate[lane], rank);
-    }
-  }
 }
 
 // Masses of the blocks, from the coarsest parts that add up to them.

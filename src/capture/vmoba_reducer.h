@@ -43,7 +43,6 @@ class VmobaReducer {
     std::vector<RankedSum> by_rank;              // [blocks]
     std::array<RankedSum, kNumTaus + 1> by_tau;  // by the first tau that keeps an entry
   };
-  void find_codes(const VmobaRows& rows);
   void combine_masses(const VmobaRows& rows, int64_t p);
   void add_partition(const VmobaRows& rows, int64_t p);
   void flush_ranked(const PartitionLayout& partition, const Pending& pending, VmobaSums& sums);

@@ -5,6 +5,7 @@
 
 #include "core/dtype.h"
 #include "kernels/kernel_table.h"
+#include "sparse/selection.h"
 
 namespace sparsescope {
 namespace {
@@ -31,45 +32,29 @@ std::vector<char> repeat_rows(const AttentionTensor& q, std::span<const int32_t>
 }
 
 // Row r against cell c alone, as query r * cells + c; a strand for each run of rows.
-struct CellLists {
-  std::vector<KeyRange> ranges;
-  std::vector<int32_t> rows, range_ids;
-  std::vector<SparseItem> items;
-  std::vector<SparseStrand> strands;
-
-  CellLists(const KeyCells& cells, int64_t num_rows) {
-    const auto num_cells = static_cast<int32_t>(cells.cells.size());
+BlockLists cell_lists(const KeyCells& cells, int64_t num_rows) {
+  const auto num_cells = static_cast<int32_t>(cells.cells.size());
+  BlockLists lists{.key_order = cells.order};
+  for (int32_t c = 0; c < num_cells; ++c) {
+    lists.ranges.push_back({cells.cells[c].first, cells.cells[c].count});
+    lists.range_ids.push_back(c);
+  }
+  for (int64_t first = 0; first < num_rows; first += kRowLanes) {
+    const auto count = static_cast<int32_t>(std::min<int64_t>(kRowLanes, num_rows - first));
+    lists.strands.push_back(
+        {.first_item = static_cast<int32_t>(lists.items.size()), .num_items = num_cells});
     for (int32_t c = 0; c < num_cells; ++c) {
-      ranges.push_back({cells.cells[c].first, cells.cells[c].count});
-      range_ids.push_back(c);
-    }
-    for (int64_t first = 0; first < num_rows; first += kRowLanes) {
-      const auto count = static_cast<int32_t>(std::min<int64_t>(kRowLanes, num_rows - first));
-      strands.push_back({.first_item = static_cast<int32_t>(items.size()), .num_items = num_cells});
-      for (int32_t c = 0; c < num_cells; ++c) {
-        items.push_back({.first_row = static_cast<int32_t>(rows.size()),
-                         .num_rows = count,
-                         .first_range = c,
-                         .num_ranges = 1});
-        for (int32_t r = 0; r < count; ++r) {
-          rows.push_back(static_cast<int32_t>((first + r) * num_cells + c));
-        }
+      lists.items.push_back({.first_row = static_cast<int32_t>(lists.rows.size()),
+                             .num_rows = count,
+                             .first_range = c,
+                             .num_ranges = 1});
+      for (int32_t r = 0; r < count; ++r) {
+        lists.rows.push_back(static_cast<int32_t>((first + r) * num_cells + c));
       }
     }
   }
-
-  SparseSelection view(const KeyCells& cells) const {
-    return {.key_order = cells.order.data(),
-            .num_keys = static_cast<int64_t>(cells.order.size()),
-            .ranges = ranges.data(),
-            .num_ranges = static_cast<int64_t>(ranges.size()),
-            .rows = rows.data(),
-            .range_ids = range_ids.data(),
-            .items = items.data(),
-            .strands = strands.data(),
-            .num_strands = static_cast<int64_t>(strands.size())};
-  }
-};
+  return lists;
+}
 
 }  // namespace
 
@@ -82,7 +67,7 @@ void attend_cells(const AttentionCall& call, int64_t head, const KeyCells& cells
   result.out.resize(static_cast<size_t>(num_rows * result.cells * result.head_dim));
   result.lse.resize(static_cast<size_t>(num_rows * result.cells));
   const std::vector<char> queries = repeat_rows(one_head(call.q, head), tokens, result.cells);
-  const CellLists lists(cells, num_rows);
+  const BlockLists lists = cell_lists(cells, num_rows);
   attention_kernels(impl).sparse(
       {.q = contiguous_attention_tensor(queries.data(), call.q.dtype, 1, 1, num_rows * result.cells,
                                         result.head_dim),
@@ -91,7 +76,7 @@ void attend_cells(const AttentionCall& call, int64_t head, const KeyCells& cells
        .scale = call.scale,
        .out = contiguous_output(result.out.data(), 1, num_rows * result.cells, result.head_dim),
        .lse = result.lse.data(),
-       .selection = lists.view(cells)},
+       .selection = lists.view()},
       pool);
 }
 

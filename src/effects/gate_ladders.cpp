@@ -25,15 +25,7 @@ void GateLadders::load(int64_t head, std::span<const int32_t> rows) {
                  [&](int32_t row) { return layout_.sampled.token[row]; });
   load_columns(q_, 0, head, tokens.data(), std::ssize(rows), kernels_, columns_.data());
   loaded_ = gates_.store->compute_rows(head, rows, columns_.data(), scratch_);
-  kernels_.pool_codes(loaded_.gate, loaded_.stride, layout_.partition_blocks,
-                      &gates_.limits[head * layout_.partition_blocks * kPoolCodes], code_.data());
-  for (const TiedBlock& tied : gates_.tied[head]) {
-    uint8_t* code = &code_[tied.block * kRowLanes];
-    const float* gate = loaded_.gate + tied.block * loaded_.stride;
-    for (size_t lane = 0; lane < rows.size(); ++lane) {
-      code[lane] = tied.cuts.code_at_rank(code[lane], gate[lane], tied.partition->rank[rows[lane]]);
-    }
-  }
+  find_gate_codes(layout_, gates_, kernels_, head, rows, loaded_, code_.data());
 }
 
 // The own block holds +infinity: it ranks first.

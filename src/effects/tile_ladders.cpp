@@ -1,6 +1,7 @@
 #include "effects/tile_ladders.h"
 
 #include <algorithm>
+#include <array>
 #include <numeric>
 
 #include "capture/gaussian_cut.h"
@@ -29,11 +30,21 @@ void rank_levels(std::span<const float> scores, std::vector<int32_t>& order,
   }
 }
 
+// In standard deviations, of each kappa.
+const std::array<double, kSteps>& kappa_cuts() {
+  static const std::array<double, kSteps> cuts = [] {
+    std::array<double, kSteps> result{};
+    std::transform(kFractions.begin(), kFractions.end(), result.begin(), gaussian_cut);
+    return result;
+  }();
+  return cuts;
+}
+
 // The tiles above each kappa's cut-off; the best one always.
 void cutoff_levels(std::span<const float> scores, std::span<int32_t> levels) {
   std::fill(levels.begin(), levels.end(), static_cast<int32_t>(kSteps));
   for (int64_t step = kSteps - 1; step >= 0; --step) {
-    const double cut = gaussian_cutoff(scores, gaussian_cut(kFractions[step]));
+    const double cut = gaussian_cutoff(scores, kappa_cuts()[step]);
     for (size_t tile = 0; tile < scores.size(); ++tile) {
       if (scores[tile] >= cut) levels[tile] = static_cast<int32_t>(step);
     }

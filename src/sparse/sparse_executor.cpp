@@ -223,10 +223,12 @@ void SparseExecutor::backward(const AttentionCall& call,
              .selection = lists.view()},
             state_->pool);
   };
-  BlockLists dense = dense_lists(q.batch, q.heads, q.tokens);
-  std::erase_if(dense.strands,
-                [&](const SparseStrand& strand) { return rule_of_head[strand.head] != nullptr; });
-  if (!dense.strands.empty()) run(dense, d_out);
+  if (std::find(rule_of_head.begin(), rule_of_head.end(), nullptr) != rule_of_head.end()) {
+    BlockLists dense = dense_lists(q.batch, q.heads, q.tokens);
+    std::erase_if(dense.strands,
+                  [&](const SparseStrand& strand) { return rule_of_head[strand.head] != nullptr; });
+    run(dense, d_out);
+  }
   for (const SparseGroup& group : state_->groups) {
     if (group.lists.restore_from.empty()) {
       run(group.lists, d_out);

@@ -28,10 +28,8 @@ RecordOptions record_options(const ProfileRequest& request, const TokenGrid& gri
   return record;
 }
 
-ProfileSummary profile_checkpoint(const ProfileRequest& request, const RunMonitor& monitor) {
-  const LoadedSampling loaded = load_sampling(request.sampling);
-  for (const std::string& warning : loaded.model->info().warnings) report_note(monitor, warning);
-  ThreadPool pool(request.threads);
+ProfileSummary profile_checkpoint(const ProfileRequest& request, const LoadedSampling& loaded,
+                                  ThreadPool& pool, const RunMonitor& monitor) {
   TrajectoryRun run;
   run.model = loaded.model.get();
   run.folder = &loaded.folder;
@@ -89,6 +87,14 @@ void check_effect_options(const ProfileRequest& request) {
                     "--around, --effects-only: expected --sensitivity N beside them, found none");
 }
 
+void check_request(const ProfileRequest& request) {
+  check_output(request.out);
+  SPARSESCOPE_CHECK(ErrorKind::kUsage, request.rows_per_tile.value_or(0) >= 0,
+                    "--rows-per-tile: expected a number of rows, or 0 for all, found {}",
+                    request.rows_per_tile.value_or(0));
+  check_effect_options(request);
+}
+
 }  // namespace
 
 std::vector<Partition> parse_partitions(const std::string& text, const TokenGrid& grid) {
@@ -109,13 +115,18 @@ std::vector<Partition> parse_partitions(const std::string& text, const TokenGrid
 }
 
 ProfileSummary run_profile(const ProfileRequest& request, const RunMonitor& monitor) {
-  check_output(request.out);
-  SPARSESCOPE_CHECK(ErrorKind::kUsage, request.rows_per_tile.value_or(0) >= 0,
-                    "--rows-per-tile: expected a number of rows, or 0 for all, found {}",
-                    request.rows_per_tile.value_or(0));
-  check_effect_options(request);
-  return request.qkv.empty() ? profile_checkpoint(request, monitor)
-                             : profile_captures(request, monitor);
+  check_request(request);
+  if (!request.qkv.empty()) return profile_captures(request, monitor);
+  const LoadedSampling loaded = load_sampling(request.sampling);
+  for (const std::string& warning : loaded.model->info().warnings) report_note(monitor, warning);
+  ThreadPool pool(request.threads);
+  return profile_checkpoint(request, loaded, pool, monitor);
+}
+
+ProfileSummary run_profile(const ProfileRequest& request, const LoadedSampling& loaded,
+                           ThreadPool& pool, const RunMonitor& monitor) {
+  check_request(request);
+  return profile_checkpoint(request, loaded, pool, monitor);
 }
 
 }  // namespace sparsescope

@@ -24,6 +24,9 @@ struct ProfileRequest {
 };
 
 ProfileSummary run_profile(const ProfileRequest& request, const RunMonitor& monitor);
+// The same with what request.sampling stands for loaded already.
+ProfileSummary run_profile(const ProfileRequest& request, const LoadedSampling& loaded,
+                           ThreadPool& pool, const RunMonitor& monitor);
 
 // "auto", "none", or partitions with blanks between; each must fit the grid. Error(kUsage).
 std::vector<Partition> parse_partitions(const std::string& text, const TokenGrid& grid);

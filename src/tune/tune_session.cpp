@@ -95,9 +95,8 @@ Profile TuneSession::profile(const std::string& name, const std::string& around)
       profiled.probes = kAroundProbes;
     }
     profiled.out.path = path;
-    profiled.threads = request_.threads;
     profiled.command_line = request_.command_line;
-    run_profile(profiled, monitor_);
+    run_profile(profiled, loaded_, pool_, monitor_);
   }
   return read_profile(path);
 }
