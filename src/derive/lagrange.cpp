@@ -13,6 +13,11 @@ bool allowed(const Choice& choice, int variant) {
   return choice.variant < 0 || choice.variant == variant;
 }
 
+// What a split makes least: at an infinite price the cost alone.
+double priced(const Choice& choice, double price) {
+  return price == kInfinity ? choice.cost : choice.loss + price * choice.cost;
+}
+
 int num_variants(const ChoiceGroup& group) {
   int last = 0;
   for (const std::vector<Choice>& unit : group.units) {
@@ -27,7 +32,7 @@ int64_t best_choice(const std::vector<Choice>& unit, int variant, double price) 
   double least = kInfinity;
   for (size_t i = 0; i < unit.size(); ++i) {
     if (!allowed(unit[i], variant)) continue;
-    const double value = price == kInfinity ? unit[i].cost : unit[i].loss + price * unit[i].cost;
+    const double value = priced(unit[i], price);
     const bool cheaper = best >= 0 && value == least && unit[i].cost < unit[best].cost;
     if (value < least || cheaper) {
       best = static_cast<int64_t>(i);
@@ -54,7 +59,7 @@ GroupChoice choose(const ChoiceGroup& group, double price) {
         break;
       }
       trial.chosen.push_back(i);
-      trial.value += price == kInfinity ? unit[i].cost : unit[i].loss + price * unit[i].cost;
+      trial.value += priced(unit[i], price);
     }
     if (trial.value < best.value) best = std::move(trial);
   }
