@@ -3,10 +3,12 @@
 // holds exactly one object, also for an error: {"error": {"kind", "exit_code", "message"}}.
 #include <fmt/ranges.h>
 #include <malloc.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <map>
@@ -167,11 +169,21 @@ void keep_freed_memory() {
 #endif
 }
 
+// OpenMP's workers, which LibTorch's operators run on, spin after each operator and hold the cores
+// that our own pool needs next. The OpenMP library reads its settings when it is loaded, before
+// main, so the program starts itself once more with workers that sleep. A setting of the user's
+// stands, and where the program cannot be started again it goes on as it is.
+void let_workers_sleep(char** argv) {
+  if (getenv("OMP_WAIT_POLICY") != nullptr || getenv("GOMP_SPINCOUNT") != nullptr) return;
+  if (setenv("OMP_WAIT_POLICY", "passive", 1) == 0) execv("/proc/self/exe", argv);
+}
+
 }  // namespace
 }  // namespace sparsescope
 
 int main(int argc, char** argv) {
   using namespace sparsescope;
+  let_workers_sleep(argv);
   keep_freed_memory();
   CommandContext context;
   context.console = std::make_shared<Console>();
