@@ -116,7 +116,8 @@ void run(CommandContext& context, const ExportArguments& arguments) {
 
 void add_import_options(CLI::App& command, ExportArguments& arguments) {
   command.add_option("--from", arguments.from,
-                     "Format of FILE, for --to plan: fastvideo-vmoba, sglang-vmoba or svoo");
+                     "Format of FILE, for --to plan: fastvideo-vmoba, sglang-vmoba, svoo or "
+                     "svoo-log");
   CLI::Option* const model =
       command.add_option("--model", arguments.model, "Checkpoint that the imported plan is for");
   for (const auto& [name, value] : {std::pair{"--layers", &arguments.layers},

@@ -91,7 +91,8 @@ void check_extent(const char* what, int64_t given, int64_t found, const std::str
 void import_svoo(const ImportRequest& request, const std::string& text, Plan& plan,
                  Json& imported) {
   const std::string what = request.file.string();
-  const SvooTable table = parse_svoo_csv(text, what);
+  const SvooTable table =
+      request.from == "svoo" ? parse_svoo_csv(text, what) : parse_svoo_log(text, what);
   check_extent("steps", plan.num_steps, table.steps, what);
   check_extent("layers", plan.model.layers, table.layers, what);
   check_extent("heads", plan.model.heads, table.heads, what);
@@ -121,13 +122,16 @@ void import_svoo(const ImportRequest& request, const std::string& text, Plan& pl
 
 Plan import_plan(const ImportRequest& request) {
   using Importer = void (*)(const ImportRequest&, const std::string&, Plan&, Json&);
-  static constexpr std::array<std::pair<std::string_view, Importer>, 3> kImporters = {
-      {{"fastvideo-vmoba", import_vmoba}, {"sglang-vmoba", import_vmoba}, {"svoo", import_svoo}}};
+  static constexpr std::array<std::pair<std::string_view, Importer>, 4> kImporters = {
+      {{"fastvideo-vmoba", import_vmoba},
+       {"sglang-vmoba", import_vmoba},
+       {"svoo", import_svoo},
+       {"svoo-log", import_svoo}}};
   const auto importer = std::find_if(kImporters.begin(), kImporters.end(), [&](const auto& entry) {
     return entry.first == request.from;
   });
   SPARSESCOPE_CHECK(ErrorKind::kUsage, importer != kImporters.end(),
-                    "--from: expected fastvideo-vmoba, sglang-vmoba or svoo, found '{}'",
+                    "--from: expected fastvideo-vmoba, sglang-vmoba, svoo or svoo-log, found '{}'",
                     request.from);
   require(request.model.head_dim > 0, "--model or --head-dim", request.from);
   require(request.grid.tokens() > 0, "--grid", request.from);

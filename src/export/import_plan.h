@@ -10,7 +10,7 @@ namespace sparsescope {
 
 struct ImportRequest {
   std::filesystem::path file;
-  std::string from;  // "fastvideo-vmoba", "svoo"
+  std::string from;  // "fastvideo-vmoba", "sglang-vmoba", "svoo", "svoo-log"
   // What the file cannot say. 0 where it can (svoo: layers, heads, steps) and nobody else did.
   Plan::Model model;
   TokenGrid grid;

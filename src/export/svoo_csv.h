@@ -20,4 +20,11 @@ std::string to_svoo_csv(const SvooTable& table);
 // names the line, or the site that is missing.
 SvooTable parse_svoo_csv(std::string_view text, const std::string& what);
 
+// The log that SVOO's measurement writes and its script merges to such a file:
+//   [Sparsity] Layer 3 | Type: self | Step: 1 | ...
+//     Head  0: Sparsity=0.1234
+// Steps from 1. Other types of attention and other lines are passed over; where a site is measured
+// several times (a prompt each) the largest value stands, as in the shipped files.
+SvooTable parse_svoo_log(std::string_view text, const std::string& what);
+
 }  // namespace sparsescope

@@ -85,10 +85,50 @@ TEST(SvooCsv, RefusesWhatIsNotOneRowPerSite) {
                {header + "1,0,0,nan\n", "line 2"},
                {header + "1,0,0,0.5,1\n", "line 2"},
                {header + "1,0,0\n", "line 2"},
-               {header + "1,0,0,0.5\n2,1,0,0.5\n", "a missing or a double one"},
-               {header + "1,0,0,0.5\n1,0,0,0.5\n1,0,1,0.5\n2,0,0,0.5\n", "stands twice"}};
+               {header + "1,0,0,0.5\n2,1,0,0.5\n", "expected a value for each"},
+               {header + "1,0,0,0.5\n1,0,0,0.5\n1,0,1,0.5\n2,0,0,0.5\n",
+                "step 2, layer 0, head 1 is missing"},
+               {header + "1,0,0,0.5\n1,0,1,0.5\n1,0,1,0.5\n",
+                "line 4: step 1, layer 0, head 1 stands twice"}};
   for (const auto& [text, message] : cases) {
     EXPECT_THAT(error_of(ErrorKind::kData, [&, t = text] { parse_svoo_csv(t, "x.csv"); }),
+                HasSubstr(message))
+        << text;
+  }
+}
+
+TEST(SvooLog, TakesTheLargestOfSeveralPromptsAndSelfAttentionAlone) {
+  const SvooTable table = parse_svoo_log(
+      "loading\n"
+      "[Sparsity] Layer 0 | Type: self | Step: 1 | Threshold: 95.00% | Avg Sparsity: 0.3 | n=64\n"
+      "  Head  0: Sparsity=0.2500\n  Head  1: Sparsity=0.5000\n"
+      "[Sparsity] Layer 0 | Type: cross | Step: 1 | Threshold: 95.00%\n  Head  0: Sparsity=1.0000\n"
+      "[Sparsity] Layer 0 | Type: self | Step: 2 | Threshold: 95.00%\r\n"
+      "  Head  0: Sparsity=0.1000\r\n  Head  1: Sparsity=0.2000\r\n"
+      "[Sparsity] Layer 0 | Type: self | Step: 1 | Threshold: 95.00%\n"
+      "  Head  0: Sparsity=0.3000\n  Head  1: Sparsity=0.4000\n",
+      "x.txt");
+  EXPECT_EQ(table.steps, 2);
+  EXPECT_EQ(table.layers, 1);
+  EXPECT_EQ(table.heads, 2);
+  EXPECT_THAT(table.kept, ::testing::ElementsAre(0.3, 0.5, 0.1, 0.2));
+}
+
+TEST(SvooLog, NamesTheLineOrTheSiteThatIsMissing) {
+  const std::string header = "[Sparsity] Layer 0 | Type: self | Step: 1 | Avg\n";
+  const struct {
+    std::string text;
+    const char* message;
+  } cases[] = {{"", "found none"},
+               {"  Head  0: Sparsity=0.5\n", "line 1"},
+               {header + "  Head  0: Sparsity=1.5\n", "line 2"},
+               {header + "  Head  x: Sparsity=0.5\n", "line 2"},
+               {"[Sparsity] Layer 0 | Type: self | Step: 0 | Avg\n", "line 1"},
+               {header + "  Head  1: Sparsity=0.5\n", "expected a value for each"},
+               {header + "  Head 1: Sparsity=0.5\n" + header + "  Head 1: Sparsity=0.5\n",
+                "step 1, layer 0, head 0 is missing"}};
+  for (const auto& [text, message] : cases) {
+    EXPECT_THAT(error_of(ErrorKind::kData, [&, t = text] { parse_svoo_log(t, "x.txt"); }),
                 HasSubstr(message))
         << text;
   }

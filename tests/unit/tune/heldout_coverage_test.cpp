@@ -1,0 +1,141 @@
+// Do the intervals of plans hold on prompts that nothing was derived from? On a really trained
+// model: plans are derived from disjoint groups of data/tiny-wan's calibration prompts, and every
+// held-out prompt is looked up in every plan's intervals.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+#include <memory>
+#include <numeric>
+
+#include "derive/derive.h"
+#include "derive/method_curves.h"
+#include "derive/units.h"
+#include "stats/profile_request.h"
+#include "stats/profile_store.h"
+#include "support/temp_dir.h"
+#include "tune/plan_trial.h"
+
+namespace sparsescope {
+namespace {
+
+constexpr int64_t kGroups = 4, kGroupSize = 6;  // of the 24 calibration prompts
+constexpr double kStated = 0.95;
+const std::string kCheckpoint = SPARSESCOPE_DATA "/tiny-wan";
+
+// As `profile --record-prompts` leaves it: everything of other prompts is missing.
+Profile only_prompts(Profile profile, int64_t first, int64_t count) {
+  const auto keep = [&](auto& values, auto missing) {
+    const auto per_prompt = std::ssize(values) / profile.prompts;
+    std::fill(values.begin(), values.begin() + first * per_prompt, missing);
+    std::fill(values.begin() + (first + count) * per_prompt, values.end(), missing);
+  };
+  keep(profile.recorded, uint8_t{0});
+  for (auto& [name, array] : profile.arrays) {
+    keep(array.values, std::numeric_limits<float>::quiet_NaN());
+  }
+  return profile;
+}
+
+// Mean over all sites of each prompt, dense ones as 1.
+std::vector<OperatingPoint> points_of(const Profile& profile, const Plan& plan) {
+  std::vector<OperatingPoint> points(static_cast<size_t>(profile.prompts), {0.0, 0.0});
+  const auto curves = make_method_curves(profile, plan.method, /*all_heads=*/false);
+  const DenseSites none{std::vector<bool>(static_cast<size_t>(profile.steps)),
+                        std::vector<bool>(static_cast<size_t>(profile.layers))};
+  const auto sites_of_prompt = static_cast<double>(profile.branches * profile.steps *
+                                                   profile.layers * profile.heads);
+  std::vector<double> sample(curves->sample_size());
+  for_each_sparse_site(profile, none, [&](const ProfileSite& site) {
+    OperatingPoint point;
+    if (const PlanRule* rule = plan.rule_for(site.step, site.layer, site.head)) {
+      curves->read_sample(site, sample);
+      point = curves->evaluate(sample, rule->params);
+    }
+    points[static_cast<size_t>(site.prompt)].density += point.density / sites_of_prompt;
+    points[static_cast<size_t>(site.prompt)].recall += point.recall / sites_of_prompt;
+  });
+  return points;
+}
+
+class HeldoutCoverage : public ::testing::Test {
+ protected:
+  static SamplingRequest sampling(const std::string& prompts) {
+    SamplingRequest request;
+    request.checkpoint = kCheckpoint;
+    request.prompts = kCheckpoint + "/prompts/" + prompts;
+    request.grid = {4, 16, 16};
+    request.steps = 4;
+    request.guidance = 3.0;
+    return request;
+  }
+
+  Profile profile(const std::string& prompts, int64_t sensitivity) const {
+    ProfileRequest request;
+    request.sampling = sampling(prompts);
+    request.tile = {4, 4, 4};
+    request.partitions = "temporal:1 spatial:4,4 st:2,4,4";
+    request.error_tiles = 1;
+    request.sensitivity = sensitivity;
+    request.out.path = folder_ / (prompts + ".h5");
+    request.threads = 2;
+    run_profile(request, {});
+    return read_profile(request.out.path);
+  }
+
+  testing::TempDir folder_;
+};
+
+// Shares of the looked up prompts that lie inside, of one plan.
+struct Inside {
+  double density = 0.0, recall = 0.0, error = 0.0;
+};
+
+double holds(const Expected& expected, double value) {
+  constexpr double kRounding = 1e-6;  // statistics are stored as fp32
+  return value >= expected.low - kRounding && value <= expected.high + kRounding ? 1.0 : 0.0;
+}
+
+TEST_F(HeldoutCoverage, IntervalsHoldOnATrainedModel) {
+  const Profile calibration = profile("calibration.txt", 2), heldout = profile("heldout.txt", 0);
+  ASSERT_EQ(calibration.prompts, kGroups * kGroupSize);
+  std::vector<Plan> plans;
+  for (int64_t group = 0; group < kGroups; ++group) {
+    const Profile part = only_prompts(calibration, group * kGroupSize, kGroupSize);
+    for (const Method method : {Method::kVsa, Method::kBsa, Method::kVmoba}) {
+      plans.push_back(derive_plan(part, {.method = method,
+                                         .target = {TargetKind::kDensity, 0.4},
+                                         .per = Granularity::kHeadStep,
+                                         .weighing = Weighing::kEffect,
+                                         .confidence = kStated}));
+    }
+  }
+
+  const LoadedSampling loaded = load_sampling(sampling("heldout.txt"));
+  const Denoiser denoiser(*loaded.model, loaded.folder, loaded.sampling);
+  std::vector<int64_t> prompts(static_cast<size_t>(heldout.prompts));
+  std::iota(prompts.begin(), prompts.end(), 0);
+  ThreadPool pool(2);
+  const std::vector<PlanTrial> trials =
+      try_plans(denoiser, loaded.prompts, prompts, plans, default_cpu_impl(), pool, {});
+
+  Inside all;
+  const double weight = 1.0 / static_cast<double>(plans.size() * prompts.size());
+  for (size_t i = 0; i < plans.size(); ++i) {
+    Inside inside;
+    const std::vector<OperatingPoint> points = points_of(heldout, plans[i]);
+    for (size_t p = 0; p < prompts.size(); ++p) {
+      inside.density += holds(*plans[i].expected_density, points[p].density);
+      inside.recall += holds(*plans[i].expected_recall, points[p].recall);
+      inside.error += holds(*plans[i].expected_error, trials[i].error_of_prompt[p]);
+    }
+    std::printf("%s group %zu: density %g recall %g error %g; mean error %.4f expected %.4f (%.4f %.4f)\n", to_string(plans[i].method).c_str(), i / 3, inside.density, inside.recall, inside.error, trials[i].error, plans[i].expected_error->mean, plans[i].expected_error->low, plans[i].expected_error->high);
+    all.density += weight * inside.density;
+    all.recall += weight * inside.recall;
+    all.error += weight * inside.error;
+  }
+  std::printf("all %g %g %g\n", all.density, all.recall, all.error);
+}
+
+}  // namespace
+}  // namespace sparsescope
