@@ -3,7 +3,7 @@
 // held-out prompt is looked up in every plan's intervals.
 #include <gtest/gtest.h>
 
-#include <cmath>
+#include <algorithm>
 #include <limits>
 #include <memory>
 #include <numeric>
@@ -43,8 +43,8 @@ std::vector<OperatingPoint> points_of(const Profile& profile, const Plan& plan) 
   const auto curves = make_method_curves(profile, plan.method, /*all_heads=*/false);
   const DenseSites none{std::vector<bool>(static_cast<size_t>(profile.steps)),
                         std::vector<bool>(static_cast<size_t>(profile.layers))};
-  const auto sites_of_prompt = static_cast<double>(profile.branches * profile.steps *
-                                                   profile.layers * profile.heads);
+  const auto sites_of_prompt =
+      static_cast<double>(profile.branches * profile.steps * profile.layers * profile.heads);
   std::vector<double> sample(curves->sample_size());
   for_each_sparse_site(profile, none, [&](const ProfileSite& site) {
     OperatingPoint point;
@@ -64,16 +64,16 @@ class HeldoutCoverage : public ::testing::Test {
     SamplingRequest request;
     request.checkpoint = kCheckpoint;
     request.prompts = kCheckpoint + "/prompts/" + prompts;
-    request.grid = {4, 16, 16};
-    request.steps = 4;
-    request.guidance = 3.0;
+    request.grid = {2, 16, 16};
+    request.steps = 3;
+    request.guidance = 1.0;
     return request;
   }
 
   Profile profile(const std::string& prompts, int64_t sensitivity) const {
     ProfileRequest request;
     request.sampling = sampling(prompts);
-    request.tile = {4, 4, 4};
+    request.tile = {2, 4, 4};
     request.partitions = "temporal:1 spatial:4,4 st:2,4,4";
     request.error_tiles = 1;
     request.sensitivity = sensitivity;
@@ -86,7 +86,7 @@ class HeldoutCoverage : public ::testing::Test {
   testing::TempDir folder_;
 };
 
-// Shares of the looked up prompts that lie inside, of one plan.
+// Shares of the looked up prompts that lie inside.
 struct Inside {
   double density = 0.0, recall = 0.0, error = 0.0;
 };
@@ -97,7 +97,7 @@ double holds(const Expected& expected, double value) {
 }
 
 TEST_F(HeldoutCoverage, IntervalsHoldOnATrainedModel) {
-  const Profile calibration = profile("calibration.txt", 2), heldout = profile("heldout.txt", 0);
+  const Profile calibration = profile("calibration.txt", 1), heldout = profile("heldout.txt", 0);
   ASSERT_EQ(calibration.prompts, kGroups * kGroupSize);
   std::vector<Plan> plans;
   for (int64_t group = 0; group < kGroups; ++group) {
@@ -119,22 +119,28 @@ TEST_F(HeldoutCoverage, IntervalsHoldOnATrainedModel) {
   const std::vector<PlanTrial> trials =
       try_plans(denoiser, loaded.prompts, prompts, plans, default_cpu_impl(), pool, {});
 
-  Inside all;
+  // Plans of one group go wrong together. An interval from six prompts covers 0.95 of the others on
+  // average, and one group's 12 looked up prompts spread about that by 0.1: four groups by 0.05.
+  constexpr double kLeast = kStated - 2.0 * 0.05;
+  Inside inside;
+  double error_ratio = 0.0;
   const double weight = 1.0 / static_cast<double>(plans.size() * prompts.size());
   for (size_t i = 0; i < plans.size(); ++i) {
-    Inside inside;
-    const std::vector<OperatingPoint> points = points_of(heldout, plans[i]);
+    const Plan& plan = plans[i];
+    const std::vector<OperatingPoint> points = points_of(heldout, plan);
     for (size_t p = 0; p < prompts.size(); ++p) {
-      inside.density += holds(*plans[i].expected_density, points[p].density);
-      inside.recall += holds(*plans[i].expected_recall, points[p].recall);
-      inside.error += holds(*plans[i].expected_error, trials[i].error_of_prompt[p]);
+      const double error = trials[i].error_of_prompt[p];
+      inside.density += weight * holds(*plan.expected_density, points[p].density);
+      inside.recall += weight * holds(*plan.expected_recall, points[p].recall);
+      inside.error += weight * holds(*plan.expected_error, error);
+      error_ratio += weight * error / plan.expected_error->mean;
     }
-    std::printf("%s group %zu: density %g recall %g error %g; mean error %.4f expected %.4f (%.4f %.4f)\n", to_string(plans[i].method).c_str(), i / 3, inside.density, inside.recall, inside.error, trials[i].error, plans[i].expected_error->mean, plans[i].expected_error->low, plans[i].expected_error->high);
-    all.density += weight * inside.density;
-    all.recall += weight * inside.recall;
-    all.error += weight * inside.error;
   }
-  std::printf("all %g %g %g\n", all.density, all.recall, all.error);
+  EXPECT_GE(inside.density, kLeast);
+  EXPECT_GE(inside.recall, kLeast);
+  EXPECT_GE(inside.error, kLeast);
+  // Effects are measured at one of three steps.
+  EXPECT_NEAR(error_ratio, 1.0, 0.25);
 }
 
 }  // namespace
