@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "apps/command.h"
+#include "apps/compare_plan.h"
 #include "stats/profile_compare.h"
 #include "stats/profile_store.h"
 
@@ -13,7 +14,7 @@ namespace sparsescope {
 namespace {
 
 struct CompareArguments {
-  std::filesystem::path a, b;
+  std::filesystem::path a, b, plan;
   double confidence = 0.95;
 };
 
@@ -111,6 +112,10 @@ void run(CommandContext& context, const CompareArguments& arguments) {
   for (const auto& [name, reason] : comparison.not_compared) {
     not_compared.push_back({{"name", name}, {"reason", reason}});
   }
+  Json plan;
+  if (!arguments.plan.empty()) {
+    plan = compare_plan(context, a, b, arguments.plan, arguments.confidence);
+  }
   context.print_json({{"a", describe(arguments.a, a, comparison.prompts_a)},
                       {"b", describe(arguments.b, b, comparison.prompts_b)},
                       {"confidence", comparison.confidence},
@@ -119,7 +124,8 @@ void run(CommandContext& context, const CompareArguments& arguments) {
                       {"largest_sigma_gap", comparison.largest_sigma_gap},
                       {"statistics", statistics_json(comparison)},
                       {"not_compared", not_compared},
-                      {"conclusion", conclusion(comparison)}});
+                      {"conclusion", conclusion(comparison)},
+                      {"plan", plan}});
 }
 
 }  // namespace
@@ -131,6 +137,9 @@ void add_compare_command(CLI::App& root, CommandContext& context) {
   command->add_option("A", arguments->a, "A profile (HDF5), whose prompts are the yardstick")
       ->required();
   command->add_option("B", arguments->b, "Another profile (HDF5)")->required();
+  command->add_option("--plan", arguments->plan,
+                      "A plan derived from A: what it does on B, carried over to B's grid and "
+                      "steps, beside B's own plan");
   command->add_option("--confidence", arguments->confidence, "Of the intervals by prompts (0.95)");
   command->callback([&context, arguments] { run(context, *arguments); });
 }

@@ -116,7 +116,8 @@ void run(CommandContext& context, const ExportArguments& arguments) {
 
 void add_import_options(CLI::App& command, ExportArguments& arguments) {
   command.add_option("--from", arguments.from,
-                     "Format of FILE, for --to plan: fastvideo-vmoba, sglang-vmoba, svoo or "
+                     "Format of FILE, for --to plan: plan (carried over to --grid and --steps), "
+                     "fastvideo-vmoba, sglang-vmoba, svoo or "
                      "svoo-log");
   CLI::Option* const model =
       command.add_option("--model", arguments.model, "Checkpoint that the imported plan is for");

@@ -12,6 +12,7 @@
 #include "export/svoo_csv.h"
 #include "export/vmoba_config.h"
 #include "model/video_transformer.h"
+#include "plan/carry_over.h"
 #include "stats/profile.h"
 
 namespace sparsescope {
@@ -118,9 +119,30 @@ void import_svoo(const ImportRequest& request, const std::string& text, Plan& pl
       "share of clusters");
 }
 
+// A plan of ours, carried over to the grid and steps asked for.
+Plan import_own(const ImportRequest& request) {
+  const Plan plan = read_plan(request.file);
+  SPARSESCOPE_CHECK(ErrorKind::kUsage, request.model.layers == 0 && request.model.head_dim == 0,
+                    "plan: the file says which model it is for; --model, --layers, --heads and "
+                    "--head-dim are not taken");
+  Plan carried = carry_over(plan, request.grid.tokens() > 0 ? request.grid : plan.grid,
+                            request.steps > 0 ? request.steps : plan.num_steps);
+  carried.evidence["imported"] = {
+      {"format", request.from},
+      {"file", request.file.filename().string()},
+      {"sha256", sha256_file(request.file)},
+      {"remarks",
+       {fmt::format("carried over from grid {} and {} steps: shares stay shares; what it does here "
+                    "is not foretold: validate measures it",
+                    to_string(plan.grid), plan.num_steps)}}};
+  carried.evidence["command_line"] = request.command_line;
+  return carried;
+}
+
 }  // namespace
 
 Plan import_plan(const ImportRequest& request) {
+  if (request.from == "plan") return import_own(request);
   using Importer = void (*)(const ImportRequest&, const std::string&, Plan&, Json&);
   static constexpr std::array<std::pair<std::string_view, Importer>, 4> kImporters = {
       {{"fastvideo-vmoba", import_vmoba},
@@ -130,9 +152,10 @@ Plan import_plan(const ImportRequest& request) {
   const auto importer = std::find_if(kImporters.begin(), kImporters.end(), [&](const auto& entry) {
     return entry.first == request.from;
   });
-  SPARSESCOPE_CHECK(ErrorKind::kUsage, importer != kImporters.end(),
-                    "--from: expected fastvideo-vmoba, sglang-vmoba, svoo or svoo-log, found '{}'",
-                    request.from);
+  SPARSESCOPE_CHECK(
+      ErrorKind::kUsage, importer != kImporters.end(),
+      "--from: expected plan, fastvideo-vmoba, sglang-vmoba, svoo or svoo-log, found '{}'",
+      request.from);
   require(request.model.head_dim > 0, "--model or --head-dim", request.from);
   require(request.grid.tokens() > 0, "--grid", request.from);
 

@@ -10,7 +10,9 @@ namespace sparsescope {
 
 struct ImportRequest {
   std::filesystem::path file;
-  std::string from;  // "fastvideo-vmoba", "sglang-vmoba", "svoo", "svoo-log"
+  // "fastvideo-vmoba", "sglang-vmoba", "svoo", "svoo-log"; or "plan", one of ours, which is carried
+  // over to `grid` and `steps` (carry_over.h)
+  std::string from;
   // What the file cannot say. 0 where it can (svoo: layers, heads, steps) and nobody else did.
   Plan::Model model;
   TokenGrid grid;

@@ -123,6 +123,27 @@ TEST(ImportSvoo, KeptFractionsBecomeTopK) {
               HasSubstr("expected 3 heads, found 2"));
 }
 
+TEST(ImportPlan, OneOfOursIsCarriedOverToAnotherGrid) {
+  const TempDir folder;
+  Plan plan;
+  plan.model = {"wan", 1, 2, 64, "abc"};
+  plan.grid = {4, 16, 16};  // 16 tiles
+  plan.tile = {4, 4, 4};
+  plan.num_steps = 2;
+  plan.method = Method::kVsa;
+  plan.rules = {{{0, 1}, {0, 0}, {0, 1}, VsaParams{4}}};
+  write_plan(folder / "plan.json", plan, false);
+  ImportRequest request{.file = folder / "plan.json", .from = "plan"};
+  request.grid = {8, 16, 16};
+  request.steps = 4;
+  const Plan carried = import_plan(request);
+  EXPECT_EQ(carried.grid, request.grid);
+  EXPECT_EQ(std::get<VsaParams>(carried.rule_for(3, 0, 1)->params).top_k, 8);
+  EXPECT_EQ(carried.evidence.at("imported").at("remarks").size(), 1u);
+  request.model.layers = 2;
+  EXPECT_THAT(error_of(ErrorKind::kUsage, [&] { import_plan(request); }), HasSubstr("--model"));
+}
+
 TEST(DescribePlanModel, OfACheckpoint) {
   const Plan::Model model = describe_plan_model(SPARSESCOPE_DATA "/tiny-wan");
   EXPECT_EQ(model.family, "wan");

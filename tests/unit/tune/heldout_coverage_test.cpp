@@ -5,12 +5,10 @@
 
 #include <algorithm>
 #include <limits>
-#include <memory>
 #include <numeric>
 
 #include "derive/derive.h"
-#include "derive/method_curves.h"
-#include "derive/units.h"
+#include "derive/plan_points.h"
 #include "stats/profile_request.h"
 #include "stats/profile_store.h"
 #include "support/temp_dir.h"
@@ -35,27 +33,6 @@ Profile only_prompts(Profile profile, int64_t first, int64_t count) {
     keep(array.values, std::numeric_limits<float>::quiet_NaN());
   }
   return profile;
-}
-
-// Mean over all sites of each prompt, dense ones as 1.
-std::vector<OperatingPoint> points_of(const Profile& profile, const Plan& plan) {
-  std::vector<OperatingPoint> points(static_cast<size_t>(profile.prompts), {0.0, 0.0});
-  const auto curves = make_method_curves(profile, plan.method, /*all_heads=*/false);
-  const DenseSites none{std::vector<bool>(static_cast<size_t>(profile.steps)),
-                        std::vector<bool>(static_cast<size_t>(profile.layers))};
-  const auto sites_of_prompt =
-      static_cast<double>(profile.branches * profile.steps * profile.layers * profile.heads);
-  std::vector<double> sample(curves->sample_size());
-  for_each_sparse_site(profile, none, [&](const ProfileSite& site) {
-    OperatingPoint point;
-    if (const PlanRule* rule = plan.rule_for(site.step, site.layer, site.head)) {
-      curves->read_sample(site, sample);
-      point = curves->evaluate(sample, rule->params);
-    }
-    points[static_cast<size_t>(site.prompt)].density += point.density / sites_of_prompt;
-    points[static_cast<size_t>(site.prompt)].recall += point.recall / sites_of_prompt;
-  });
-  return points;
 }
 
 class HeldoutCoverage : public ::testing::Test {
@@ -127,7 +104,7 @@ TEST_F(HeldoutCoverage, IntervalsHoldOnATrainedModel) {
   const double weight = 1.0 / static_cast<double>(plans.size() * prompts.size());
   for (size_t i = 0; i < plans.size(); ++i) {
     const Plan& plan = plans[i];
-    const std::vector<OperatingPoint> points = points_of(heldout, plan);
+    const std::vector<OperatingPoint> points = plan_points(heldout, plan);
     for (size_t p = 0; p < prompts.size(); ++p) {
       const double error = trials[i].error_of_prompt[p];
       inside.density += weight * holds(*plan.expected_density, points[p].density);
