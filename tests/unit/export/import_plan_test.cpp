@@ -95,7 +95,7 @@ TEST(ImportVmoba, RefusesAGridThatDoesNotDivideAndMissingOptions) {
   EXPECT_THAT(refused([](ImportRequest& r) { r.steps = 0; }), HasSubstr("--steps"));
   EXPECT_THAT(refused([](ImportRequest& r) { r.model.layers = 0; }), HasSubstr("--layers"));
   EXPECT_THAT(refused([](ImportRequest& r) { r.model.head_dim = 0; }), HasSubstr("--head-dim"));
-  EXPECT_THAT(refused([](ImportRequest& r) { r.from = "sta"; }), HasSubstr("expected fastvideo"));
+  EXPECT_THAT(refused([](ImportRequest& r) { r.from = "sta"; }), HasSubstr("expected plan, fastvideo"));
 }
 
 TEST(ImportSvoo, KeptFractionsBecomeTopK) {
