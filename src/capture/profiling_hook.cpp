@@ -7,7 +7,6 @@
 #include "capture/call_layout.h"
 #include "capture/gate_cuts.h"
 #include "capture/key_means.h"
-#include "capture/layout_cache.h"
 #include "capture/row_group_reducer.h"
 #include "capture/site_arrays.h"
 #include "core/error.h"
@@ -32,13 +31,14 @@ void consume_group(void* context, int worker, const RowGroupMasses& masses) {
   reducers[worker].add(masses);
 }
 
+void drop_group(void*, int, const RowGroupMasses&) {}
+
 }  // namespace
 
 struct ProfilingHook::State {
   ProfilingOptions options;
   Impl impl;
   ThreadPool& pool;
-  PlainLayoutCache plain_layouts;
   std::optional<CallShape> shape;  // that layout is for
   std::optional<CallLayout> layout;
   std::vector<SiteStatistics> recorded;
@@ -54,9 +54,11 @@ struct ProfilingHook::State {
     return *layout;
   }
 
-  void attend_plain(const AttentionCall& call) {
-    const PlainLayout& plain = plain_layouts.get({call.grid, call.prefix, call.suffix});
-    attention_kernels(impl).dense(attention_params(call, plain.cells, plain.rows), pool);
+  void attend_unrecorded(const AttentionCall& call) {
+    const CallLayout& wanted = layout_for({call.grid, call.prefix, call.suffix});
+    DenseAttentionParams params = attention_params(call, wanted.cells, wanted.rows);
+    params.sink = {.context = nullptr, .consume = drop_group};
+    attention_kernels(impl).dense(params, pool);
   }
 
   SiteStatistics attend_recorded(const AttentionCall& call) {
@@ -110,7 +112,7 @@ void ProfilingHook::attend(const AttentionCall& call) {
                       "recorded attention: expected batch 1, found {}", call.q.batch);
     state.recorded.push_back(state.attend_recorded(call));
   } else {
-    state.attend_plain(call);
+    state.attend_unrecorded(call);
   }
   state.seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }

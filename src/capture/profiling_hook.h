@@ -19,7 +19,8 @@ struct ProfilingOptions {
   std::vector<Partition> partitions;
   int64_t rows_per_tile = 0;  // rows that enter coverage_row and VMoBA's statistics; 0: all
   uint64_t seed = 0;          // of the stratified choice where rows_per_tile > 0
-  // Which sites are recorded (others run plain dense attention), and whose maps are kept.
+  // Which sites are recorded, and whose maps are kept. Others run the same kernel and drop its
+  // masses: what later calls see does not hang on what was recorded, to the last bit.
   std::function<bool(const SiteKey&)> record;
   std::function<bool(const SiteKey&)> keep_map;
 };
