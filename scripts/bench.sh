@@ -4,8 +4,6 @@
 # SPARSESCOPE_BENCH_THREADS=2 takes two. Arguments go to every bench command: --processor-time on a
 # machine that is busy with other work, --repeats 5 for a shorter run.
 set -euo pipefail
-# LibTorch's idle workers sleep instead of taking a core from the run that follows.
-export OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-passive}
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 readonly kProgram=build/release/bin/sparsescope

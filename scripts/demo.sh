@@ -3,8 +3,6 @@
 # method for one recall, run each plan with real sparse attention on prompts that the profile has not
 # seen, and print the comparison. Results: out/demo/. About 4 minutes on 2 cores after the build.
 set -euo pipefail
-# LibTorch's idle workers sleep instead of taking a core from the attention kernels.
-export OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-passive}
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 readonly kProgram=build/release/bin/sparsescope
