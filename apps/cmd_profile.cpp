@@ -31,6 +31,8 @@ void run(CommandContext& context, ProfileRequest request, const Texts& texts) {
       summary.heads, summary.prompts, summary.branches, summary.steps, summary.layers));
   context.print(fmt::format("sampled in {:.1f} s, {} steps resumed, {:.2f} MB", summary.seconds,
                             summary.resumed_steps, static_cast<double>(summary.file_bytes) / 1e6));
+  context.print(fmt::format("VMoBA: {} of {} legal partitions measured", summary.partitions,
+                            summary.legal_partitions));
   context.print_json({{"out", out},
                       {"sites", summary.sites},
                       {"prompts", summary.prompts},
@@ -38,6 +40,8 @@ void run(CommandContext& context, ProfileRequest request, const Texts& texts) {
                       {"steps", summary.steps},
                       {"layers", summary.layers},
                       {"heads", summary.heads},
+                      {"partitions", summary.partitions},
+                      {"legal_partitions", summary.legal_partitions},
                       {"resumed_steps", summary.resumed_steps},
                       {"seconds", summary.seconds},
                       {"attention_seconds", summary.attention_seconds},
@@ -57,7 +61,8 @@ void add_input_options(CLI::App& command, ProfileRequest& request, Texts& texts)
 void add_record_options(CLI::App& command, ProfileRequest& request, Texts& texts) {
   command.add_option("--tile", texts.tile, "Tile in tokens, t,h,w (4,4,4)");
   command.add_option("--partitions", request.partitions,
-                     "VMoBA's partitions: auto, none, or like \"temporal:2 st:4,4,8\"");
+                     "VMoBA's partitions: auto, none, like \"temporal:2 st:4,4,8\", or all: all "
+                     "legal ones that a budget of key cells and blocks allows, all:BUDGET");
   command.add_option("--rows-per-tile", request.rows_per_tile,
                      "Rows a tile for sorted statistics; 0 all (all up to 8192 tokens, else 4)");
   command.add_option("--record-prompts", request.record_prompts,

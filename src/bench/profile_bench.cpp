@@ -6,6 +6,7 @@
 #include "capture/dense_hook.h"
 #include "capture/profiling_hook.h"
 #include "core/error.h"
+#include "stats/partition_request.h"
 #include "stats/profile_request.h"
 
 namespace sparsescope {
@@ -66,7 +67,9 @@ class ProfileBench {
         pool_(options.threads),
         denoiser_(*loaded_.model, loaded_.folder, loaded_.sampling) {
     record_.tile = options.tile;
-    record_.partitions = parse_partitions(options.partitions, denoiser_.token_grid());
+    record_.partitions =
+        parse_partitions(options.partitions, TileGrid(denoiser_.token_grid(), record_.tile))
+            .partitions;
     record_.rows_per_tile =
         options.rows_per_tile.value_or(default_rows_per_tile(denoiser_.token_grid()));
     record_.seed = options.sampling.seed;

@@ -9,6 +9,7 @@
 #include "capture/key_means.h"
 #include "capture/row_group_reducer.h"
 #include "capture/site_arrays.h"
+#include "capture/window_cosine.h"
 #include "core/error.h"
 #include "kernels/kernel_table.h"
 #include "kernels/row_stats.h"
@@ -94,6 +95,9 @@ struct ProfilingHook::State {
     }
     if (cuts.store) gate_memory.gates = cuts.store->take_memory();
     result.arrays = make_site_arrays(heads, wanted);
+    if (auto cosines = window_cosine(call.q, wanted, kernels, pool)) {
+      result.arrays.push_back(std::move(*cosines));
+    }
     return result;
   }
 };

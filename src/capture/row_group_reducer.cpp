@@ -138,6 +138,7 @@ void RowGroupReducer::add_tile(const RowGroupMasses& masses, const TileRows& til
   for (int64_t d = 0; d < head_dim_; ++d) {
     scaled_query_[d] = static_cast<float>(query_sum_[d] * scaled);
   }
+  sums.offset_mass.add(tile.tile, mass_sum_, tile.count);
   batch_.add(scaled_query_, mean_mass_, static_cast<float>(tile.count));
   if (context_.map != nullptr) {
     std::copy(mean_mass_.begin(), mean_mass_.end(),

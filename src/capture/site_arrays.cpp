@@ -56,6 +56,12 @@ void add_distances(ArrayBuilder& builder, const TokenGrid& grid) {
               [](const HeadSums& head) { return head.pairs_t.by_pair(); });
 }
 
+void add_offsets(ArrayBuilder& builder, const TileGrid& tiles) {
+  builder.add("offset_mass", {tiles.tiles_t(), tiles.tiles_h(), tiles.tiles_w()},
+              {"offset_t", "offset_h", "offset_w"},
+              [](const HeadSums& head) { return head.offset_mass.means(); });
+}
+
 }  // namespace
 
 std::vector<StatArray> make_site_arrays(std::span<const HeadSums> heads, const CallLayout& layout) {
@@ -66,6 +72,7 @@ std::vector<StatArray> make_site_arrays(std::span<const HeadSums> heads, const C
   builder.add_mean("coverage_pooled", {kNumFractions}, {"f"}, &HeadSums::coverage_pooled);
   builder.add_mean("key_mass", {layout.num_tiles}, {"tile"}, &HeadSums::key_mass);
   add_distances(builder, layout.grid());
+  add_offsets(builder, layout.cells.tiles);
   builder.add_mean("entropy", {}, {}, &HeadSums::entropy);
   builder.add_mean("prefix_mass", {}, {}, &HeadSums::text_mass);
   builder.add_mean("row_overlap", {}, {}, &HeadSums::row_overlap);

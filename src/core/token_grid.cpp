@@ -6,13 +6,10 @@
 #include <optional>
 
 #include "core/error.h"
+#include "core/partition_choice.h"
 
 namespace sparsescope {
 namespace {
-
-// The smallest published blocks hold 96 tokens; smaller ones cost a gate for every few keys. Grids
-// of a few tokens still get blocks of a quarter of them.
-int64_t min_block_tokens(const TokenGrid& grid) { return std::min<int64_t>(32, grid.tokens() / 4); }
 
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 

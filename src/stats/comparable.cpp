@@ -6,6 +6,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "capture/query_windows.h"
 #include "stats/profile_schema.h"
 
 namespace sparsescope {
@@ -164,6 +165,11 @@ std::string obstacle(const Profile& a, const Profile& b, const std::string& stat
                        fmt::join(others, ", "));
   }
   if (relative(axes)) return "";
+  if (axes == Axes{"window"} &&
+      query_windows(TileGrid(a.grid, a.tile)) != query_windows(TileGrid(b.grid, b.tile))) {
+    return fmt::format("its windows are cut from tiles of {} in A and of {} in B",
+                       to_string(a.tile), to_string(b.tile));
+  }
   if (hangs_on_tiles(axes) && !(a.grid == b.grid && a.tile == b.tile)) {
     return fmt::format(
         "tiles are places of one grid: {} in tiles of {} in A, {} in tiles of {} in B",

@@ -9,6 +9,7 @@
 //   moment               each moment is a measure of its own
 //   bin (query_cosine)   the histogram as shares; its mean cosine
 //   distance_*           cumulative mass over the relative distance; its mean
+//   window               the cosines themselves, on equal windows; their mean
 //   tile, frame_*, offset_*   the masses themselves, on equal grids and tiles; the largest one
 //   others               the values themselves, on equal extents; their mean
 #pragma once

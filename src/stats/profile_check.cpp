@@ -103,7 +103,7 @@ class Checker {
 
   void check_site(const Site& site) {
     const double video = p_.arrays.contains("prefix_mass") ? 1 - sum("prefix_mass", site) : 1;
-    for (const char* name : {"key_mass", "mass_dt", "mass_dh", "mass_dw"}) {
+    for (const char* name : {"key_mass", "mass_dt", "mass_dh", "mass_dw", "offset_mass"}) {
       check_sum(name, site, video, kSlack);
     }
     const int64_t tiles = TileGrid(p_.grid, p_.tile).num_tiles();

@@ -67,6 +67,7 @@ Json record_manifest(const RecordOptions& record, const TokenGrid& grid) {
   return {{"grid", triple(grid)},
           {"tile", triple(record.tile)},
           {"partitions", partitions},
+          {"partition_remark", record.partition_remark},
           {"rows_per_tile", record.rows_per_tile},
           {"record_prompts", record.prompts},
           {"record_steps", record.steps},

@@ -1,10 +1,11 @@
 #include "stats/profile_request.h"
 
-#include <algorithm>
-#include <sstream>
+#include <utility>
 
 #include "core/error.h"
+#include "core/partition_choice.h"
 #include "core/sha256.h"
+#include "stats/partition_request.h"
 #include "stats/profile_qkv.h"
 
 namespace sparsescope {
@@ -13,7 +14,10 @@ namespace {
 RecordOptions record_options(const ProfileRequest& request, const TokenGrid& grid) {
   RecordOptions record;
   record.tile = request.tile;
-  record.partitions = parse_partitions(request.partitions, grid);
+  const TileGrid tiles(grid, request.tile);
+  MeasuredPartitions measured = parse_partitions(request.partitions, tiles);
+  record.partitions = std::move(measured.partitions);
+  record.partition_remark = std::move(measured.remark);
   record.rows_per_tile = request.rows_per_tile.value_or(default_rows_per_tile(grid));
   record.prompts = request.record_prompts;
   record.steps = request.record_steps;
@@ -21,11 +25,19 @@ RecordOptions record_options(const ProfileRequest& request, const TokenGrid& gri
   record.maps = request.maps;
   record.seed = request.sampling.seed;
   record.error_tiles = request.error_tiles.value_or(
-      request.effects_only ? 0 : default_error_tiles(TileGrid(grid, record.tile).num_tiles()));
+      request.effects_only ? 0
+                           : default_error_tiles(tiles.num_tiles(), std::ssize(record.partitions)));
   record.sensitivity = request.sensitivity;
   record.probes = request.probes;
   record.effects_only = request.effects_only;
   return record;
+}
+
+ProfileSummary with_partitions(ProfileSummary summary, const RecordOptions& record,
+                               const TokenGrid& grid) {
+  summary.partitions = std::ssize(record.partitions);
+  summary.legal_partitions = std::ssize(legal_partitions(grid));
+  return summary;
 }
 
 ProfileSummary profile_checkpoint(const ProfileRequest& request, const LoadedSampling& loaded,
@@ -36,7 +48,8 @@ ProfileSummary profile_checkpoint(const ProfileRequest& request, const LoadedSam
   run.prompts = &loaded.prompts;
   run.sampling = loaded.sampling;
   run.latents = loaded.latents;
-  run.record = record_options(request, loaded.model->token_grid(loaded.sampling.latent_shape));
+  const TokenGrid grid = loaded.model->token_grid(loaded.sampling.latent_shape);
+  run.record = record_options(request, grid);
   std::optional<Plan> around;
   if (!request.around.empty()) {
     around = read_plan(request.around);
@@ -48,7 +61,7 @@ ProfileSummary profile_checkpoint(const ProfileRequest& request, const LoadedSam
   run.pool = &pool;
   run.precision = dtype_name(request.sampling.load.compute);
   run.command_line = request.command_line;
-  return profile_trajectories(run, monitor);
+  return with_partitions(profile_trajectories(run, monitor), run.record, grid);
 }
 
 ProfileSummary profile_captures(const ProfileRequest& request, const RunMonitor& monitor) {
@@ -68,7 +81,7 @@ ProfileSummary profile_captures(const ProfileRequest& request, const RunMonitor&
   run.impl = default_cpu_impl();
   run.pool = &pool;
   run.command_line = request.command_line;
-  return profile_qkv(run, monitor);
+  return with_partitions(profile_qkv(run, monitor), run.record, run.grid);
 }
 
 void check_effect_options(const ProfileRequest& request) {
@@ -96,23 +109,6 @@ void check_request(const ProfileRequest& request) {
 }
 
 }  // namespace
-
-std::vector<Partition> parse_partitions(const std::string& text, const TokenGrid& grid) {
-  if (text == "auto") return default_partitions(grid);
-  if (text == "none") return {};
-  std::vector<Partition> partitions;
-  std::istringstream pieces(text);
-  for (std::string piece; pieces >> piece;) {
-    const Partition partition = parse_partition(piece);
-    partition_blocks(partition, grid);
-    SPARSESCOPE_CHECK(
-        ErrorKind::kUsage,
-        std::find(partitions.begin(), partitions.end(), partition) == partitions.end(),
-        "--partitions: {} stands twice", piece);
-    partitions.push_back(partition);
-  }
-  return partitions;
-}
 
 ProfileSummary run_profile(const ProfileRequest& request, const RunMonitor& monitor) {
   check_request(request);

@@ -11,7 +11,7 @@ struct ProfileRequest {
   std::vector<std::filesystem::path> qkv;  // captured q, k, v instead of a checkpoint
   int64_t prefix = 0, suffix = 0;          // text tokens around the video, for qkv
   TileShape tile;
-  std::string partitions = "auto";       // or "none", or "temporal:2 st:4,4,8"
+  std::string partitions = "auto";       // as in parse_partitions
   std::optional<int64_t> rows_per_tile;  // 0: all rows
   std::string record_prompts = "all", record_steps = "all", record_layers = "all", maps;
   std::optional<int64_t> error_tiles;  // 0: none
@@ -27,8 +27,5 @@ ProfileSummary run_profile(const ProfileRequest& request, const RunMonitor& moni
 // The same with what request.sampling stands for loaded already.
 ProfileSummary run_profile(const ProfileRequest& request, const LoadedSampling& loaded,
                            ThreadPool& pool, const RunMonitor& monitor);
-
-// "auto", "none", or partitions with blanks between; each must fit the grid. Error(kUsage).
-std::vector<Partition> parse_partitions(const std::string& text, const TokenGrid& grid);
 
 }  // namespace sparsescope

@@ -19,8 +19,9 @@ namespace sparsescope {
 struct RecordOptions {
   TileShape tile;
   std::vector<Partition> partitions;
-  int64_t rows_per_tile = 0;    // 0: all rows
-  std::string prompts = "all";  // index lists, see site_selection.h
+  std::string partition_remark;  // what was left out, for the manifest; may be empty
+  int64_t rows_per_tile = 0;     // 0: all rows
+  std::string prompts = "all";   // index lists, see site_selection.h
   std::string steps = "all";
   std::string layers = "all";
   std::string maps;   // "step=0,10 layer=3 head=*"
@@ -53,10 +54,11 @@ struct TrajectoryRun {
 
 struct ProfileSummary {
   int64_t prompts = 0, branches = 0, steps = 0, layers = 0, heads = 0;
-  int64_t sites = 0;             // recorded attention calls
-  int64_t resumed_steps = 0;     // taken from parts of an earlier start
-  double seconds = 0;            // of sampling, earlier starts included
-  double attention_seconds = 0;  // kernel and reducers, this start alone
+  int64_t partitions = 0, legal_partitions = 0;  // VMoBA's: measured, and of the grid
+  int64_t sites = 0;                             // recorded attention calls
+  int64_t resumed_steps = 0;                     // taken from parts of an earlier start
+  double seconds = 0;                            // of sampling, earlier starts included
+  double attention_seconds = 0;                  // kernel and reducers, this start alone
   uintmax_t file_bytes = 0;
 };
 
@@ -64,8 +66,9 @@ struct ProfileSummary {
 inline constexpr int64_t kSampledRowsPerTile = 4;
 // That many above 8,192 tokens, else all (0).
 int64_t default_rows_per_tile(const TokenGrid& grid);
-// Errors of a head average over all its sites: a few tiles of each will do.
-int64_t default_error_tiles(int64_t num_tiles);
+// Errors of a head average over all its sites: a few tiles of each will do, and fewer the more
+// partitions each of them is measured under.
+int64_t default_error_tiles(int64_t num_tiles, int64_t num_partitions);
 // RUN.h5 stands whole at the end; until then finished steps stand in its parts folder.
 // Error(kInterrupted) where the monitor asks to stop, between two steps.
 ProfileSummary profile_trajectories(const TrajectoryRun& run, const RunMonitor& monitor);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 
+#include "capture/query_windows.h"
 #include "stats/profile.h"
 
 namespace sparsescope {
@@ -32,6 +33,10 @@ const std::map<std::string, AxisText, std::less<>>& axis_texts() {
       {"distance_t", {"frames", "distance between query and key along t"}},
       {"distance_h", {"tokens", "distance between query and key along h"}},
       {"distance_w", {"tokens", "distance between query and key along w"}},
+      {"offset_t", {"tiles", "distance between query and key tile along t"}},
+      {"offset_h", {"tiles", "distance between query and key tile along h"}},
+      {"offset_w", {"tiles", "distance between query and key tile along w"}},
+      {"window", {"tokens", "extents t,h,w of the windows that a tile is cut into"}},
       {"frame_query", {"index", "latent frame of the rows"}},
       {"frame_key", {"index", "latent frame of the keys"}},
       {"bin", {"index", "equal bins of the cosine over [-1, 1]"}},
@@ -63,11 +68,16 @@ const std::vector<StatisticSchema>& statistic_schemas() {
       {"mass_dh", kMass, "mean over rows of the probability on keys at this distance in rows"},
       {"mass_dw", kMass, "mean over rows of the probability on keys at this distance in columns"},
       {"frame_mass", kMass, "mean over rows of one frame of the probability on keys of another"},
+      {"offset_mass", kMass,
+       "mean over video rows of the probability on the key tiles at this absolute tile offset", 0,
+       1, false},
       {"prefix_mass", kMass, "mean over video rows of the probability on text keys"},
       {"entropy", "nat", "mean over rows of the entropy of the attention", 0, kUnbounded},
       {"row_overlap", "fraction", "mean over rows of 1 - half the L1 distance to the tile's mean"},
       {"query_cosine", "rows",
        "histogram of the cosine between a row's query and its tile's centre", 0, kUnbounded},
+      {"window_cosine", "cosine",
+       "mean over rows of the cosine between a row's query and its window's centre", -1, 1, false},
       {"score_moments", "", "mean over query tiles of the moments of the pooled scores",
        -kUnbounded, kUnbounded},
       {"bsa_density", kFraction, "kept pairs under BSA's Gaussian cutoff"},
@@ -135,6 +145,15 @@ Axis describe_axis(const std::string& name, int64_t length) {
     const int first = name == "k" ? 1 : 0;
     for (int64_t i = 0; i < length; ++i) axis.indices.push_back(first + i);
   }
+  return axis;
+}
+
+Axis describe_axis(const std::string& name, int64_t length, const TileGrid& tiles) {
+  Axis axis = describe_axis(name, length);
+  const std::vector<TileShape> windows = query_windows(tiles);
+  if (name != "window" || length != std::ssize(windows)) return axis;
+  axis.indices.clear();
+  for (const TileShape& window : windows) axis.labels.push_back(to_string(window));
   return axis;
 }
 

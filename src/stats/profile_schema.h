@@ -8,6 +8,8 @@
 #include <string_view>
 #include <vector>
 
+#include "core/token_grid.h"
+
 namespace sparsescope {
 
 inline constexpr std::string_view kProfileFormat = "sparsescope-profile";
@@ -42,6 +44,8 @@ struct Axis {
 
 // The coordinates of an axis of this length; unknown names count from 0.
 Axis describe_axis(const std::string& name, int64_t length);
+// The same for axes whose coordinates hang on the tiles too: the windows inside a tile.
+Axis describe_axis(const std::string& name, int64_t length, const TileGrid& tiles);
 // "k" has another length in every partition, so its scale lies in the partition's group.
 std::string scale_of_axis(const std::string& axis, const std::string& dataset);
 // Named dimensions must differ: an axis that occurs twice becomes query_NAME, NAME.

@@ -82,7 +82,7 @@ class Writer {
   }
 
   void write_scale(const std::string& path, const std::string& name, int64_t length) {
-    const Axis axis = describe_axis(name, length);
+    const Axis axis = describe_axis(name, length, TileGrid(profile_.grid, profile_.tile));
     if (!axis.labels.empty()) {
       file_.write_strings(path, axis.labels);
     } else if (!axis.values.empty()) {

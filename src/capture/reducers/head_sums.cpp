@@ -34,7 +34,8 @@ HeadSums::HeadSums(const CallLayout& layout)
       row_overlap(1),
       pairs_t(layout.grid().t),
       pairs_h(layout.grid().h),
-      pairs_w(layout.grid().w) {
+      pairs_w(layout.grid().w),
+      offset_mass(layout.cells.tiles) {
   for (const PartitionLayout& partition : layout.partitions) vmoba.emplace_back(partition.blocks);
 }
 
@@ -52,6 +53,7 @@ void HeadSums::merge(const HeadSums& other) {
   pairs_t.merge(other.pairs_t);
   pairs_h.merge(other.pairs_h);
   pairs_w.merge(other.pairs_w);
+  offset_mass.merge(other.offset_mass);
   query_cosine.merge(other.query_cosine);
   for (size_t p = 0; p < vmoba.size(); ++p) vmoba[p].merge(other.vmoba[p]);
 }

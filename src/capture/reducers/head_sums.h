@@ -7,6 +7,7 @@
 #include "capture/reducers/axis_pairs.h"
 #include "capture/reducers/cosine_histogram.h"
 #include "capture/reducers/mean_curve.h"
+#include "capture/reducers/offset_mass.h"
 #include "capture/statistic_grids.h"
 
 namespace sparsescope {
@@ -38,6 +39,7 @@ struct HeadSums {
   MeanCurve text_mass;        // [1]
   MeanCurve row_overlap;      // [1]
   AxisPairs pairs_t, pairs_h, pairs_w;
+  OffsetMass offset_mass;
   CosineHistogram query_cosine;
   std::vector<VmobaSums> vmoba;  // [partitions]
 };

@@ -290,6 +290,17 @@ double text_mass(const Call& call, const Matrix& probs) {
   return sum / static_cast<double>(probs.size());
 }
 
+namespace {
+
+double cosine_of(const Call& call, int64_t head, int64_t token, int64_t other) {
+  const float* a = call.query(head, call.prefix + token);
+  const float* b = call.query(head, call.prefix + other);
+  return dot(a, b, call.head_dim) / std::max(std::sqrt(dot(a, a, call.head_dim)), 1e-12) /
+         std::max(std::sqrt(dot(b, b, call.head_dim)), 1e-12);
+}
+
+}  // namespace
+
 std::vector<double> query_cosine(const Call& call, int64_t head) {
   const TileGrid tiles(call.grid, call.tile);
   std::vector<double> counts(64);
@@ -297,17 +308,52 @@ std::vector<double> query_cosine(const Call& call, int64_t head) {
     const Box box = tiles.box(tile);
     const int64_t centre =
         call.grid.raster(box.t0 + box.t / 2, box.h0 + box.h / 2, box.w0 + box.w / 2);
-    const float* b = call.query(head, call.prefix + centre);
     for (const int32_t token : tiles.tokens_of(tile)) {
       if (token == centre) continue;
-      const float* a = call.query(head, call.prefix + token);
-      const double norms = std::max(std::sqrt(dot(a, a, call.head_dim)), 1e-12) *
-                           std::max(std::sqrt(dot(b, b, call.head_dim)), 1e-12);
-      const double cosine = dot(a, b, call.head_dim) / norms;
+      const double cosine = cosine_of(call, head, token, centre);
       ++counts[std::clamp<int64_t>(static_cast<int64_t>(std::floor((cosine + 1) * 32)), 0, 63)];
     }
   }
   return counts;
+}
+
+std::vector<double> offset_mass(const Call& call, const Matrix& probs) {
+  const TileGrid tiles(call.grid, call.tile);
+  std::vector<double> mass(tiles.num_tiles());
+  const auto offset = [&](int64_t r, int64_t c, int axis, int64_t extent) {
+    return std::abs(place(call.grid, r)[axis] / extent - place(call.grid, c)[axis] / extent);
+  };
+  for (int64_t r = 0; r < call.grid.tokens(); ++r) {
+    for (int64_t c = 0; c < call.grid.tokens(); ++c) {
+      const int64_t dt = offset(r, c, 0, call.tile.t), dh = offset(r, c, 1, call.tile.h),
+                    dw = offset(r, c, 2, call.tile.w);
+      mass[(dt * tiles.tiles_h() + dh) * tiles.tiles_w() + dw] +=
+          probs[r][call.prefix + c] / static_cast<double>(probs.size());
+    }
+  }
+  return mass;
+}
+
+// A token's window starts at its own coordinate less what that exceeds a whole number of windows
+// by, counted from the tile's corner; it ends with the window, the tile or the grid.
+double window_cosine(const Call& call, int64_t head, const TileShape& window) {
+  const std::array<int64_t, 3> extents{window.t, window.h, window.w},
+      tile{call.tile.t, call.tile.h, call.tile.w}, grid{call.grid.t, call.grid.h, call.grid.w};
+  double sum = 0, rows = 0;
+  for (int64_t token = 0; token < call.grid.tokens(); ++token) {
+    std::array<int64_t, 3> centre = place(call.grid, token);
+    for (int axis = 0; axis < 3; ++axis) {
+      const int64_t corner = centre[axis] / tile[axis] * tile[axis];
+      const int64_t first = centre[axis] - (centre[axis] - corner) % extents[axis];
+      const int64_t end = std::min({first + extents[axis], corner + tile[axis], grid[axis]});
+      centre[axis] = first + (end - first) / 2;
+    }
+    const int64_t other = call.grid.raster(centre[0], centre[1], centre[2]);
+    if (other == token) continue;
+    sum += cosine_of(call, head, token, other);
+    rows += 1;
+  }
+  return sum / rows;
 }
 
 }  // namespace sparsescope::naive

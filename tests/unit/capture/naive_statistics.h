@@ -55,5 +55,9 @@ std::vector<double> frame_mass(const Call& call, const Matrix& probs);
 double entropy(const Matrix& probs);
 double text_mass(const Call& call, const Matrix& probs);
 std::vector<double> query_cosine(const Call& call, int64_t head);
+// [tiles_t, tiles_h, tiles_w]
+std::vector<double> offset_mass(const Call& call, const Matrix& probs);
+// Mean cosine to the centre over the windows of these extents.
+double window_cosine(const Call& call, int64_t head, const TileShape& window);
 
 }  // namespace sparsescope::naive

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "capture/call_layout.h"
+#include "capture/query_windows.h"
 #include "capture/statistic_grids.h"
 #include "core/error.h"
 #include "core/rng.h"
@@ -107,6 +108,12 @@ TEST_P(RecordedStatistics, MatchTheirDefinitions) {
     expect("entropy", {naive::entropy(probs)}, 1e-5);
     expect("prefix_mass", {naive::text_mass(call, probs)});
     expect("query_cosine", naive::query_cosine(call, h), 0.0);
+    expect("offset_mass", naive::offset_mass(call, probs));
+    std::vector<double> cosines;
+    for (const TileShape& window : query_windows(TileGrid(c.grid, c.tile))) {
+      cosines.push_back(naive::window_cosine(call, h, window));
+    }
+    expect("window_cosine", cosines, 1e-6);
 
     const size_t N = facts.mass.size();
     for (size_t i = 0; i < N; ++i) {
@@ -258,6 +265,8 @@ TEST(RecordedLaws, HoldOnEveryCase) {
       EXPECT_NEAR(of_head(recorded, "bsa_recall", h).back(), video, 2e-6) << c.name;
       EXPECT_NEAR(of_head(recorded, "bsa_density", h).back(), 1.0, 1e-9) << c.name;
       EXPECT_NEAR(std::accumulate(key_mass.begin(), key_mass.end(), 0.0), video, 2e-6) << c.name;
+      const auto offsets = of_head(recorded, "offset_mass", h);
+      EXPECT_NEAR(std::accumulate(offsets.begin(), offsets.end(), 0.0), video, 2e-6) << c.name;
       const auto counts = of_head(recorded, "query_cosine", h);
       EXPECT_EQ(std::accumulate(counts.begin(), counts.end(), 0.0),
                 static_cast<double>(c.grid.tokens() - tiles.num_tiles()))

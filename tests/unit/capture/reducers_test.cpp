@@ -12,6 +12,7 @@
 #include "capture/reducers/axis_pairs.h"
 #include "capture/reducers/cosine_histogram.h"
 #include "capture/reducers/mean_curve.h"
+#include "capture/reducers/offset_mass.h"
 #include "capture/row_group_reducer.h"
 #include "capture/site_arrays.h"
 #include "kernels/kernel_table.h"
@@ -37,6 +38,15 @@ TEST(AxisPairs, FoldsDistances) {
   const std::vector<double> distances = pairs.by_distance();
   EXPECT_EQ(distances, (std::vector{0.5, 0.25, 0.25}));
   EXPECT_EQ(pairs.by_pair()[2], 0.25);  // from frame 0 to frame 2
+}
+
+TEST(OffsetMass, FoldsOffsets) {
+  const TileGrid tiles({1, 2, 6}, {1, 1, 2});  // 1 x 2 x 3 tiles
+  OffsetMass whole(tiles), other(tiles);
+  whole.add(1, std::array{0.25, 0.0, 0.125, 0.5, 0.0, 0.125}, 1.0);  // from the middle above
+  other.add(3, std::array{0.0, 0.5, 0.0, 0.25, 0.0, 0.25}, 1.0);     // from the left below
+  whole.merge(other);
+  EXPECT_EQ(whole.means(), (std::vector{0.125, 0.1875, 0.125, 0.0, 0.5625, 0.0}));
 }
 
 TEST(CosineHistogram, BinsAndFloors) {

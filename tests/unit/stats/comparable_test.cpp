@@ -130,6 +130,23 @@ TEST(Measures, MassesOnPlacesDifferByTheirTotalVariation) {
               1, 1e-6);
 }
 
+TEST(Measures, CosinesOfWindowsAreThePlainValues) {
+  const Profile p = holding("window_cosine", {"window"}, {2});
+  const Reading one = read(p, "window_cosine", {0.75f, 0.25f});
+  EXPECT_EQ(one.ranked, 0.5);
+  EXPECT_NEAR(distance(one, read(p, "window_cosine", {0.5f, 0.5f})), 0.25, 1e-6);
+}
+
+TEST(Obstacle, WindowsAreComparedWhereTheTilesAre) {
+  const Profile a = holding("window_cosine", {"window"}, {5});
+  Profile b = a;
+  b.grid = {4, 6, 8};
+  EXPECT_EQ(obstacle(a, b, "window_cosine"), "");
+  b.tile = {1, 4, 4};  // five windows too
+  EXPECT_EQ(obstacle(a, b, "window_cosine"),
+            "its windows are cut from tiles of 2,2,2 in A and of 1,4,4 in B");
+}
+
 TEST(Measures, OfUnknownAxesAreThePlainValues) {
   const Reading reading = read(holding("new", {"x"}, {2}), "new", {1, 3});
   EXPECT_EQ(reading.ranked, 2);

@@ -61,6 +61,9 @@ inline Profile example_profile() {
   add_array(p, "mass_dh", {"distance_h"}, {3}, {0.5f, 0.25f, 0.25f});
   add_array(p, "mass_dw", {"distance_w"}, {5}, {0.5f, 0.125f, 0.125f, 0.125f, 0.125f});
   add_array(p, "frame_mass", {"frame", "frame"}, {2, 2}, {0.75f, 0.25f, 0.25f, 0.75f});
+  add_array(p, "offset_mass", {"offset_t", "offset_h", "offset_w"}, {1, 2, 3},
+            {0.5f, 0.125f, 0.125f, 0.125f, 0.0f, 0.125f});
+  add_array(p, "window_cosine", {"window"}, {5}, {0.5f, 0.5f, 0.25f, 0.25f, -0.125f});
   for (const char* name : {"prefix_mass"}) add_array(p, name, {}, {}, {0.0f});
   add_array(p, "entropy", {}, {}, {2.5f});
   add_array(p, "row_overlap", {}, {}, {0.5f});

@@ -8,6 +8,7 @@
 
 #include "checkpoint/safetensors.h"
 #include "core/error.h"
+#include "stats/head_classes.h"
 #include "stats/profile_store.h"
 #include "support/temp_dir.h"
 
@@ -74,6 +75,11 @@ TEST_F(QkvProfile, UniformAttentionCountsTokens) {
     // Half the tiles: the three largest hold 20 of 30 tokens.
     EXPECT_NEAR(profile.at("coverage_row", 0, 0, 0, 0, head)[9], 20.0 / 30, 1e-6);
     EXPECT_NEAR(profile.at("mass_dt", 0, 0, 0, 0, head)[0], 0.5, 1e-6);
+    const std::vector<float> even = even_offset_mass(TileGrid(profile.grid, profile.tile));
+    const float* offsets = profile.at("offset_mass", 0, 0, 0, 0, head);
+    for (size_t i = 0; i < even.size(); ++i) EXPECT_NEAR(offsets[i], even[i], 1e-6) << i;
+    // Queries without a direction are like none.
+    EXPECT_EQ(profile.at("window_cosine", 0, 0, 0, 0, head)[4], 0.0f);
   }
   EXPECT_THAT(check_profile(run_.out.path), IsEmpty());
 }

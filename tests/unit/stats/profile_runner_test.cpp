@@ -58,6 +58,32 @@ TEST_F(ProfileRun, MapsAgreeWithKeyMass) {
   }
 }
 
+TEST_F(ProfileRun, MapsAgreeWithOffsetMass) {
+  profile_trajectories(run_, {});
+  const Profile profile = read_profile(run_.out.path);
+  const TileGrid tiles(profile.grid, profile.tile);
+  const int64_t n = tiles.num_tiles(), nh = tiles.tiles_h(), nw = tiles.tiles_w();
+  const std::vector<float>& map = profile.maps.at("p0_b0_s1_l1");
+  for (int64_t head = 0; head < profile.heads; ++head) {
+    std::vector<double> expected(static_cast<size_t>(n));
+    for (int64_t i = 0; i < n; ++i) {
+      const Box query = tiles.box(i);
+      for (int64_t j = 0; j < n; ++j) {
+        const Box key = tiles.box(j);
+        const int64_t dt = std::abs(query.t0 - key.t0) / profile.tile.t,
+                      dh = std::abs(query.h0 - key.h0) / profile.tile.h,
+                      dw = std::abs(query.w0 - key.w0) / profile.tile.w;
+        expected[static_cast<size_t>((dt * nh + dh) * nw + dw)] +=
+            static_cast<double>(query.volume()) * map[(head * n + i) * n + j];
+      }
+    }
+    const float* found = profile.at("offset_mass", 0, 0, 1, 1, head);
+    for (int64_t i = 0; i < n; ++i) {
+      EXPECT_NEAR(found[i], expected[i] / static_cast<double>(profile.grid.tokens()), 1e-6);
+    }
+  }
+}
+
 TEST_F(ProfileRun, LeavesOutWhatIsNotAskedFor) {
   run_.record.steps = "0";
   run_.record.layers = "1";

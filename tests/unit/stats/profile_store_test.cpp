@@ -93,6 +93,10 @@ TEST(ProfileStore, LiesWhereTheFormatSays) {
   EXPECT_THAT(file.info("/maps/p0_b1_s2_l1").shape, ElementsAre(2, 6, 6));
   EXPECT_EQ(file.info("/stats/entropy").type, Hdf5Type::kFloat);
   EXPECT_THAT(file.read<int64_t>("/vmoba/temporal:1/k", {2}), ElementsAre(1, 2));
+  EXPECT_THAT(file.info("/stats/offset_mass").shape, ElementsAre(1, 2, 3, 2, 2, 1, 2, 3));
+  EXPECT_THAT(file.read_strings("/window", 5),
+              ElementsAre("2,1,1", "1,2,1", "1,1,2", "1,2,2", "2,2,2"));
+  EXPECT_EQ(file.string_attribute("/window", "unit"), "tokens");
   EXPECT_EQ(file.read<double>("/f", {12}), fraction_grid());
   EXPECT_EQ(file.read<double>("/tau", {19}), tau_grid());
   EXPECT_EQ(file.read<double>("/timestep", {3})[1], 857.692307692);
@@ -212,6 +216,16 @@ TEST(ProfileCheck, FindsNothingInASoundFile) {
   EXPECT_THAT(check_profile(folder / "run.h5"), ElementsAre());
 }
 
+// Profiles of earlier producers lack what came later.
+TEST(ProfileCheck, DoesNotAskForLaterStatistics) {
+  const TempDir folder;
+  Profile profile = example_profile();
+  profile.arrays.erase("offset_mass");
+  profile.arrays.erase("window_cosine");
+  write_profile(folder / "run.h5", profile, false);
+  EXPECT_THAT(check_profile(folder / "run.h5"), ElementsAre());
+}
+
 struct Defect {
   const char* name;
   void (*make)(Profile& profile);
@@ -241,6 +255,8 @@ INSTANTIATE_TEST_SUITE_P(
         Defect{"hole", [](Profile& p) { set_first(p, "entropy", std::nanf("")); }, "entropy"},
         Defect{"ghost", [](Profile& p) { p.arrays.at("entropy").values[4] = 1.0f; }, "entropy"},
         Defect{"sum", [](Profile& p) { set_first(p, "key_mass", 0.5f); }, "key_mass"},
+        Defect{"offsets", [](Profile& p) { set_first(p, "offset_mass", 0.25f); }, "offset_mass"},
+        Defect{"window", [](Profile& p) { set_first(p, "window_cosine", 1.5f); }, "window_cosine"},
         Defect{"distance", [](Profile& p) { set_first(p, "mass_dt", 0.1f); }, "mass_dt"},
         Defect{"falls", [](Profile& p) { set_first(p, "coverage_tile", 0.9f); }, "coverage_tile"},
         Defect{"count", [](Profile& p) { set_first(p, "query_cosine", 3.0f); }, "query_cosine"},
