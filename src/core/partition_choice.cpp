@@ -8,7 +8,7 @@ namespace {
 
 // The published partitions have 7 to 325 blocks of at least 96 tokens.
 constexpr int64_t kPublishedBlocks = 7, kPublishedTokens = 96;
-constexpr int64_t kTokensPerUse = 4;  // of the default budget, beside the default candidates
+constexpr int64_t kTokensPerUse = 5;  // of the default budget, beside the default candidates
 
 struct Candidate {
   Partition partition;

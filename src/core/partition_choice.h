@@ -31,7 +31,7 @@ struct PartitionChoice {
   int64_t budget = 0;                              // of cells and blocks
 };
 
-// No budget: what the default candidates use, and a quarter of the grid's tokens. No partition of
+// No budget: what the default candidates use, and a fifth of the grid's tokens. No partition of
 // more than max_blocks blocks is chosen.
 PartitionChoice choose_partitions(const TileGrid& tiles, int64_t max_blocks,
                                   std::optional<int64_t> budget);

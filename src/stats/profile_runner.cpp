@@ -276,7 +276,7 @@ int64_t default_rows_per_tile(const TokenGrid& grid) {
 }
 
 int64_t default_error_tiles(int64_t num_tiles, int64_t num_partitions) {
-  constexpr int64_t kTilesPerSample = 16, kMostTiles = 4, kMostTilePartitions = 64;
+  constexpr int64_t kTilesPerSample = 16, kMostTiles = 4, kMostTilePartitions = 48;
   const int64_t affordable = kMostTilePartitions / std::max<int64_t>(1, num_partitions);
   return std::clamp<int64_t>(num_tiles / kTilesPerSample, 1,
                              std::clamp<int64_t>(affordable, 1, kMostTiles));

@@ -103,7 +103,7 @@ TEST(PartitionChoice, HoldsTheDefaultCandidatesWithoutABudget) {
   for (const TileGrid& tiles : kGrids) {
     const std::vector<Partition> defaults = default_partitions(tiles.grid());
     const PartitionChoice choice = choose_partitions(tiles, kNoLimit, std::nullopt);
-    EXPECT_EQ(choice.budget, use_of(tiles, defaults) + tiles.grid().tokens() / 4);
+    EXPECT_EQ(choice.budget, use_of(tiles, defaults) + tiles.grid().tokens() / 5);
     for (const Partition& partition : defaults) {
       const TileShape shape = partition_blocks(partition, tiles.grid()).shape();
       EXPECT_TRUE(std::any_of(choice.chosen.begin(), choice.chosen.end(),
