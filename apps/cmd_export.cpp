@@ -17,6 +17,7 @@ struct ExportArguments {
   // of an import
   std::string from, model, grid, tile = "4,4,4";
   int64_t layers = 0, heads = 0, head_dim = 0, steps = 0;
+  std::optional<int64_t> low_noise_from;
   bool honour_first_full = false;
 };
 
@@ -70,7 +71,8 @@ Plan::Model model_of(const ExportArguments& arguments) {
           .layers = arguments.layers,
           .heads = arguments.heads,
           .head_dim = arguments.head_dim,
-          .checkpoint_hash = ""};
+          .checkpoint_hash = "",
+          .low_noise_from_step = {}};
 }
 
 void write_imported(CommandContext& context, const ExportArguments& arguments) {
@@ -88,6 +90,7 @@ void write_imported(CommandContext& context, const ExportArguments& arguments) {
   const auto tile = parse_triple(arguments.tile, "--tile");
   request.tile = {tile[0], tile[1], tile[2]};
   request.steps = arguments.steps;
+  request.low_noise_from_step = arguments.low_noise_from;
   request.honour_first_full = arguments.honour_first_full;
   request.command_line = context.command_line;
 
@@ -132,6 +135,10 @@ void add_import_options(CLI::App& command, ExportArguments& arguments) {
   command.add_option("--tile", arguments.tile, "Of the imported plan (4,4,4)");
   command.add_option("--steps", arguments.steps, "Denoising steps of the imported plan")
       ->check(CLI::PositiveNumber);
+  command
+      .add_option("--low-noise-from", arguments.low_noise_from,
+                  "The first step of the low-noise one of two experts, in the imported plan")
+      ->check(CLI::NonNegativeNumber);
   command.add_flag("--honour-first-full", arguments.honour_first_full,
                    "Imported VMoBA: dense below first_full_step and first_full_layer, which "
                    "FastVideo and SGLang run sparse");

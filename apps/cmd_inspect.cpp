@@ -63,6 +63,23 @@ Json model_json(const ModelInfo& info, const StateDict& weights) {
           {"files", std::move(files)}};
 }
 
+// The fields above are those of the high-noise expert.
+Json experts_json(const CheckpointFolder& folder, std::vector<std::string>& warnings) {
+  const StateDict weights = StateDict::open(*folder.transformer_2);
+  ModelInfo info = describe_checkpoint(expert_folder(folder, kLowNoise), weights);
+  Json low = {{"folder", folder.transformer_2->filename().string()}};
+  low.update(model_json(info, weights));
+  Json experts = {{"high_noise_expert", {{"folder", folder.transformer.filename().string()}}},
+                  {"low_noise_expert", std::move(low)}};
+  try {
+    const auto boundary = expert_boundary(folder);
+    experts["boundary"] = {{"ratio", boundary->ratio}, {"timestep", boundary->timestep}};
+  } catch (const Error& error) {
+    warnings.push_back(error.what());  // not to be sampled; everything else can be said
+  }
+  return experts;
+}
+
 Json support_json(const CheckpointFolder& folder) {
   Json kernels = Json::array();
   for (const Impl impl : available_impls()) kernels.push_back(impl_name(impl));
@@ -112,11 +129,11 @@ Json show_cost(const CommandContext& context, const TransformerShape& shape,
 void run_inspect(CommandContext& context, const InspectArguments& arguments) {
   const CheckpointFolder folder = open_checkpoint_folder(arguments.checkpoint);
   const StateDict weights = StateDict::open(folder.transformer);
-  const ModelInfo info = describe_checkpoint(folder, weights);
+  ModelInfo info = describe_checkpoint(expert_folder(folder, kHighNoise), weights);
 
   Json result{{"checkpoint", arguments.checkpoint.string()}};
   result.update(model_json(info, weights));
-  if (folder.transformer_2) result["second_expert"] = folder.transformer_2->filename().string();
+  if (folder.transformer_2) result.update(experts_json(folder, info.warnings));
   result["this_build"] = support_json(folder);
   print_object(context, result, "");
   if (const auto grid = asked_grid(arguments, folder, info)) {

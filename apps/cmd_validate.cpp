@@ -95,6 +95,7 @@ void add_validate_command(CLI::App& root, CommandContext& context) {
                        {.size = "the plan's",
                         .steps = "the plan's",
                         .guidance = "the plan's",
+                        .guidance_2 = "the plan's",
                         .shift = "the plan's",
                         .scheduler = "the plan's"})
       ->required();

@@ -15,6 +15,7 @@ SamplingDefaults checkpoint_defaults() {
   return {.size = "",
           .steps = "the model's own: 50",
           .guidance = "5",
+          .guidance_2 = "that of --guidance",
           .shift = "the checkpoint's own",
           .scheduler = "the checkpoint's own"};
 }
@@ -33,6 +34,9 @@ CLI::Option* add_sampling_options(CLI::App& command, SamplingRequest& request, S
   command.add_option("--guidance", request.guidance,
                      with_default("Classifier-free guidance; 1 runs the conditional branch alone",
                                   defaults.guidance));
+  command.add_option(
+      "--guidance-2", request.guidance_2,
+      with_default("The same for the low-noise one of two experts", defaults.guidance_2));
   command.add_option("--shift", request.shift,
                      with_default("Shift of the noise grid", defaults.shift));
   command.add_option("--scheduler", request.scheduler,

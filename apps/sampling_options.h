@@ -15,7 +15,7 @@ struct SamplingTexts {
 // What --help says about the values that hold where an option is not given.
 struct SamplingDefaults {
   std::string size;  // of --video and --grid; may be empty
-  std::string steps, guidance, shift, scheduler;
+  std::string steps, guidance, guidance_2, shift, scheduler;
 };
 
 // Of a run that the checkpoint alone decides.

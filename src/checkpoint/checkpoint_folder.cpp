@@ -67,6 +67,7 @@ CheckpointFolder open_checkpoint_folder(const fs::path& path) {
   folder.model_index = read_config(path / "model_index.json");
   find_transformers(folder);
   folder.config = read_config(folder.transformer / "config.json");
+  if (folder.transformer_2) folder.config_2 = read_config(*folder.transformer_2 / "config.json");
   folder.scheduler_config = read_config(path / "scheduler" / "scheduler_config.json");
   folder.text_encoder = folder_of_class(path / "text_encoder", "WordEmbedding");
   folder.codec = folder_of_class(path / "codec", "LinearCodec");

@@ -14,7 +14,8 @@ struct CheckpointFolder {
   std::filesystem::path transformer;                   // what StateDict::open takes
   std::optional<std::filesystem::path> transformer_2;  // Wan 2.2 A14B: the low-noise expert
   std::optional<Json> model_index;
-  std::optional<Json> config;  // the transformer's config.json
+  std::optional<Json> config;    // the transformer's config.json
+  std::optional<Json> config_2;  // transformer_2's
   std::optional<Json> scheduler_config;
   std::optional<std::filesystem::path> text_encoder;  // folder, of a class we can run
   std::optional<std::filesystem::path> codec;         // folder, of a class we can run

@@ -7,7 +7,7 @@
 namespace sparsescope {
 namespace {
 
-// The settings of units [first, first + count), which share a layer, with one variant.
+// The settings of a group of units with one variant.
 struct VariantChoice {
   std::vector<std::optional<Setting>> settings;
   int64_t misses = 0;  // units without a setting of that recall
@@ -15,9 +15,9 @@ struct VariantChoice {
 };
 
 VariantChoice choose_variant(const MethodCurves& curves, const std::vector<UnitSample>& samples,
-                             size_t first, size_t count, double recall, int variant) {
+                             const UnitGroup& group, double recall, int variant) {
   VariantChoice choice;
-  for (size_t unit = first; unit < first + count; ++unit) {
+  for (size_t unit = group.first; unit < group.first + group.count; ++unit) {
     const UnitSample& sample = samples[unit];
     if (sample.sample.empty() || sample.sparse_sites == 0) {
       choice.settings.emplace_back();
@@ -52,11 +52,10 @@ Allocation allocate_at_recall(const MethodCurves& curves, const UnitGrid& grid,
                               double recall) {
   Allocation result;
   result.recall = recall;
-  const size_t per_layer = grid.units_per_layer_part();
-  for (size_t first = 0; first < samples.size(); first += per_layer) {
-    VariantChoice best = choose_variant(curves, samples, first, per_layer, recall, 0);
+  for (const UnitGroup& group : grid.groups()) {
+    VariantChoice best = choose_variant(curves, samples, group, recall, 0);
     for (int variant = 1; variant < curves.num_variants(); ++variant) {
-      VariantChoice other = choose_variant(curves, samples, first, per_layer, recall, variant);
+      VariantChoice other = choose_variant(curves, samples, group, recall, variant);
       if (std::tie(other.misses, other.cost) < std::tie(best.misses, best.cost)) {
         best = std::move(other);
       }

@@ -8,6 +8,7 @@
 #include "derive/effect_allocation.h"
 #include "derive/method_curves.h"
 #include "derive/plan_assembly.h"
+#include "model/experts.h"
 #include "stats/intervals.h"
 
 namespace sparsescope {
@@ -45,6 +46,10 @@ void check_effects(const Profile& profile, const Profile& effects) {
                     "found {}, {}, {} and {}",
                     to_string(profile.grid), profile.steps, profile.layers, profile.heads,
                     to_string(effects.grid), effects.steps, effects.layers, effects.heads);
+  SPARSESCOPE_CHECK(ErrorKind::kData, effects.expert == profile.expert,
+                    "--effects: expected a profile whose experts run the same steps: the low-noise "
+                    "one from step {} on, found {}",
+                    first_low_noise_step(profile.expert), first_low_noise_step(effects.expert));
 }
 
 Expected expected_error(const EffectAllocation& found, double confidence) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <numeric>
 
 #include "core/error.h"
 #include "stats/intervals.h"
@@ -16,6 +17,15 @@ constexpr double kLeastLoss = 1e-12;
 constexpr double kRounding = 1e-9;
 
 double nearness(int64_t a, int64_t b) { return std::exp2(-static_cast<double>(std::abs(a - b))); }
+
+// [units] from [groups][units of a group], which follow each other.
+std::vector<int64_t> flat(const std::vector<std::vector<int64_t>>& chosen) {
+  std::vector<int64_t> result;
+  for (const std::vector<int64_t>& group : chosen) {
+    result.insert(result.end(), group.begin(), group.end());
+  }
+  return result;
+}
 
 }  // namespace
 
@@ -54,18 +64,27 @@ double EffectAllocator::cost_of(size_t unit, size_t candidate) const {
   return density * sites_[unit] / all_sites_;
 }
 
+std::vector<double> EffectAllocator::weights_at(int64_t step, const Passes& passes) const {
+  const auto of_expert = [&](const EffectSite* pass) {
+    return grid_.expert_of(pass->step) == grid_.expert_of(step);
+  };
+  const bool has_own = std::any_of(passes.begin(), passes.end(), of_expert);
+  std::vector<double> weights;
+  for (const EffectSite* pass : passes) {
+    weights.push_back(!has_own || of_expert(pass) ? nearness(step, pass->step) : 0.0);
+  }
+  const double all = std::accumulate(weights.begin(), weights.end(), 0.0);
+  for (double& weight : weights) weight /= all;
+  return weights;
+}
+
 // Mean error of the passes at each step, with those of its neighbours.
 std::vector<double> EffectAllocator::step_errors(const Passes& passes, const Losses& losses) const {
   std::vector<double> errors(steps_);
   for (int64_t step = 0; step < steps_; ++step) {
     if (dense_.steps[step]) continue;
-    double weight = 0.0;
-    for (size_t i = 0; i < losses.size(); ++i) {
-      const double near = nearness(step, passes[i]->step);
-      errors[step] += near * std::sqrt(losses[i]);
-      weight += near;
-    }
-    errors[step] /= weight;
+    const std::vector<double> weights = weights_at(step, passes);
+    for (size_t i = 0; i < losses.size(); ++i) errors[step] += weights[i] * std::sqrt(losses[i]);
   }
   return errors;
 }
@@ -78,12 +97,12 @@ std::vector<ChoiceGroup> EffectAllocator::weigh(const Passes& passes, const Loss
   std::vector<std::vector<double>> loss(points_.size(), std::vector<double>(width));
   for (int64_t step = 0; step < steps_; ++step) {
     if (dense_.steps[step]) continue;
-    double all_near = 0.0;
-    for (const EffectSite* site : passes) all_near += nearness(step, site->step);
+    const std::vector<double> weights = weights_at(step, passes);
     for (size_t i = 0; i < losses.size(); ++i) {
+      if (weights[i] == 0.0) continue;
       const EffectSite& site = *passes[i];
-      const double weight = nearness(step, site.step) / all_near * 0.5 * errors[step] /
-                            (losses[i] * static_cast<double>(steps_));
+      const double weight =
+          weights[i] * 0.5 * errors[step] / (losses[i] * static_cast<double>(steps_));
       for (int64_t layer = 0; layer < table_.layers; ++layer) {
         if (dense_.contains(step, layer)) continue;
         for (int64_t head = 0; head < table_.heads; ++head) {
@@ -94,31 +113,28 @@ std::vector<ChoiceGroup> EffectAllocator::weigh(const Passes& passes, const Loss
       }
     }
   }
-  const size_t per_group = grid_.units_per_layer_part();
-  std::vector<ChoiceGroup> groups(points_.size() / per_group);
-  for (size_t unit = 0; unit < points_.size(); ++unit) {
-    std::vector<Choice>& choices = groups[unit / per_group].units.emplace_back();
-    for (size_t c = 0; c < width; ++c) {
-      const bool is_dense = c == candidates_.size();
-      if (!is_dense && points_[unit].empty()) {
-        // Nothing is known of the unit: it stays dense.
-        choices.push_back({cost_of(unit, candidates_.size()) + 1.0, loss[unit].back(), -1});
-        continue;
+  std::vector<ChoiceGroup> groups;
+  for (const UnitGroup& group : grid_.groups()) {
+    groups.emplace_back();
+    for (size_t unit = group.first; unit < group.first + group.count; ++unit) {
+      std::vector<Choice>& choices = groups.back().units.emplace_back();
+      for (size_t c = 0; c < width; ++c) {
+        const bool is_dense = c == candidates_.size();
+        if (!is_dense && points_[unit].empty()) {
+          // Nothing is known of the unit: it stays dense.
+          choices.push_back({cost_of(unit, candidates_.size()) + 1.0, loss[unit].back(), -1});
+          continue;
+        }
+        choices.push_back(
+            {cost_of(unit, c), loss[unit][c], is_dense ? -1 : candidates_[c].variant});
       }
-      choices.push_back({cost_of(unit, c), loss[unit][c], is_dense ? -1 : candidates_[c].variant});
     }
   }
   return groups;
 }
 
-int64_t EffectAllocator::choice_of(const BudgetSplit& split, int64_t step, int64_t layer,
-                                   int64_t head) const {
-  const size_t unit = grid_.unit_of(step, layer, head), per_group = grid_.units_per_layer_part();
-  return split.chosen[unit / per_group][unit % per_group];
-}
-
 EffectAllocator::Losses EffectAllocator::foretell(const Passes& passes,
-                                                  const BudgetSplit& split) const {
+                                                  const std::vector<int64_t>& chosen) const {
   Losses losses;
   for (const EffectSite* pass : passes) {
     const EffectSite& site = *pass;
@@ -127,7 +143,7 @@ EffectAllocator::Losses EffectAllocator::foretell(const Passes& passes,
       const bool is_dense = dense_.contains(site.step, layer);
       for (int64_t head = 0; head < table_.heads; ++head) {
         const int64_t choice =
-            is_dense ? table_.candidates : choice_of(split, site.step, layer, head);
+            is_dense ? table_.candidates : chosen[grid_.unit_of(site.step, layer, head)];
         loss += table_.changes(site, layer, head)[choice];
       }
     }
@@ -167,20 +183,21 @@ EffectAllocator::Losses EffectAllocator::first_losses(const Passes& passes, doub
 EffectAllocator::Found EffectAllocator::find(const Passes& passes, double density) const {
   const double dense_cost = dense_.share(), budget = density - dense_cost;
   Losses losses = first_losses(passes, density);
-  std::vector<std::vector<int64_t>> last;
+  std::vector<int64_t> last;
   Found best{.error = std::numeric_limits<double>::infinity()};
   for (int round = 0; round < kRounds; ++round) {
-    BudgetSplit split = split_budget(weigh(passes, losses), budget + kRounding);
+    const BudgetSplit split = split_budget(weigh(passes, losses), budget + kRounding);
     SPARSESCOPE_CHECK(ErrorKind::kUsage, split.cost <= budget + kRounding,
                       "--target density={}: the least settings of this method need {:.4f} with "
                       "{:.1f} % of the attention calls dense; ask for more, or for fewer dense "
                       "steps and layers",
                       density, split.cost + dense_cost, 100.0 * dense_cost);
-    if (split.chosen == last) break;  // settled
-    last = split.chosen;
-    losses = foretell(passes, split);
+    std::vector<int64_t> chosen = flat(split.chosen);
+    if (chosen == last) break;  // settled
+    losses = foretell(passes, chosen);
     const double error = mean_of(step_errors(passes, losses));
-    if (error < best.error) best = {std::move(split), losses, error};
+    if (error < best.error) best = {split.cost, chosen, losses, error};
+    last = std::move(chosen);
   }
   return best;
 }
@@ -232,7 +249,7 @@ std::vector<double> EffectAllocator::left_out_ratios(double density) const {
                  [left_out = prompt](const EffectSite* pass) { return pass->prompt != left_out; });
     const Found found = find(others, density);
     const std::vector<double> errors = step_errors(others, found.losses);
-    const Losses losses = foretell(own, found.split);
+    const Losses losses = foretell(own, found.chosen);
     double ratio = 0.0;
     for (size_t i = 0; i < own.size(); ++i) ratio += std::sqrt(losses[i]) / errors[own[i]->step];
     ratios.push_back(ratio / static_cast<double>(own.size()));
@@ -241,12 +258,10 @@ std::vector<double> EffectAllocator::left_out_ratios(double density) const {
 }
 
 EffectAllocation EffectAllocator::finish(const Found& found) const {
-  const BudgetSplit& split = found.split;
   EffectAllocation result;
-  const size_t per_group = grid_.units_per_layer_part();
   double recall = 0.0, sites = 0.0;
   for (size_t unit = 0; unit < points_.size(); ++unit) {
-    const int64_t choice = split.chosen[unit / per_group][unit % per_group];
+    const int64_t choice = found.chosen[unit];
     if (choice == table_.candidates || points_[unit].empty()) {
       result.allocation.settings.emplace_back();
       continue;
@@ -257,7 +272,7 @@ EffectAllocation EffectAllocator::finish(const Found& found) const {
     sites += sites_[unit];
   }
   result.allocation.recall = sites > 0.0 ? recall / sites : 1.0;
-  result.allocation.density = split.cost + dense_.share();
+  result.allocation.density = found.cost + dense_.share();
 
   result.error = found.error;
   const std::vector<double> ratios = left_out_ratios(result.allocation.density);

@@ -4,7 +4,8 @@
 // The squared error of a pass is its loss with the plan in force plus the changes of all heads, so
 // that a change weighs 1 / (2 error) in the mean error; errors follow from the settings, and the
 // settings from the weights: a few rounds settle both. Steps lend each other their sites: those n
-// steps away count 2^-n. Dense steps have no error and lend nothing.
+// steps away count 2^-n. Dense steps have no error and lend nothing; neither do steps of one expert
+// to those of the other, unless the other has none of its own.
 #pragma once
 
 #include <vector>
@@ -44,17 +45,19 @@ class EffectAllocator {
   using Losses = std::vector<double>;  // [passes] squared error
 
   struct Found {
-    BudgetSplit split;
+    double cost = 0.0;            // of the sparse sites
+    std::vector<int64_t> chosen;  // [units] candidates; their number: dense
     Losses losses;
     double error = 0.0;  // mean over steps
   };
 
+  // Of each pass in the mean that stands for a step; they sum to 1.
+  std::vector<double> weights_at(int64_t step, const Passes& passes) const;
   double cost_of(size_t unit, size_t candidate) const;
   std::vector<double> step_errors(const Passes& passes, const Losses& losses) const;
   std::vector<ChoiceGroup> weigh(const Passes& passes, const Losses& losses) const;
-  Losses foretell(const Passes& passes, const BudgetSplit& split) const;
+  Losses foretell(const Passes& passes, const std::vector<int64_t>& chosen) const;
   Losses first_losses(const Passes& passes, double density) const;
-  int64_t choice_of(const BudgetSplit& split, int64_t step, int64_t layer, int64_t head) const;
   Found find(const Passes& passes, double density) const;
   Found find_least(double error) const;
   // Of each prompt: its error over that of the others, under settings chosen by these alone.

@@ -4,6 +4,7 @@
 #include "derive/expectation.h"
 #include "derive/manifest_evidence.h"
 #include "derive/rules.h"
+#include "model/experts.h"
 
 namespace sparsescope {
 namespace {
@@ -30,7 +31,10 @@ Plan::Model plan_model(const Profile& profile) {
           .layers = profile.layers,
           .heads = profile.heads,
           .head_dim = manifest_head_dim(profile),
-          .checkpoint_hash = manifest_text(profile, "checkpoint_hash", "")};
+          .checkpoint_hash = manifest_text(profile, "checkpoint_hash", ""),
+          .low_noise_from_step = profile.expert.empty()
+                                     ? std::nullopt
+                                     : std::optional(first_low_noise_step(profile.expert))};
 }
 
 std::vector<int64_t> indices_of(const std::vector<bool>& flags) {

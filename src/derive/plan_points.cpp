@@ -5,6 +5,7 @@
 #include "core/error.h"
 #include "derive/candidates.h"
 #include "derive/units.h"
+#include "model/experts.h"
 
 namespace sparsescope {
 namespace {
@@ -19,6 +20,12 @@ void check_fits(const Profile& profile, const Plan& plan) {
                     to_string(plan.grid), to_string(plan.tile), plan.num_steps, plan.model.layers,
                     plan.model.heads, to_string(profile.grid), to_string(profile.tile),
                     profile.steps, profile.layers, profile.heads);
+  SPARSESCOPE_CHECK(ErrorKind::kData,
+                    profile.expert.empty() || !plan.model.low_noise_from_step ||
+                        first_low_noise_step(profile.expert) == *plan.model.low_noise_from_step,
+                    "profile: expected the low-noise expert from the plan's step {} on, found {}",
+                    plan.model.low_noise_from_step.value_or(0),
+                    first_low_noise_step(profile.expert));
   if (plan.method != Method::kVmoba) return;
   const std::vector<Partition> measured = measured_partitions(profile);
   for (const PlanRule& rule : plan.rules) {

@@ -3,6 +3,7 @@
 #include "core/error.h"
 #include "derive/derive.h"
 #include "derive/plan_points.h"
+#include "model/experts.h"
 #include "plan/carry_over.h"
 
 namespace sparsescope {
@@ -35,7 +36,9 @@ PlanTransfer transfer_plan(const Profile& a, const Profile& b, const Plan& plan,
                            double confidence) {
   PlanTransfer transfer;
   transfer.on_a = outcome_of(plan_points(a, plan), confidence);
-  transfer.carried = carry_over(plan, b.grid, b.steps);
+  transfer.carried =
+      carry_over(plan, b.grid, b.steps,
+                 b.expert.empty() ? std::nullopt : std::optional(first_low_noise_step(b.expert)));
   transfer.on_b = outcome_of(plan_points(b, transfer.carried), confidence);
   const std::optional<Granularity> per = granularity_of(plan);
   if (!per) {

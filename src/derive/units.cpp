@@ -1,28 +1,30 @@
 #include "derive/units.h"
 
 #include <algorithm>
-#include <numeric>
 
 #include "core/error.h"
 
 namespace sparsescope {
 namespace {
 
-// The part of each step: the nearest recorded one.
-std::vector<size_t> nearest_recorded(const Profile& profile) {
+// Whether each step begins a part: by step one part around every recorded step, else one for each
+// expert. A part ends half-way to the next recorded step.
+std::vector<bool> part_starts(const Profile& profile, bool by_step) {
   const std::vector<int64_t> recorded = recorded_steps(profile);
   SPARSESCOPE_CHECK(ErrorKind::kData, !recorded.empty(),
                     "profile: expected recorded sites, found none");
-  std::vector<size_t> result;
-  size_t part = 0;
-  for (int64_t step = 0; step < profile.steps; ++step) {
-    while (part + 1 < recorded.size() &&
-           recorded[part + 1] - step < std::abs(step - recorded[part])) {
-      ++part;
+  std::vector<bool> starts(static_cast<size_t>(profile.steps), false);
+  starts.front() = true;
+  for (int64_t step = 1; step < profile.steps; ++step) {
+    if (profile.expert_of(step) != profile.expert_of(step - 1)) {
+      starts[static_cast<size_t>(step)] = true;
     }
-    result.push_back(part);
   }
-  return result;
+  for (size_t i = 1; by_step && i < recorded.size(); ++i) {
+    if (profile.expert_of(recorded[i]) != profile.expert_of(recorded[i - 1])) continue;
+    starts[static_cast<size_t>((recorded[i - 1] + recorded[i]) / 2 + 1)] = true;
+  }
+  return starts;
 }
 
 }  // namespace
@@ -38,18 +40,35 @@ double DenseSites::share() const {
 UnitGrid::UnitGrid(const Profile& profile, Granularity per)
     : split_layers_(per != Granularity::kModel),
       split_heads_(per == Granularity::kHead || per == Granularity::kHeadStep),
-      part_of_step_(static_cast<size_t>(profile.steps), 0),
       head_parts_(split_heads_ ? profile.heads : 1) {
-  if (per == Granularity::kHeadStep) part_of_step_ = nearest_recorded(profile);
-  step_parts_ = part_of_step_.back() + 1;
-  units_per_layer_part_ = static_cast<size_t>(head_parts_) * step_parts_;
+  const std::vector<bool> starts = part_starts(profile, per == Granularity::kHeadStep);
+  std::vector<IndexRange> parts;
+  for (int64_t step = 0; step < profile.steps; ++step) {
+    const int64_t expert = profile.expert_of(step);
+    if (starts[static_cast<size_t>(step)]) {
+      parts.push_back({step, step});
+      ++step_parts_[expert];
+    }
+    parts.back().last = step;
+    experts_.push_back(expert);
+    part_of_step_.push_back(step_parts_[expert] - 1);
+  }
+  // Noise falls from step to step: the parts of an expert follow each other.
+  const std::span<const IndexRange> all = parts;
+  add_units(profile, all.first(step_parts_[0]));
+  first_unit_[1] = units_.size();
+  add_units(profile, all.subspan(step_parts_[0]));
+}
+
+// All of one expert; nothing where it runs no step.
+void UnitGrid::add_units(const Profile& profile, std::span<const IndexRange> parts) {
+  if (parts.empty()) return;
   for (int64_t layer = 0; layer < (split_layers_ ? profile.layers : 1); ++layer) {
+    groups_.push_back({units_.size(), static_cast<size_t>(head_parts_) * parts.size()});
     for (int64_t head = 0; head < head_parts_; ++head) {
-      for (size_t part = 0; part < step_parts_; ++part) {
-        const auto [first, end] =
-            std::equal_range(part_of_step_.begin(), part_of_step_.end(), part);
+      for (const IndexRange& steps : parts) {
         Unit unit;
-        unit.steps = {first - part_of_step_.begin(), end - part_of_step_.begin() - 1};
+        unit.steps = steps;
         unit.layers = split_layers_ ? IndexRange{layer, layer} : IndexRange{0, profile.layers - 1};
         unit.heads = split_heads_ ? IndexRange{head, head} : IndexRange{0, profile.heads - 1};
         units_.push_back(unit);
@@ -61,7 +80,9 @@ UnitGrid::UnitGrid(const Profile& profile, Granularity per)
 size_t UnitGrid::unit_of(int64_t step, int64_t layer, int64_t head) const {
   const int64_t layer_part = split_layers_ ? layer : 0;
   const int64_t head_part = split_heads_ ? head : 0;
-  return static_cast<size_t>(layer_part * head_parts_ + head_part) * step_parts_ +
+  const int64_t expert = expert_of(step);
+  return first_unit_[expert] +
+         static_cast<size_t>(layer_part * head_parts_ + head_part) * step_parts_[expert] +
          part_of_step_[static_cast<size_t>(step)];
 }
 

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <span>
 #include <vector>
 
 #include "derive/derive.h"
@@ -25,23 +26,35 @@ struct Unit {
   IndexRange steps, layers, heads;
 };
 
+// Units that share VMoBA's partition: those of one layer (of all layers, by model) and expert.
+struct UnitGroup {
+  size_t first = 0, count = 0;
+};
+
 class UnitGrid {
  public:
-  // By head and step, a step that was not recorded belongs to the nearest recorded one (the earlier
-  // of two): each step range holds exactly one recorded step.
+  // Two experts share no unit, whatever `per`. By head and step, a step that was not recorded
+  // belongs to the nearest recorded one of its expert (the earlier of two): each step range holds
+  // exactly one recorded step, or all steps of an expert of which none was recorded.
   UnitGrid(const Profile& profile, Granularity per);
 
-  const std::vector<Unit>& units() const { return units_; }  // by layer, then head, then step
-  size_t units_per_layer_part() const { return units_per_layer_part_; }
+  // By expert, then layer, then head, then step.
+  const std::vector<Unit>& units() const { return units_; }
+  const std::vector<UnitGroup>& groups() const { return groups_; }  // in the order of units
   size_t unit_of(int64_t step, int64_t layer, int64_t head) const;
+  int64_t expert_of(int64_t step) const { return experts_[static_cast<size_t>(step)]; }
 
  private:
+  void add_units(const Profile& profile, std::span<const IndexRange> parts);
+
   bool split_layers_, split_heads_;
-  std::vector<size_t> part_of_step_;  // [steps]
-  size_t step_parts_ = 1;
-  int64_t head_parts_ = 1;
-  size_t units_per_layer_part_ = 1;
+  std::vector<int64_t> experts_;      // [steps]
+  std::vector<size_t> part_of_step_;  // [steps] among the parts of its expert
   std::vector<Unit> units_;
+  std::vector<UnitGroup> groups_;
+  size_t first_unit_[2] = {0, 0};  // of each expert
+  size_t step_parts_[2] = {0, 0};
+  int64_t head_parts_;
 };
 
 // The recorded sites outside dense, prompt by prompt.

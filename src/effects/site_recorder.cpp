@@ -20,7 +20,7 @@ std::vector<int32_t> error_tiles_of(const SiteKey& site, int64_t num_tiles, int6
                                     uint64_t seed) {
   uint64_t key = combine_key(seed, kErrorTilesKey);
   for (const int64_t part :
-       {site.prompt, static_cast<int64_t>(site.branch), site.step, site.layer, site.expert}) {
+       {site.prompt, static_cast<int64_t>(site.branch), site.step, site.layer}) {
     key = combine_key(key, static_cast<uint64_t>(part));
   }
   return sample_tiles(num_tiles, count, key);

@@ -51,6 +51,8 @@ struct ExportFormat {
   std::string consumer;
   std::string facts;  // which version of the consumer the writer follows, and how that is known
   ExportDraft (*draft)(const ExportInput& input);
+  // The consumer configures each transformer by itself: of two experts each gets its own file.
+  bool per_transformer = false;
 };
 
 // In the order of the documentation.

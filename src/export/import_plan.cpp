@@ -11,7 +11,7 @@
 #include "export/draft_file.h"
 #include "export/svoo_csv.h"
 #include "export/vmoba_config.h"
-#include "model/video_transformer.h"
+#include "model/experts.h"
 #include "plan/carry_over.h"
 #include "stats/profile.h"
 
@@ -125,8 +125,9 @@ Plan import_own(const ImportRequest& request) {
   SPARSESCOPE_CHECK(ErrorKind::kUsage, request.model.layers == 0 && request.model.head_dim == 0,
                     "plan: the file says which model it is for; --model, --layers, --heads and "
                     "--head-dim are not taken");
-  Plan carried = carry_over(plan, request.grid.tokens() > 0 ? request.grid : plan.grid,
-                            request.steps > 0 ? request.steps : plan.num_steps);
+  Plan carried =
+      carry_over(plan, request.grid.tokens() > 0 ? request.grid : plan.grid,
+                 request.steps > 0 ? request.steps : plan.num_steps, request.low_noise_from_step);
   carried.evidence["imported"] = {
       {"format", request.from},
       {"file", request.file.filename().string()},
@@ -164,6 +165,7 @@ Plan import_plan(const ImportRequest& request) {
   plan.grid = request.grid;
   plan.tile = request.tile;
   plan.num_steps = request.steps;
+  plan.model.low_noise_from_step = request.low_noise_from_step;
   Json imported = {{"format", request.from},
                    {"file", request.file.filename().string()},
                    {"sha256", sha256_file(request.file)},
@@ -179,7 +181,13 @@ Plan::Model describe_plan_model(const std::filesystem::path& checkpoint) {
   const CheckpointFolder folder = open_checkpoint_folder(checkpoint);
   const StateDict weights = StateDict::open(folder.transformer);
   const ModelInfo info = describe_checkpoint(folder, weights);
-  return {info.family, info.layers, info.heads, info.head_dim, weights.content_hash()};
+  // Which steps an expert runs is decided by the scheduler, which the file does not name.
+  return {.family = info.family,
+          .layers = info.layers,
+          .heads = info.heads,
+          .head_dim = info.head_dim,
+          .checkpoint_hash = checkpoint_hash(folder),
+          .low_noise_from_step = {}};
 }
 
 }  // namespace sparsescope

@@ -18,6 +18,7 @@ struct ImportRequest {
   TokenGrid grid;
   TileShape tile;
   int64_t steps = 0;
+  std::optional<int64_t> low_noise_from_step;  // of two experts
   // Dense below first_full_step and first_full_layer, as the paper and WorldFoundry have it;
   // FastVideo and SGLang run these sparse.
   bool honour_first_full = false;

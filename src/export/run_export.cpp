@@ -6,7 +6,9 @@
 #include "core/error.h"
 #include "core/sha256.h"
 #include "export/draft_file.h"
+#include "export/expert_plans.h"
 #include "export/provenance.h"
+#include "model/experts.h"
 #include "stats/profile_store.h"
 
 namespace sparsescope {
@@ -50,6 +52,30 @@ DraftFile provenance_file(const ExportInput& input, const ExportDraft& draft) {
           [](const fs::path& temporary) { read_json_file(temporary); }};
 }
 
+// One draft of both experts' files.
+ExportDraft draft_each_expert(const ExportFormat& format, const ExportInput& input) {
+  ExportDraft draft;
+  for (const int64_t expert : {kHighNoise, kLowNoise}) {
+    const Plan plan = plan_of_expert(input.plan, expert);
+    ExportSettings settings = input.settings;
+    if (!settings.thresholds.empty()) {
+      settings.thresholds = path_of_expert(settings.thresholds, expert);
+    }
+    const ExportDraft own = format.draft({.plan = plan,
+                                          .profile = input.profile,
+                                          .settings = settings,
+                                          .out = path_of_expert(input.out, expert),
+                                          .provenance = input.provenance});
+    const auto named = [&](const std::string& text) {
+      return fmt::format("{}: {}", name_of_expert(expert), text);
+    };
+    draft.files.insert(draft.files.end(), own.files.begin(), own.files.end());
+    for (const std::string& change : own.changes) draft.changes.push_back(named(change));
+    for (const std::string& remark : own.remarks) draft.remarks.push_back(named(remark));
+  }
+  return draft;
+}
+
 void publish(const DraftFile& file, bool replace) {
   write_atomically(file.path, replace, [&](const fs::path& temporary) {
     file.write(temporary);
@@ -77,7 +103,9 @@ ExportResult run_export(const ExportRequest& request) {
                           .out = request.out,
                           .provenance = make_provenance(format, plan, request.plan, profile_hash,
                                                         request.command_line)};
-  ExportDraft draft = format.draft(input);
+  ExportDraft draft = format.per_transformer && runs_two_experts(plan)
+                          ? draft_each_expert(format, input)
+                          : format.draft(input);
   SPARSESCOPE_CHECK(ErrorKind::kUsage, request.project || draft.changes.empty(),
                     "{}: cannot hold the plan: {}. --project writes the nearest plan that it can "
                     "hold",

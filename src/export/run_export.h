@@ -21,6 +21,8 @@ struct ExportResult {
   std::vector<std::string> changes, remarks;
 };
 
+// A plan of two experts gives two files, FILE.transformer.EXT and FILE.transformer_2.EXT, where the
+// format is one of each transformer; thresholds are then looked for in two files of such names.
 // Error(kUsage) where the format cannot hold the plan, naming what is lost, or where an output
 // exists without replace; Error(kData) where the profile is not the plan's.
 ExportResult run_export(const ExportRequest& request);

@@ -23,14 +23,22 @@ LatentStrides latent_strides(const CheckpointFolder& folder) {
 }
 
 void check_text_to_video(const CheckpointFolder& folder, const ModelInfo& info) {
-  SPARSESCOPE_CHECK(ErrorKind::kUnsupported, !folder.transformer_2,
-                    "{}: sampling with two experts (transformer_2) is not supported; one "
-                    "transformer is",
-                    folder.root.string());
   SPARSESCOPE_CHECK(ErrorKind::kUnsupported, info.variant == "text-to-video",
                     "{}: sampling an {} model needs a condition image, which is not supported; "
                     "text-to-video is",
                     folder.root.string(), info.variant);
+}
+
+// Refused like everything that would change nothing; a pipeline without a boundary refuses it, too.
+void check_guidance_2(const SamplingOptions& options, bool two_experts) {
+  if (!options.guidance_2) return;
+  SPARSESCOPE_CHECK(ErrorKind::kUsage, two_experts,
+                    "--guidance-2 {}: expected a checkpoint of two experts, found one transformer",
+                    *options.guidance_2);
+  SPARSESCOPE_CHECK(ErrorKind::kUsage, options.guidance > 1.0,
+                    "--guidance-2 {}: expected --guidance above 1, which alone decides whether the "
+                    "unconditional branch runs, found {}",
+                    *options.guidance_2, options.guidance);
 }
 
 }  // namespace
@@ -39,9 +47,11 @@ Denoiser::Denoiser(VideoTransformer& model, const CheckpointFolder& folder,
                    const SamplingOptions& options)
     : model_(model),
       options_(options),
-      scheduler_(make_scheduler(folder.scheduler_config, options.scheduler, options.steps,
-                                options.shift)) {
+      scheduler_(
+          make_scheduler(folder.scheduler_config, options.scheduler, options.steps, options.shift)),
+      boundary_(expert_boundary(folder)) {
   check_text_to_video(folder, model.info());
+  check_guidance_2(options_, boundary_.has_value());
   const auto& shape = options_.latent_shape;
   SPARSESCOPE_CHECK(ErrorKind::kUsage,
                     shape.size() == 5 && shape[0] == 1 && shape[1] == model.info().in_channels,
@@ -51,6 +61,30 @@ Denoiser::Denoiser(VideoTransformer& model, const CheckpointFolder& folder,
 }
 
 TokenGrid Denoiser::token_grid() const { return model_.token_grid(options_.latent_shape); }
+
+int64_t Denoiser::expert(int64_t step) const {
+  if (!boundary_) return kHighNoise;
+  return boundary_->expert(scheduler_->timesteps()[static_cast<size_t>(step)]);
+}
+
+std::vector<int64_t> Denoiser::experts() const {
+  std::vector<int64_t> experts;
+  if (!boundary_) return experts;
+  for (const double t : scheduler_->timesteps()) experts.push_back(boundary_->expert(t));
+  return experts;
+}
+
+double Denoiser::guidance_of(int64_t expert) const {
+  if (!guided()) return 1.0;
+  return expert == kLowNoise ? options_.guidance_2.value_or(options_.guidance) : options_.guidance;
+}
+
+SiteKey Denoiser::site(const TrajectoryState& state, int64_t prompt, Branch branch) const {
+  return {.prompt = prompt,
+          .branch = branch,
+          .step = state.next_step,
+          .expert = expert(state.next_step)};
+}
 
 HostTensor Denoiser::initial_noise(int64_t prompt) const {
   HostTensor noise = HostTensor::zeros(options_.latent_shape);
@@ -82,21 +116,21 @@ ModelInputs Denoiser::inputs(const TrajectoryState& state, const PromptSet& prom
 
 HostTensor Denoiser::predict(const TrajectoryState& state, const PromptSet& prompts, int64_t prompt,
                              Branch branch, AttentionHook& hook) const {
-  return model_.forward(inputs(state, prompts, prompt, branch),
-                        {.prompt = prompt, .branch = branch, .step = state.next_step}, hook);
+  const ModelInputs checked = inputs(state, prompts, prompt, branch);
+  return model_.forward(checked, site(state, prompt, branch), hook);
 }
 
 HostTensor Denoiser::pull_back(const TrajectoryState& state, const PromptSet& prompts,
                                int64_t prompt, Branch branch, AttentionHook& forward,
                                DifferentiableHook& backward, const Directions& directions) const {
-  return model_.pull_back(inputs(state, prompts, prompt, branch),
-                          {.prompt = prompt, .branch = branch, .step = state.next_step}, forward,
-                          backward, directions);
+  const ModelInputs checked = inputs(state, prompts, prompt, branch);
+  return model_.pull_back(checked, site(state, prompt, branch), forward, backward, directions);
 }
 
-HostTensor Denoiser::guide(const HostTensor& conditional, const HostTensor& unconditional) const {
+HostTensor Denoiser::guide(int64_t step, const HostTensor& conditional,
+                           const HostTensor& unconditional) const {
   SPARSESCOPE_ASSERT(conditional.shape == unconditional.shape);
-  const auto g = static_cast<float>(options_.guidance);
+  const auto g = static_cast<float>(guidance_of(expert(step)));
   HostTensor guided = unconditional;
   for (size_t i = 0; i < guided.values.size(); ++i) {
     guided.values[i] += g * (conditional.values[i] - unconditional.values[i]);
@@ -108,7 +142,8 @@ void Denoiser::step(TrajectoryState& state, const PromptSet& prompts, int64_t pr
                     AttentionHook& hook) const {
   HostTensor output = predict(state, prompts, prompt, Branch::kConditional, hook);
   if (guided()) {
-    output = guide(output, predict(state, prompts, prompt, Branch::kUnconditional, hook));
+    output = guide(state.next_step, output,
+                   predict(state, prompts, prompt, Branch::kUnconditional, hook));
   }
   scheduler_->advance(state, output);
 }

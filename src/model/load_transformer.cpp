@@ -5,8 +5,7 @@
 
 namespace sparsescope {
 
-std::unique_ptr<VideoTransformer> load_transformer(const CheckpointFolder& folder,
-                                                   const LoadOptions& options) {
+void check_load_options(const LoadOptions& options) {
   SPARSESCOPE_CHECK(ErrorKind::kUnsupported,
                     options.compute == Dtype::kF32 || options.compute == Dtype::kBF16,
                     "compute type {}: not supported for this model; fp32 and bf16 are",
@@ -14,6 +13,11 @@ std::unique_ptr<VideoTransformer> load_transformer(const CheckpointFolder& folde
   SPARSESCOPE_CHECK(ErrorKind::kUsage, options.threads >= 1 && options.max_memory >= 0,
                     "expected at least one thread and no negative memory bound, found {} and {}",
                     options.threads, options.max_memory);
+}
+
+std::unique_ptr<VideoTransformer> load_transformer(const CheckpointFolder& folder,
+                                                   const LoadOptions& options) {
+  check_load_options(options);
   StateDict weights = StateDict::open(folder.transformer);
   std::string hash = weights.content_hash();
   DetectedModel model = detect_model(folder, std::move(weights));

@@ -90,6 +90,11 @@ double shift_from(const std::optional<Json>& config, const std::string& name) {
 
 }  // namespace
 
+int64_t train_timesteps(const std::optional<Json>& config) {
+  return static_cast<int64_t>(
+      positive_number(config, "num_train_timesteps").value_or(kDefaultTrainTimesteps));
+}
+
 std::unique_ptr<Scheduler> make_scheduler(const std::optional<Json>& config,
                                           const std::string& name, int64_t steps,
                                           std::optional<double> shift) {
@@ -102,8 +107,7 @@ std::unique_ptr<Scheduler> make_scheduler(const std::optional<Json>& config,
                              : config      ? name_of_class(class_name)
                                            : std::string(kDefaultName);
   const double S = shift ? *shift : shift_from(config, chosen);
-  const auto train = static_cast<int64_t>(
-      positive_number(config, "num_train_timesteps").value_or(kDefaultTrainTimesteps));
+  const int64_t train = train_timesteps(config);
   SPARSESCOPE_CHECK(ErrorKind::kUsage, steps >= 1 && steps <= train,
                     "steps: expected 1 to {}, found {}", train, steps);
   if (chosen == "flow-euler") {

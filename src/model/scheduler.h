@@ -32,6 +32,9 @@ class Scheduler {
   virtual void advance(TrajectoryState& state, const HostTensor& model_output) const = 0;
 };
 
+// Of scheduler_config.json, else the class's own default. Timesteps lie on this scale.
+int64_t train_timesteps(const std::optional<Json>& config);
+
 // name "flow-euler", "unipc", or empty for the config's class; steps n; shift from the config
 // unless given. Error(kUnsupported) for other classes, listing these.
 std::unique_ptr<Scheduler> make_scheduler(const std::optional<Json>& config,

@@ -29,9 +29,10 @@ struct ModelInfo {
   int64_t ffn_dim = 0;
   int64_t image_rows = 0;  // of an image branch in cross-attention; 0: none
   int64_t parameters = 0;
-  bool has_gate_compress = false;        // VSA's coarse gate weights
-  std::string checkpoint_hash;           // of load_transformer; empty from describe_checkpoint
-  std::vector<std::string> layer_names;  // [L] "blocks.0.attn1", ...
+  bool has_gate_compress = false;          // VSA's coarse gate weights
+  std::string checkpoint_hash;             // of load_transformer; empty from describe_checkpoint
+  std::vector<std::string> expert_hashes;  // of two experts, whose joint hash stands above
+  std::vector<std::string> layer_names;    // [L] "blocks.0.attn1", ...
   std::vector<std::string> warnings;
 };
 
@@ -66,6 +67,9 @@ class VideoTransformer {
                                AttentionHook& forward, DifferentiableHook& backward,
                                const Directions& directions);
 };
+
+// Error(kUnsupported) for another compute type, Error(kUsage) for numbers out of range.
+void check_load_options(const LoadOptions& options);
 
 // Detects the family from the tensors (config.json only fills what tensors cannot tell).
 // Error(kUnsupported) lists the supported families.

@@ -163,6 +163,14 @@ class WanTransformer : public VideoTransformer {
 
 }  // namespace
 
+int64_t wan_resident_bytes(const WanConfig& config, const LoadOptions& options) {
+  const at::ScalarType compute = compute_type(options.compute);
+  const int64_t block = weight_bytes(wan_block_specs(config), compute);
+  const int64_t resident = count_resident_blocks(config, options, compute);
+  const int64_t streamed = resident < config.layers ? 1 : 0;
+  return weight_bytes(wan_outer_specs(config), compute) + (resident + streamed) * block;
+}
+
 std::unique_ptr<VideoTransformer> make_wan_transformer(DetectedModel model,
                                                        const LoadOptions& options) {
   return with_torch_errors([&]() -> std::unique_ptr<VideoTransformer> {

@@ -34,15 +34,20 @@ int64_t carry_extent(int64_t block, int64_t from, int64_t to, bool must_divide) 
   return best;
 }
 
+// The step of `from` at the same part of a run as this one of `to`.
+int64_t source_of(int64_t step, int64_t from, int64_t to) {
+  return (2 * step + 1) * from / (2 * to);
+}
+
 class Carrier {
  public:
-  Carrier(const Plan& plan, const TokenGrid& grid, int64_t steps)
-      : plan_(plan), grid_(grid), steps_(steps) {}
+  Carrier(const Plan& plan, const TokenGrid& grid, int64_t steps, std::optional<int64_t> boundary)
+      : plan_(plan), grid_(grid), steps_(steps), boundary_(boundary) {}
 
   IndexRange operator()(const IndexRange& range) const {
     IndexRange carried{steps_, -1};
     for (int64_t step = 0; step < steps_; ++step) {
-      if (!range.contains(source_of(step))) continue;
+      if (!range.contains(source(step))) continue;
       carried.first = std::min(carried.first, step);
       carried.last = step;
     }
@@ -64,12 +69,29 @@ class Carrier {
   }
 
  private:
-  int64_t source_of(int64_t step) const { return (2 * step + 1) * plan_.num_steps / (2 * steps_); }
+  int64_t source(int64_t step) const {
+    const auto& from = plan_.model.low_noise_from_step;
+    if (!from || *from == 0 || *from == plan_.num_steps) {
+      return source_of(step, plan_.num_steps, steps_);
+    }
+    if (step < *boundary_) return source_of(step, *from, *boundary_);
+    return *from + source_of(step - *boundary_, plan_.num_steps - *from, steps_ - *boundary_);
+  }
 
   const Plan& plan_;
   const TokenGrid& grid_;
   int64_t steps_;
+  std::optional<int64_t> boundary_;  // of two experts, in the new run
 };
+
+// Where the second expert begins at the same part of the run.
+std::optional<int64_t> carried_boundary(const Plan& plan, int64_t steps) {
+  const auto& from = plan.model.low_noise_from_step;
+  if (!from) return std::nullopt;
+  int64_t step = 0;
+  while (step < steps && source_of(step, plan.num_steps, steps) < *from) ++step;
+  return step;
+}
 
 }  // namespace
 
@@ -83,11 +105,18 @@ Partition carry_over(const Partition& partition, const TokenGrid& from, const To
   return carried;
 }
 
-Plan carry_over(const Plan& plan, const TokenGrid& grid, int64_t steps) {
+Plan carry_over(const Plan& plan, const TokenGrid& grid, int64_t steps,
+                std::optional<int64_t> low_noise_from_step) {
   SPARSESCOPE_CHECK(ErrorKind::kUsage, steps > 0, "plan: expected steps to carry over to, found {}",
                     steps);
-  const Carrier carry(plan, grid, steps);
+  std::optional<int64_t> boundary = carried_boundary(plan, steps);
+  if (boundary && low_noise_from_step) boundary = low_noise_from_step;
+  SPARSESCOPE_CHECK(ErrorKind::kUsage, !boundary || (*boundary >= 0 && *boundary <= steps),
+                    "plan: expected the low-noise expert to begin at one of {} steps, found {}",
+                    steps, boundary.value_or(0));
+  const Carrier carry(plan, grid, steps, boundary);
   Plan carried = plan;
+  carried.model.low_noise_from_step = boundary;
   carried.grid = grid;
   carried.num_steps = steps;
   carried.dense_steps.clear();

@@ -77,7 +77,10 @@ struct Plan {
   struct Model {
     std::string family;
     int64_t layers = 0, heads = 0, head_dim = 0;
-    std::string checkpoint_hash;
+    std::string checkpoint_hash;  // of both experts where there are two
+    // The first step of the low-noise expert, num_steps where it runs none; empty: a single
+    // transformer, or not known.
+    std::optional<int64_t> low_noise_from_step;
   } model;
   TokenGrid grid;
   TileShape tile;

@@ -58,13 +58,19 @@ void write_expected(Json& json, const char* name, const std::optional<Expected>&
 
 // --- reading ---
 
-Plan::Model read_model(const JsonPlace& place) {
-  place.check_keys({"family", "layers", "heads", "head_dim", "checkpoint_hash"});
-  return {.family = place.at("family").text(),
-          .layers = place.at("layers").integer(1, kMaxExtent),
-          .heads = place.at("heads").integer(1, kMaxExtent),
-          .head_dim = place.at("head_dim").integer(1, kMaxExtent),
-          .checkpoint_hash = place.at("checkpoint_hash").text()};
+Plan::Model read_model(const JsonPlace& place, int64_t num_steps) {
+  place.check_keys({"family", "layers", "heads", "head_dim", "checkpoint_hash"},
+                   {"low_noise_from_step"});
+  Plan::Model model{.family = place.at("family").text(),
+                    .layers = place.at("layers").integer(1, kMaxExtent),
+                    .heads = place.at("heads").integer(1, kMaxExtent),
+                    .head_dim = place.at("head_dim").integer(1, kMaxExtent),
+                    .checkpoint_hash = place.at("checkpoint_hash").text(),
+                    .low_noise_from_step = {}};
+  if (const auto first = place.find("low_noise_from_step")) {
+    model.low_noise_from_step = first->integer(0, num_steps);
+  }
+  return model;
 }
 
 Method read_method(const JsonPlace& place) {
@@ -221,6 +227,9 @@ Json plan_to_json(const Plan& plan) {
                    {"heads", plan.model.heads},
                    {"head_dim", plan.model.head_dim},
                    {"checkpoint_hash", plan.model.checkpoint_hash}};
+  if (plan.model.low_noise_from_step) {
+    json["model"]["low_noise_from_step"] = *plan.model.low_noise_from_step;
+  }
   json["steps"] = plan.num_steps;
   json["grid"] = Json::array({plan.grid.t, plan.grid.h, plan.grid.w});
   json["tile"] = to_json(plan.tile);
@@ -242,8 +251,8 @@ Plan plan_from_json(const Json& json, const std::string& what) {
   root.check_keys({"format", "version", "model", "steps", "grid", "tile", "method", "dense",
                    "rules", "expected", "evidence"});
   Plan plan;
-  plan.model = read_model(root.at("model"));
   plan.num_steps = root.at("steps").integer(1, kMaxExtent);
+  plan.model = read_model(root.at("model"), plan.num_steps);
   const auto [grid_t, grid_h, grid_w] = root.at("grid").triple(1, kMaxExtent);
   plan.grid = {grid_t, grid_h, grid_w};
   const auto [tile_t, tile_h, tile_w] = root.at("tile").triple(1, kMaxExtent);

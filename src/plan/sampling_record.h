@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "core/json_io.h"
@@ -18,6 +19,7 @@ struct SamplingRecord {
   double shift = 1;       // of the noise grid
   uint64_t seed = 0;      // of the initial noise
   TokenGrid grid{1, 1, 1};
+  std::optional<double> guidance_2;  // of the low-noise expert, where there is one and guidance
   bool operator==(const SamplingRecord&) const = default;
 };
 

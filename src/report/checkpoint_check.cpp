@@ -8,9 +8,9 @@
 #include "checkpoint/state_dict.h"
 #include "core/error.h"
 #include "model/codec.h"
+#include "model/experts.h"
 #include "model/prompts.h"
 #include "model/scheduler.h"
-#include "model/video_transformer.h"
 
 namespace sparsescope {
 namespace {
@@ -40,8 +40,9 @@ void check_finite(const StateDict& weights, const std::string& name) {
                     weights.path().string(), name, *bad, bad - values.begin());
 }
 
-// Structure of every file, every value, the hash.
-void check_weights(const StateDict& weights, const RunMonitor& monitor, ArtifactCheck& result) {
+// Structure of every file, every value, the hash; returns the hash.
+std::string check_weights(const StateDict& weights, const RunMonitor& monitor,
+                          ArtifactCheck& result) {
   const std::vector<std::string> names = weights.names();
   for (size_t i = 0; i < names.size(); ++i) {
     check_stop(monitor);
@@ -52,16 +53,42 @@ void check_weights(const StateDict& weights, const RunMonitor& monitor, Artifact
   result.verified.push_back(fmt::format(
       "weights: {} tensors in {} file{}, headers and offsets by the format's rules, values finite",
       names.size(), weights.files().size(), weights.files().size() == 1 ? "" : "s"));
-  result.verified.push_back(fmt::format("weights: sha-256 {}", weights.content_hash()));
+  std::string hash = weights.content_hash();
+  result.verified.push_back(fmt::format("weights: sha-256 {}", hash));
+  return hash;
 }
 
-void check_model(const CheckpointFolder& folder, const StateDict& weights, ArtifactCheck& result) {
-  const ModelInfo info = describe_checkpoint(folder, weights);
+ModelInfo check_model(const CheckpointFolder& folder, const StateDict& weights,
+                      ArtifactCheck& result) {
+  ModelInfo info = describe_checkpoint(folder, weights);
   result.kind = "checkpoint";
-  result.warnings = info.warnings;
+  result.warnings.insert(result.warnings.end(), info.warnings.begin(), info.warnings.end());
   result.verified.push_back(
       fmt::format("model: {}, {}, {} layers of {} heads of {}: every tensor is there in its shape",
                   info.family, info.variant, info.layers, info.heads, info.head_dim));
+  return info;
+}
+
+// The low-noise expert beside the high-noise one: a model of its own, of the same shape.
+void check_second_expert(const CheckpointFolder& folder, const ModelInfo& high,
+                         const std::string& high_hash, const RunMonitor& monitor,
+                         ArtifactCheck& result) {
+  const bool bounded = boundary_ratio(folder).has_value();
+  const std::optional<ExpertBoundary> boundary = bounded ? expert_boundary(folder) : std::nullopt;
+  if (!folder.transformer_2) return;
+  const StateDict weights = StateDict::open(*folder.transformer_2);
+  check_alike(high, check_model(expert_folder(folder, kLowNoise), weights, result));
+  const std::string low_hash = check_weights(weights, monitor, result);
+  result.verified.push_back(fmt::format("experts: of one shape, sha-256 of both {}",
+                                        joint_checkpoint_hash({high_hash, low_hash})));
+  if (boundary) {
+    result.verified.push_back(fmt::format("experts: high noise from timestep {}, boundary_ratio {}",
+                                          boundary->timestep, boundary->ratio));
+  } else {
+    result.warnings.push_back(
+        "two experts without boundary_ratio in model_index.json: they cannot "
+        "be sampled");
+  }
 }
 
 // The parts of a pipeline folder that this program runs.
@@ -89,20 +116,17 @@ ArtifactCheck check_checkpoint(const std::filesystem::path& path, const RunMonit
   ArtifactCheck result;
   result.kind = "tensors";
   const StateDict weights = StateDict::open(folder.transformer);
+  ModelInfo info;
   try {
-    check_model(folder, weights, result);
+    info = check_model(expert_folder(folder, kHighNoise), weights, result);
   } catch (const Error& error) {
     // A file of tensors need not be a model: captured q, k, v and outputs of forward are files too.
     if (!single_file || error.kind() != ErrorKind::kUnsupported) throw;
     result.warnings = weights.warnings();
     result.warnings.push_back("no model of a known family: checked as plain tensors");
   }
-  check_weights(weights, monitor, result);
-  if (folder.transformer_2) {
-    const StateDict second = StateDict::open(*folder.transformer_2);
-    check_model(folder, second, result);
-    check_weights(second, monitor, result);
-  }
+  const std::string hash = check_weights(weights, monitor, result);
+  check_second_expert(folder, info, hash, monitor, result);
   check_companions(folder, result);
   return result;
 }

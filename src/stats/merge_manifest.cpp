@@ -73,7 +73,8 @@ const std::vector<std::string>& joint_settings() {
       "head_dim",        "grid",     "tile",      "partitions",
       "rows_per_tile",   "prefix",   "suffix",    "latent_shape",
       "scheduler",       "shift",    "timesteps", "sigmas",
-      "steps",           "guidance", "precision", "statistics"};
+      "steps",           "guidance", "precision", "statistics",
+      "guidance_2",      "experts"};
   return settings;
 }
 

@@ -5,6 +5,7 @@
 #include <iterator>
 #include <numeric>
 #include <optional>
+#include <span>
 
 #include "capture/dense_hook.h"
 #include "core/error.h"
@@ -105,10 +106,10 @@ void OutputEffects::add_branch(const TrajectoryState& state, int64_t prompt, Bra
   }
 }
 
-std::vector<int64_t> effect_steps(const std::vector<int64_t>& steps, int64_t count,
-                                  int64_t prompt) {
+namespace {
+
+std::vector<int64_t> spread_steps(std::span<const int64_t> steps, int64_t count, int64_t prompt) {
   const int64_t all = std::ssize(steps);
-  count = std::min(count, all);
   // Multiples of the golden ratio fall evenly into the unit interval, however many there are.
   constexpr double kGolden = 0.6180339887498949;
   const double shift = std::fmod(static_cast<double>(prompt) * kGolden, 1.0);
@@ -116,8 +117,36 @@ std::vector<int64_t> effect_steps(const std::vector<int64_t>& steps, int64_t cou
   for (int64_t i = 0; i < count; ++i) {
     const double place =
         (static_cast<double>(i) + shift) * static_cast<double>(all) / static_cast<double>(count);
-    result.push_back(steps[std::min(all - 1, static_cast<int64_t>(place))]);
+    result.push_back(steps[static_cast<size_t>(std::min(all - 1, static_cast<int64_t>(place)))]);
   }
+  return result;
+}
+
+}  // namespace
+
+std::vector<int64_t> effect_steps(const std::vector<int64_t>& steps,
+                                  const std::vector<int64_t>& experts, int64_t count,
+                                  int64_t prompt) {
+  const int64_t all = std::ssize(steps);
+  count = std::min(count, all);
+  const int64_t high =
+      experts.empty() ? all : std::count_if(steps.begin(), steps.end(), [&](int64_t step) {
+        return experts[static_cast<size_t>(step)] == kHighNoise;
+      });
+  const int64_t low = all - high;
+  if (high == 0 || low == 0 || count == 0) return spread_steps(steps, count, prompt);
+  int64_t of_high = 1 - prompt % 2;
+  if (count > 1) {
+    const auto share = static_cast<double>(count * high) / static_cast<double>(all);
+    of_high = std::clamp<int64_t>(std::llround(share), std::max<int64_t>(1, count - low),
+                                  std::min(high, count - 1));
+  }
+  // Noise falls from step to step: those of the high-noise expert come first.
+  const auto split = static_cast<size_t>(high);
+  std::vector<int64_t> result = spread_steps(std::span(steps).first(split), of_high, prompt);
+  const std::vector<int64_t> rest =
+      spread_steps(std::span(steps).subspan(split), count - of_high, prompt);
+  result.insert(result.end(), rest.begin(), rest.end());
   return result;
 }
 

@@ -47,7 +47,11 @@ class OutputEffects {
 };
 
 // The steps of a prompt at which effects are measured: count of the steps given, spread evenly, and
-// shifted from prompt to prompt so that prompts share out all steps.
-std::vector<int64_t> effect_steps(const std::vector<int64_t>& steps, int64_t count, int64_t prompt);
+// shifted from prompt to prompt so that prompts share out all steps. Two experts get shares by
+// their numbers of steps, one step each at least; with a count of 1 they take turns by prompt.
+// experts: of all steps of the trajectory; empty: a single transformer.
+std::vector<int64_t> effect_steps(const std::vector<int64_t>& steps,
+                                  const std::vector<int64_t>& experts, int64_t count,
+                                  int64_t prompt);
 
 }  // namespace sparsescope

@@ -28,6 +28,7 @@ struct Profile {
   int64_t prompts = 0, branches = 0, steps = 0, layers = 0, heads = 0;
   int64_t rows_per_tile = 0;            // 0: all rows
   std::vector<double> timestep, sigma;  // [steps]
+  std::vector<int64_t> expert;          // [steps] SiteKey::expert; empty: a single transformer
   std::vector<std::string> layer_name;  // [layers]
   std::vector<uint8_t> recorded;        // [prompt, branch, step, layer]
   std::map<std::string, ProfileArray>
@@ -36,6 +37,9 @@ struct Profile {
 
   bool is_recorded(int64_t prompt, int64_t branch, int64_t step, int64_t layer) const {
     return recorded[((prompt * branches + branch) * steps + step) * layers + layer] != 0;
+  }
+  int64_t expert_of(int64_t step) const {
+    return expert.empty() ? 0 : expert[static_cast<size_t>(step)];
   }
   // The values of one site and head behind the leading axes. Error(kData) where there is no such
   // array.

@@ -21,8 +21,13 @@ bool constant(const std::vector<double>& values) {
   return *most - *least <= kRounding * std::max(std::abs(*least), std::abs(*most));
 }
 
-// Steps without a noise level (captures) are told apart by their number.
+// Steps without a noise level (captures) are told apart by their number. Different experts are
+// different models, however near their noise.
 double gap(const Profile& a, int64_t step_a, const Profile& b, int64_t step_b) {
+  const bool two_experts = !a.expert.empty() && !b.expert.empty();
+  if (two_experts && a.expert_of(step_a) != b.expert_of(step_b)) {
+    return std::numeric_limits<double>::infinity();
+  }
   const double between =
       std::abs(a.sigma[static_cast<size_t>(step_a)] - b.sigma[static_cast<size_t>(step_b)]);
   if (!std::isnan(between)) return between;

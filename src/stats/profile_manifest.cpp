@@ -22,6 +22,16 @@ std::vector<std::string> hash_each(const std::vector<HostTensor>& tensors) {
   return hashes;
 }
 
+// What a single transformer's settings do not hold.
+void add_expert_settings(Json& settings, const SampledTrajectories& run, const Denoiser& denoiser) {
+  if (denoiser.guided()) settings["guidance_2"] = denoiser.guidance_of(kLowNoise);
+  settings["experts"] = {{"boundary_ratio", denoiser.boundary()->ratio},
+                         {"boundary_timestep", denoiser.boundary()->timestep},
+                         {"of_step", denoiser.experts()},
+                         {"checkpoint_hashes", run.model.expert_hashes},
+                         {"config_2", run.folder.config_2.value_or(Json())}};
+}
+
 }  // namespace
 
 std::string path_tail(const std::filesystem::path& path) {
@@ -98,7 +108,8 @@ Json sampling_settings(const SampledTrajectories& run, const Denoiser& denoiser)
   settings["timesteps"] = scheduler.timesteps();
   settings["sigmas"] = scheduler.sigmas();
   settings["steps"] = run.sampling.steps;
-  settings["guidance"] = denoiser.guided() ? run.sampling.guidance : 1.0;
+  settings["guidance"] = denoiser.guidance_of(kHighNoise);
+  if (denoiser.boundary()) add_expert_settings(settings, run, denoiser);
   settings["seed"] = run.sampling.seed;
   settings["rng_key"] = std::to_string(run.sampling.seed);
   settings["latents"] =

@@ -108,6 +108,7 @@ void ProfileMerger::check_extents(const Profile& profile, const std::string& fil
   check("/head", first.heads, profile.heads);
   check("/rows", rows_of_full_tile(first), rows_of_full_tile(profile));
   check("/layer_name", first.layer_name, profile.layer_name);
+  check("/expert", first.expert, profile.expert);
   if (!same_numbers(first.sigma, profile.sigma)) check("/sigma", first.sigma, profile.sigma);
   if (!same_numbers(first.timestep, profile.timestep)) {
     check("/timestep", first.timestep, profile.timestep);

@@ -83,11 +83,23 @@ class Reader {
     p.heads = heads.shape[0];
     p.timestep = file_.read<double>("/timestep", {p.steps});
     p.sigma = file_.read<double>("/sigma", {p.steps});
+    if (file_.exists("/expert")) read_experts();
     p.layer_name = file_.read_strings("/layer_name", p.layers);
     const int64_t rows = file_.read<int64_t>("/rows", {}).front();
     const int64_t all = rows_of_full_tile(p);
     require(rows >= 1 && rows <= all, "/rows", fmt::format("1 to {}, found {}", all, rows));
     p.rows_per_tile = rows == all ? 0 : rows;
+  }
+
+  // Noise falls from step to step, so that the second expert follows the first.
+  void read_experts() {
+    profile_.expert = file_.read<int64_t>("/expert", {profile_.steps});
+    int64_t least = 0;
+    for (const int64_t expert : profile_.expert) {
+      require(expert >= least && expert <= 1, "/expert",
+              fmt::format("0 or 1, rising, found [{}]", fmt::join(profile_.expert, ", ")));
+      least = expert;
+    }
   }
 
   void read_group(const std::string& group, const std::string& prefix) {

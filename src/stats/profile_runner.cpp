@@ -162,6 +162,7 @@ class TrajectoryProfiler {
     profile.rows_per_tile = run_.record.rows_per_tile;
     profile.timestep = scheduler.timesteps();
     profile.sigma.assign(scheduler.sigmas().begin(), scheduler.sigmas().begin() + profile.steps);
+    profile.expert = denoiser_.experts();
     profile.layer_name = info.layer_names;
     return profile;
   }
@@ -205,7 +206,7 @@ class TrajectoryProfiler {
 
   bool measures_effects(int64_t prompt, int64_t step) const {
     const std::vector<int64_t> steps =
-        effect_steps(recorded_steps_, run_.record.sensitivity, prompt);
+        effect_steps(recorded_steps_, denoiser_.experts(), run_.record.sensitivity, prompt);
     return std::find(steps.begin(), steps.end(), step) != steps.end();
   }
 

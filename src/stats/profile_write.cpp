@@ -112,6 +112,11 @@ class Writer {
     file_.write("/sigma", p.sigma, {p.steps});
     describe("/sigma", {"step"}, "", "noise level at which the step starts");
     attach("/sigma", {"step"});
+    if (!p.expert.empty()) {
+      file_.write("/expert", p.expert, {p.steps});
+      describe("/expert", {"step"}, "", "transformer of the step: 0 high noise, 1 low noise");
+      attach("/expert", {"step"});
+    }
     file_.write_strings("/layer_name", p.layer_name);
     describe("/layer_name", {"layer"}, "", "module of the checkpoint");
     attach("/layer_name", {"layer"});

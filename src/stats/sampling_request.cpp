@@ -74,12 +74,13 @@ LoadedSampling load_sampling(const SamplingRequest& request) {
                       request.latents.string(), loaded.prompts.conditional.size(),
                       loaded.latents.size());
   }
-  loaded.model = load_transformer(loaded.folder, request.load);
+  loaded.model = load_experts(loaded.folder, request.load);
 
   SamplingOptions& sampling = loaded.sampling;
   sampling.steps = request.steps.value_or(kWanSteps);
   sampling.guidance =
       request.guidance.value_or(loaded.prompts.unconditional.empty() ? 1.0 : kWanGuidance);
+  sampling.guidance_2 = request.guidance_2;
   sampling.scheduler = request.scheduler;
   sampling.shift = request.shift;
   sampling.seed = request.seed;

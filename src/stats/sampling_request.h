@@ -20,7 +20,7 @@ struct SamplingRequest {
   std::vector<int64_t> grid;          // T, Hg, Wg in tokens, or neither with latents
   std::filesystem::path latents;      // [n, C, t, h, w]; empty: drawn from the seed
   std::optional<int64_t> steps;
-  std::optional<double> guidance, shift;
+  std::optional<double> guidance, guidance_2, shift;  // guidance_2: of the low-noise expert
   std::string scheduler;
   uint64_t seed = 0;
   LoadOptions load;

@@ -55,7 +55,8 @@ class Trials {
   void step(int64_t prompt) {
     HostTensor output = compare_branch(prompt, Branch::kConditional);
     if (denoiser_.guided()) {
-      output = denoiser_.guide(output, compare_branch(prompt, Branch::kUnconditional));
+      output =
+          denoiser_.guide(state_.next_step, output, compare_branch(prompt, Branch::kUnconditional));
     }
     denoiser_.scheduler().advance(state_, output);
   }

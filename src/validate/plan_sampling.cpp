@@ -39,10 +39,15 @@ SamplingRequest sampled_like_profile(SamplingRequest request, const Plan& plan,
     return request;
   }
   if (!request.guidance) request.guidance = profiled->guidance;
+  // Without guidance there is no second one either.
+  if (!request.guidance_2 && *request.guidance > 1.0) request.guidance_2 = profiled->guidance_2;
   if (request.scheduler.empty()) request.scheduler = profiled->scheduler;
   if (!request.shift) request.shift = profiled->shift;
   // 1 and less all run the conditional branch alone.
   note_difference(monitor, "--guidance", std::max(1.0, *request.guidance), profiled->guidance);
+  if (request.guidance_2 && profiled->guidance_2) {
+    note_difference(monitor, "--guidance-2", *request.guidance_2, *profiled->guidance_2);
+  }
   note_difference(monitor, "--scheduler", request.scheduler, profiled->scheduler);
   note_difference(monitor, "--shift", *request.shift, profiled->shift);
   return request;

@@ -52,8 +52,8 @@ HostTensor PromptValidation::run_dense(int64_t prompt, PromptOutcome& outcome) {
     check_stop(monitor_);
     HostTensor output = compare_branch(state, prompt, Branch::kConditional, outcome);
     if (denoiser_.guided()) {
-      output =
-          denoiser_.guide(output, compare_branch(state, prompt, Branch::kUnconditional, outcome));
+      output = denoiser_.guide(step, output,
+                               compare_branch(state, prompt, Branch::kUnconditional, outcome));
     }
     denoiser_.scheduler().advance(state, output);
     steps_done(1, place("dense trajectory", prompt, step));

@@ -36,6 +36,17 @@ void check_model(const Plan::Model& plan, const ModelInfo& info, const RunMonito
   }
 }
 
+// Settings of one expert must not fall to the other: an imported plan does not say where they meet.
+void check_experts(const Plan& plan, const Denoiser& denoiser) {
+  const std::optional<int64_t>& expected = plan.model.low_noise_from_step;
+  if (!expected) return;
+  const int64_t found = first_low_noise_step(denoiser.experts());
+  SPARSESCOPE_CHECK(ErrorKind::kUsage, found == *expected,
+                    "--shift, --scheduler: expected the low-noise expert to run from the plan's "
+                    "step {} on, found {}",
+                    *expected, found);
+}
+
 void check_options(const ValidationRequest& request, const Denoiser& denoiser) {
   const Plan& plan = request.plan;
   SPARSESCOPE_CHECK(ErrorKind::kUsage, denoiser.token_grid() == plan.grid,
@@ -44,6 +55,7 @@ void check_options(const ValidationRequest& request, const Denoiser& denoiser) {
   SPARSESCOPE_CHECK(ErrorKind::kUsage, request.sampling.steps == plan.num_steps,
                     "--steps: expected the plan's {}, found {}", plan.num_steps,
                     request.sampling.steps);
+  check_experts(plan, denoiser);
   SPARSESCOPE_CHECK(ErrorKind::kUsage, !request.prompts.names.empty(),
                     "validate: expected at least one prompt");
   SPARSESCOPE_CHECK(
@@ -67,11 +79,14 @@ void check_options(const ValidationRequest& request, const Denoiser& denoiser) {
 
 SamplingRecord sampling_record(const SamplingOptions& sampling, const Denoiser& denoiser) {
   return {.steps = sampling.steps,
-          .guidance = denoiser.guided() ? sampling.guidance : 1.0,
+          .guidance = denoiser.guidance_of(kHighNoise),
           .scheduler = denoiser.scheduler().name(),
           .shift = denoiser.scheduler().shift(),
           .seed = sampling.seed,
-          .grid = denoiser.token_grid()};
+          .grid = denoiser.token_grid(),
+          .guidance_2 = denoiser.boundary() && denoiser.guided()
+                            ? std::optional(denoiser.guidance_of(kLowNoise))
+                            : std::nullopt};
 }
 
 // Everything that decides what is measured, by name.
@@ -148,6 +163,10 @@ void publish(const ValidationReport& report, const OutputOptions& out, const Par
 
 ValidationReport run_validation(const ValidationRequest& request, const RunMonitor& monitor) {
   check_model(request.plan.model, request.model.info(), monitor);
+  SPARSESCOPE_CHECK(ErrorKind::kData,
+                    !request.plan.model.low_noise_from_step || expert_boundary(request.folder),
+                    "plan: /model/low_noise_from_step: expected a checkpoint of two experts, found "
+                    "one transformer");
   const Denoiser denoiser(request.model, request.folder, request.sampling);
   check_options(request, denoiser);
   check_place(request);

@@ -28,6 +28,7 @@ TEST(CheckpointFolder, PipelineFolder) {
   EXPECT_EQ(folder.root, root.path());
   EXPECT_EQ(folder.transformer, root / "transformer");
   EXPECT_EQ(folder.transformer_2, root / "transformer_2");
+  EXPECT_EQ(folder.config_2, Json::object());
   EXPECT_EQ(folder.config->at("num_layers"), 30);
   EXPECT_EQ(folder.scheduler_config->at("shift"), 3.0);
   EXPECT_EQ(folder.model_index->at("_class_name"), "WanPipeline");

@@ -36,6 +36,16 @@ TEST(PlanEvidence, TakesTheSamplingFromTheManifest) {
   EXPECT_EQ(evidence.sampling, kSampling);
 }
 
+TEST(PlanEvidence, TakesTheSecondGuidanceWhereThereIsOne) {
+  Profile profile = sampled_profile();
+  profile.manifest["guidance_2"] = 3.0;
+  SamplingRecord expected = kSampling;
+  expected.guidance_2 = 3.0;
+  Plan plan;
+  write_profile_evidence(plan.evidence, profile_evidence(profile));
+  EXPECT_EQ(profile_evidence(plan).sampling, expected);
+}
+
 TEST(PlanEvidence, CapturesWereNotSampled) {
   Profile profile;
   profile.manifest = {{"prompts", Json::array()}, {"grid", {2, 4, 6}}};

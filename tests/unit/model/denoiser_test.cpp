@@ -161,13 +161,40 @@ TEST_F(DenoiserTest, RefusesWhatItCannotSample) {
   EXPECT_EQ(error_of([&] { Denoiser(model_, folder_, options(1.0)); }).kind(),
             ErrorKind::kUnsupported);
   model_.info_.variant = "text-to-video";
-  folder_.transformer_2 = "transformer_2";
-  EXPECT_EQ(error_of([&] { Denoiser(model_, folder_, options(1.0)); }).kind(),
-            ErrorKind::kUnsupported);
-  folder_.transformer_2.reset();
   SamplingOptions wrong = options(1.0);
   wrong.latent_shape[1] = 3;
   EXPECT_EQ(error_of([&] { Denoiser(model_, folder_, wrong); }).kind(), ErrorKind::kUsage);
+}
+
+// Flow-Euler at shift 3: 1000, 857.7, 602.2, 8.9.
+TEST_F(DenoiserTest, EachExpertRunsItsSteps) {
+  folder_.transformer_2 = "transformer_2";
+  folder_.model_index = Json{{"boundary_ratio", 0.7}};
+  SamplingOptions guided = options(3.0);
+  guided.guidance_2 = 2.0;
+  const Denoiser denoiser(model_, folder_, guided);
+  EXPECT_THAT(denoiser.experts(), ElementsAre(0, 0, 1, 1));
+  TrajectoryState state{.latents = denoiser.initial_noise(0)};
+  const HostTensor one{{1}, {1.0f}}, none{{1}, {0.0f}};
+  for (int64_t step = 0; step < 4; ++step) {
+    EXPECT_EQ(denoiser.guide(step, one, none).values.at(0), step < 2 ? 3.0f : 2.0f);
+    denoiser.step(state, prompts_, 0, hook_);
+  }
+  ASSERT_EQ(model_.sites.size(), 8u);
+  for (const SiteKey& site : model_.sites) EXPECT_EQ(site.expert, site.step < 2 ? 0 : 1);
+
+  guided.guidance_2.reset();
+  EXPECT_EQ(Denoiser(model_, folder_, guided).guidance_of(kLowNoise), 3.0);
+}
+
+TEST_F(DenoiserTest, RefusesASecondGuidanceThatWouldChangeNothing) {
+  SamplingOptions second = options(3.0);
+  second.guidance_2 = 2.0;
+  EXPECT_EQ(error_of([&] { Denoiser(model_, folder_, second); }).kind(), ErrorKind::kUsage);
+  folder_.transformer_2 = "transformer_2";
+  folder_.model_index = Json{{"boundary_ratio", 0.7}};
+  second.guidance = 1.0;
+  EXPECT_EQ(error_of([&] { Denoiser(model_, folder_, second); }).kind(), ErrorKind::kUsage);
 }
 
 TEST_F(DenoiserTest, LatentShapes) {

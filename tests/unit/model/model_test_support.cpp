@@ -20,8 +20,10 @@ uint64_t fnv1a(const std::string& text) {
 // Collects the parameters of a model by name and shape.
 class Builder {
  public:
+  explicit Builder(std::string prefix) : prefix_(std::move(prefix)) {}
+
   void add(const std::string& name, std::vector<int64_t> shape) {
-    tensors[name] = filled_parameter(name, std::move(shape));
+    tensors[name] = filled_parameter(prefix_ + name, std::move(shape));
   }
   void linear(const std::string& name, int64_t out, int64_t in) {
     add(name + ".weight", {out, in});
@@ -32,6 +34,9 @@ class Builder {
     add(name + ".bias", {width});
   }
   Tensors tensors;
+
+ private:
+  std::string prefix_;
 };
 
 void add_block(Builder& builder, const std::string& block, int64_t C, const TinyWan& wan) {
@@ -88,9 +93,9 @@ HostTensor filled_input(const std::string& key, std::vector<int64_t> shape) {
   return tensor;
 }
 
-Tensors TinyWan::tensors() const {
+Tensors TinyWan::tensors(const std::string& prefix) const {
   const int64_t C = heads * head_dim;
-  Builder builder;
+  Builder builder(prefix);
   builder.add("patch_embedding.weight", {C, in_channels, 1, 2, 2});
   builder.add("patch_embedding.bias", {C});
   builder.add("scale_shift_table", {1, 2, C});
@@ -147,6 +152,16 @@ CheckpointFolder write_checkpoint(const std::filesystem::path& folder, const Ten
   std::filesystem::create_directories(folder);
   write_tensors(folder / "model.safetensors", tensors);
   if (!config.empty()) std::ofstream(folder / "config.json") << config;
+  return open_checkpoint_folder(folder);
+}
+
+CheckpointFolder write_two_experts(const std::filesystem::path& folder, const TinyWan& high,
+                                   const Tensors& high_tensors, const TinyWan& low,
+                                   const Tensors& low_tensors, const std::string& boundary_ratio) {
+  write_checkpoint(folder / "transformer", high_tensors, high.config());
+  write_checkpoint(folder / "transformer_2", low_tensors, low.config());
+  std::ofstream(folder / "model_index.json")
+      << R"({"_class_name": "WanPipeline", "boundary_ratio": )" << boundary_ratio << "}";
   return open_checkpoint_folder(folder);
 }
 

@@ -31,7 +31,8 @@ struct TinyWan {
   int64_t heads = 2, head_dim = 12, in_channels = 4, out_channels = 4, text_dim = 16;
   int64_t freq_dim = 256, ffn = 32, layers = 2, image_dim = 0, pos_embed_rows = 0;
 
-  Tensors tensors() const;     // under diffusers names
+  // Under diffusers names; filled by prefix + name, so that another prefix is another model.
+  Tensors tensors(const std::string& prefix = {}) const;
   std::string config() const;  // config.json
 };
 
@@ -41,6 +42,12 @@ Tensors read_tensors(const std::filesystem::path& path);
 // Writes model.safetensors and config.json ("" for none) into folder and opens it.
 CheckpointFolder write_checkpoint(const std::filesystem::path& folder, const Tensors& tensors,
                                   const std::string& config);
+
+// A pipeline folder of two experts, opened: transformer, transformer_2 and model_index.json, in
+// which boundary_ratio stands as this JSON text.
+CheckpointFolder write_two_experts(const std::filesystem::path& folder, const TinyWan& high,
+                                   const Tensors& high_tensors, const TinyWan& low,
+                                   const Tensors& low_tensors, const std::string& boundary_ratio);
 
 HostTensor copy_of(const AttentionTensor& x);  // [B, H, S, D]
 

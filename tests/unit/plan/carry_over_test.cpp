@@ -63,6 +63,25 @@ TEST(CarryOver, StepsAtTheSamePartOfTheRun) {
   EXPECT_THAT(counts(6), ElementsAre(1, 2, 2, 3, 0, 0));  // 0.33, 1, 1.67, 2.33, 3, 3.67
 }
 
+TEST(CarryOver, EachExpertKeepsItsSettings) {
+  Plan plan = plan_of(Method::kVsa, {{{0, 0}, kLayers, kHeads, VsaParams{1}},
+                                     {{1, 2}, kLayers, kHeads, VsaParams{2}},
+                                     {{3, 3}, kLayers, kHeads, VsaParams{3}}});
+  plan.model.low_noise_from_step = 3;
+  const auto counts = [&](int64_t steps, std::optional<int64_t> boundary) {
+    const Plan carried = carry_over(plan, plan.grid, steps, boundary);
+    std::vector<int64_t> found = {*carried.model.low_noise_from_step};
+    for (int64_t step = 0; step < steps; ++step) found.push_back(top_k(carried, step));
+    return found;
+  };
+  EXPECT_THAT(counts(4, {}), ElementsAre(3, 1, 2, 2, 3));
+  EXPECT_THAT(counts(8, {}), ElementsAre(6, 1, 1, 2, 2, 2, 2, 3, 3));
+  EXPECT_THAT(counts(4, 1), ElementsAre(1, 2, 3, 3, 3));  // the middle of the high-noise steps
+  EXPECT_THAT(counts(3, 3), ElementsAre(3, 1, 2, 2));
+  EXPECT_THAT(counts(2, 0), ElementsAre(0, 3, 3));
+  testing::error_of(ErrorKind::kUsage, [&] { carry_over(plan, plan.grid, 4, 5); });
+}
+
 TEST(CarryOver, TheSameGridAndStepsKeepEverySetting) {
   const Plan plan = plan_of(
       Method::kVmoba,

@@ -89,6 +89,18 @@ TEST(PlanJson, PooledTilesNeedNoWord) {
             MethodParams(VsaParams{.top_k = 7, .choice = TileChoice::kOracle}));
 }
 
+TEST(PlanJson, TwoExpertsMeetAtAStepOfThePlan) {
+  Plan plan = base_plan(Method::kVsa, VsaParams{.top_k = 7});
+  EXPECT_FALSE(plan_to_json(plan).at("model").contains("low_noise_from_step"));
+  for (const int64_t step : {int64_t{0}, int64_t{3}, plan.num_steps}) {
+    plan.model.low_noise_from_step = step;
+    EXPECT_EQ(plan_from_json(plan_to_json(plan), "p").model.low_noise_from_step, step);
+  }
+  plan.model.low_noise_from_step = plan.num_steps + 1;
+  EXPECT_THAT(testing::error_of(ErrorKind::kData, [&] { plan_from_json(plan_to_json(plan), "p"); }),
+              HasSubstr("/model/low_noise_from_step"));
+}
+
 TEST(PlanJson, LaterRulesOverride) {
   Plan plan = base_plan(Method::kVsa, VsaParams{.top_k = 7});
   plan.rules[1].params = VsaParams{.top_k = 3};

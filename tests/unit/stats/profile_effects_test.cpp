@@ -95,7 +95,7 @@ TEST_F(EffectRun, EffectsStandAtTheirSteps) {
   const Profile profile = truth();
   const std::vector<int64_t> all = {0, 1, 2};
   for (int64_t prompt = 0; prompt < kPrompts; ++prompt) {
-    const std::vector<int64_t> steps = effect_steps(all, 1, prompt);
+    const std::vector<int64_t> steps = effect_steps(all, {}, 1, prompt);
     for (const int64_t step : all) {
       const bool expected = step == steps.at(0);
       for (int64_t site = 0; site < 4; ++site) {
@@ -207,7 +207,7 @@ TEST(EffectSteps, OneOfEachEqualRun) {
   const std::vector<int64_t> steps = {0, 2, 3, 5, 7, 8, 9, 11, 12, 14};
   for (int64_t prompt = 0; prompt < 50; ++prompt) {
     for (int64_t count = 1; count <= 12; ++count) {
-      const std::vector<int64_t> chosen = effect_steps(steps, count, prompt);
+      const std::vector<int64_t> chosen = effect_steps(steps, {}, count, prompt);
       ASSERT_EQ(std::ssize(chosen), std::min<int64_t>(count, 10));
       for (int64_t i = 0; i < std::ssize(chosen); ++i) {
         const auto place = std::find(steps.begin(), steps.end(), chosen[i]) - steps.begin();
@@ -230,7 +230,7 @@ TEST(EffectSteps, PromptsShareOutAllSteps) {
       std::set<int64_t> seen;
       const int64_t prompts = 3 * ((all + count - 1) / count);
       for (int64_t prompt = 0; prompt < prompts; ++prompt) {
-        for (const int64_t step : effect_steps(steps, count, prompt)) seen.insert(step);
+        for (const int64_t step : effect_steps(steps, {}, count, prompt)) seen.insert(step);
       }
       EXPECT_EQ(std::ssize(seen), all) << count << " of " << all;
     }

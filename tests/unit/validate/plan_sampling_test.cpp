@@ -69,6 +69,16 @@ TEST_F(PlanSampling, ChoicesEqualToThePlansNeedNoNote) {
   EXPECT_THAT(notes_, IsEmpty());
 }
 
+TEST_F(PlanSampling, TheSecondGuidanceGoesWithTheFirst) {
+  EXPECT_FALSE(filled({}).guidance_2);  // a single transformer
+  plan_.evidence["sampling"]["guidance_2"] = 2.5;
+  EXPECT_EQ(filled({}).guidance_2, 2.5);
+  EXPECT_FALSE(filled({.guidance = 1.0}).guidance_2);
+  notes_.clear();
+  EXPECT_EQ(filled({.guidance_2 = 3.0}).guidance_2, 3.0);
+  EXPECT_THAT(notes_, ElementsAre(AllOf(HasSubstr("--guidance-2 3"), HasSubstr("2.5"))));
+}
+
 TEST_F(PlanSampling, APlanThatDoesNotSayIsNoted) {
   plan_.evidence = Json();
   const SamplingRequest request = filled({});

@@ -174,6 +174,24 @@ TEST(Validate, PlansAndOptionsThatDoNotFit) {
   EXPECT_EQ(run.error_of(tiny_plan(1), "psnr_pixel>=1"), ErrorKind::kUsage);  // no codec
 }
 
+// Flow-Euler at shift 3 has 3 steps: 1000, 751 and 8.9.
+TEST(Validate, SettingsOfOneExpertDoNotFallToTheOther) {
+  TinyRun run;
+  Plan plan = tiny_plan(1);
+  plan.model.low_noise_from_step = 2;
+  EXPECT_THAT(testing::error_of(ErrorKind::kData, [&] { run.validate(plan); }),
+              HasSubstr("two experts"));
+  run.folder.transformer_2 = "transformer_2";
+  run.folder.model_index = Json{{"boundary_ratio", 0.9}};
+  EXPECT_THAT(testing::error_of(ErrorKind::kUsage, [&] { run.validate(plan); }),
+              HasSubstr("step 2 on, found 1"));
+  run.folder.model_index = Json{{"boundary_ratio", 0.5}};
+  run.sampling.guidance_2 = 1.5;
+  const ValidationReport report = run.validate(plan);
+  EXPECT_EQ(report.sampling->guidance, 2.0);
+  EXPECT_EQ(report.sampling->guidance_2, 1.5);
+}
+
 TEST(Validate, AnotherCheckpointOfTheSameShapeIsARemark) {
   TinyRun run;
   run.sampling.guidance = 1.0;
