@@ -86,6 +86,16 @@ Json statistics_json(const Comparison& comparison) {
   return list;
 }
 
+Json heavy_tiles_json(const std::optional<TileSetAgreement>& tiles) {
+  if (!tiles) return nullptr;
+  return {{"fraction", tiles->fraction},
+          {"kept", tiles->kept},
+          {"chance", tiles->chance},
+          {"jaccard", tiles->jaccard},
+          {"jaccard_interval", to_json(tiles->interval)},
+          {"between_prompts", to_json(tiles->yardstick)}};
+}
+
 void run(CommandContext& context, const CompareArguments& arguments) {
   const Profile a = read_profile(arguments.a), b = read_profile(arguments.b);
   const Comparison comparison = compare_profiles(a, b, arguments.confidence);
@@ -97,6 +107,14 @@ void run(CommandContext& context, const CompareArguments& arguments) {
                   comparison.steps.size(), comparison.largest_sigma_gap,
                   comparison.paired ? "the same in both" : "other ones in each"));
   print_table(context, comparison);
+  if (comparison.heavy_tiles) {
+    const TileSetAgreement& tiles = *comparison.heavy_tiles;
+    context.print(fmt::format(
+        "\nheavy key tiles, {} of each head: A and B share {:.4f} (Jaccard, {:.0f} %: {}), two "
+        "prompts of A {}, chance {:.4f}",
+        tiles.kept, tiles.jaccard, 100 * comparison.confidence, number(tiles.interval),
+        number(tiles.yardstick), tiles.chance));
+  }
   std::map<std::string, std::string> names_by_reason;
   for (const auto& [name, reason] : comparison.not_compared) {
     std::string& names = names_by_reason[reason];
@@ -123,6 +141,7 @@ void run(CommandContext& context, const CompareArguments& arguments) {
                       {"steps", steps},
                       {"largest_sigma_gap", comparison.largest_sigma_gap},
                       {"statistics", statistics_json(comparison)},
+                      {"heavy_key_tiles", heavy_tiles_json(comparison.heavy_tiles)},
                       {"not_compared", not_compared},
                       {"conclusion", conclusion(comparison)},
                       {"plan", plan}});

@@ -55,6 +55,7 @@ void add_derive_command(CLI::App& root, CommandContext& context);
 void add_validate_command(CLI::App& root, CommandContext& context);
 void add_merge_command(CLI::App& root, CommandContext& context);
 void add_compare_command(CLI::App& root, CommandContext& context);
+void add_summary_command(CLI::App& root, CommandContext& context);
 void add_export_command(CLI::App& root, CommandContext& context);
 void add_tune_command(CLI::App& root, CommandContext& context);
 void add_bench_command(CLI::App& root, CommandContext& context);

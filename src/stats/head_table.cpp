@@ -55,22 +55,30 @@ HeadTable::Means HeadTable::means_without(int64_t left_out) const {
   return means;
 }
 
-std::optional<double> HeadTable::spread_between_prompts() const {
+std::optional<double> HeadTable::mean_of_pairs(
+    const std::function<double(std::span<const float>, std::span<const float>)>& agreement) const {
   double sum = 0, pairs = 0;
   for (int64_t p = 0; p < prompts_; ++p) {
     for (int64_t q = p + 1; q < prompts_; ++q) {
       for (int64_t place = 0; place < places_; ++place) {
         if (!has(p, place) || !has(q, place)) continue;
-        const auto left = points_of(p, place), right = points_of(q, place);
-        for (size_t i = 0; i < left.size(); ++i) {
-          sum += std::abs(static_cast<double>(left[i]) - right[i]);
-        }
+        sum += agreement(points_of(p, place), points_of(q, place));
         ++pairs;
       }
     }
   }
   if (pairs == 0) return std::nullopt;
-  return weight_ * sum / pairs;
+  return sum / pairs;
+}
+
+std::optional<double> HeadTable::spread_between_prompts() const {
+  return mean_of_pairs([this](std::span<const float> left, std::span<const float> right) {
+    double distance = 0;
+    for (size_t i = 0; i < left.size(); ++i) {
+      distance += std::abs(static_cast<double>(left[i]) - right[i]);
+    }
+    return weight_ * distance;
+  });
 }
 
 }  // namespace sparsescope

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <span>
 #include <vector>
@@ -27,6 +28,10 @@ class HeadTable {
     std::vector<uint8_t> known;  // [places]
   };
   Means means_without(int64_t prompt) const;
+
+  // Mean of agreement over pairs of prompts and places; nothing where no place has two prompts.
+  std::optional<double> mean_of_pairs(
+      const std::function<double(std::span<const float>, std::span<const float>)>& agreement) const;
 
   // Mean distance between two prompts, over pairs and places; nothing where no place has two.
   std::optional<double> spread_between_prompts() const;

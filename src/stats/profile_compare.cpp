@@ -5,9 +5,11 @@
 #include <limits>
 
 #include "core/error.h"
+#include "stats/chance.h"
 #include "stats/head_table.h"
 #include "stats/rank_correlation.h"
 #include "stats/resampling.h"
+#include "stats/tile_sets.h"
 #include "stats/trajectory_id.h"
 
 namespace sparsescope {
@@ -15,6 +17,8 @@ namespace {
 
 // Masses are sums of fp32 probabilities: heads that differ by less do so by rounding alone.
 constexpr double kRounding = 1e-5;  // of the largest value
+
+constexpr double kHeavyFraction = 0.25;  // of the key tiles that count as heavy
 
 bool constant(const std::vector<double>& values) {
   const auto [least, most] = std::minmax_element(values.begin(), values.end());
@@ -107,6 +111,7 @@ class Comparer {
       }
       const std::vector<Measure> in_a = measures_of(a_, name), in_b = measures_of(b_, name);
       for (size_t i = 0; i < in_a.size(); ++i) add(name, in_a[i], in_b[i]);
+      if (name == "key_mass" && !in_a.empty()) add_heavy_tiles(name, in_a.front());
     }
     for (const auto& [name, array] : b_.arrays) {
       if (!a_.arrays.contains(name)) result_.not_compared.push_back({name, "A does not hold it"});
@@ -157,29 +162,30 @@ class Comparer {
   }
 
   // One list for each set of prompts that varies alone: of both profiles at once, or of each.
-  using LeftOut = std::vector<std::vector<Agreement>>;
-  LeftOut leave_out_prompts(const HeadTable& a, const HeadTable& b, const Measure& measure) const {
+  // agree: of the means of A and B.
+  template <typename Agree>
+  auto leave_out_prompts(const HeadTable& a, const HeadTable& b, const Agree& agree) const {
     const HeadTable::Means all_a = a.means_without(-1), all_b = b.means_without(-1);
-    LeftOut result(result_.paired ? 1 : 2);
+    std::vector<std::vector<decltype(agree(all_a, all_b))>> result(result_.paired ? 1 : 2);
     for (int64_t p = 0; p < result_.prompts_a; ++p) {
       const HeadTable::Means beside = result_.paired ? b.means_without(p) : all_b;
-      result[0].push_back(agreement(a.means_without(p), beside, measure));
+      result[0].push_back(agree(a.means_without(p), beside));
     }
     for (int64_t p = 0; p < result_.prompts_b && !result_.paired; ++p) {
-      result[1].push_back(agreement(all_a, b.means_without(p), measure));
+      result[1].push_back(agree(all_a, b.means_without(p)));
     }
     return result;
   }
 
   // Clipped to the values that can be. The variances of sets that vary alone add.
-  template <typename ValueOf>
-  std::optional<Interval> interval(double value, const LeftOut& left_out, const ValueOf& value_of,
-                                   const Interval& range) const {
+  template <typename One, typename ValueOf>
+  std::optional<Interval> interval(double value, const std::vector<std::vector<One>>& left_out,
+                                   const ValueOf& value_of, const Interval& range) const {
     double variance = 0;
     size_t fewest = std::numeric_limits<size_t>::max();
-    for (const std::vector<Agreement>& set : left_out) {
+    for (const std::vector<One>& set : left_out) {
       std::vector<double> values;
-      for (const Agreement& one : set) {
+      for (const One& one : set) {
         const std::optional<double> without = value_of(one);
         if (without) values.push_back(*without);
       }
@@ -200,7 +206,10 @@ class Comparer {
       result_.not_compared.push_back({in_a.name, "no head has values in both"});
       return;
     }
-    const LeftOut left_out = leave_out_prompts(a, b, in_a);
+    const auto left_out =
+        leave_out_prompts(a, b, [&](const HeadTable::Means& of_a, const HeadTable::Means& of_b) {
+          return agreement(of_a, of_b, in_a);
+        });
     constexpr double kInfinity = std::numeric_limits<double>::infinity();
     StatisticAgreement line{.name = in_a.name,
                             .what = in_a.what,
@@ -218,6 +227,39 @@ class Comparer {
           interval(*found.rank, left_out, [](const Agreement& one) { return one.rank; }, {-1, 1});
     }
     result_.statistics.push_back(line);
+  }
+
+  // By the means of the masses over prompts; key_mass that is comparable has the tiles as points.
+  void add_heavy_tiles(const std::string& statistic, const Measure& measure) {
+    const HeadTable a(a_, statistic, measure, places_a_, prompts_a_);
+    const HeadTable b(b_, statistic, measure, places_b_, prompts_b_);
+    TileSetAgreement line{.fraction = kHeavyFraction,
+                          .kept = kept_count(kHeavyFraction, measure.points)};
+    line.chance = expected_jaccard(measure.points, line.kept, line.kept);
+    const auto overlap = [&](std::span<const float> left, std::span<const float> right) {
+      return jaccard(heaviest_tiles(left, line.kept), heaviest_tiles(right, line.kept));
+    };
+    const auto mean_overlap = [&](const HeadTable::Means& of_a,
+                                  const HeadTable::Means& of_b) -> std::optional<double> {
+      const auto points = static_cast<size_t>(measure.points);
+      std::vector<double> overlaps;
+      for (size_t place = 0; place < of_a.known.size(); ++place) {
+        if (of_a.known[place] == 0 || of_b.known[place] == 0) continue;
+        const auto masses = [&](const HeadTable::Means& means) {
+          const auto first = means.points.begin() + static_cast<std::ptrdiff_t>(place * points);
+          return std::vector<float>(first, first + measure.points);
+        };
+        overlaps.push_back(overlap(masses(of_a), masses(of_b)));
+      }
+      return overlaps.empty() ? std::nullopt : std::optional(mean_of(overlaps));
+    };
+    const std::optional<double> found = mean_overlap(a.means_without(-1), b.means_without(-1));
+    if (!found) return;
+    line.jaccard = *found;
+    line.yardstick = a.mean_of_pairs(overlap);
+    line.interval = interval(*found, leave_out_prompts(a, b, mean_overlap),
+                             [](const std::optional<double>& one) { return one; }, {0, 1});
+    result_.heavy_tiles = line;
   }
 
   const Profile& a_;

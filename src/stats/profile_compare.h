@@ -23,6 +23,17 @@ struct StatisticAgreement {
   std::optional<Interval> difference_interval, rank_interval;  // by prompts
 };
 
+// Whether the same key tiles are heavy in both: Jaccard index of the K tiles with the most
+// key_mass.
+struct TileSetAgreement {
+  double fraction = 0;
+  int64_t kept = 0;                  // K of N tiles
+  double chance = 0;                 // of two independent random sets
+  double jaccard = 0;                // of A's and B's, mean over heads
+  std::optional<double> yardstick;   // of two prompts of A, mean over pairs and heads
+  std::optional<Interval> interval;  // of jaccard, by prompts
+};
+
 struct NotCompared {
   std::string name, reason;
 };
@@ -40,6 +51,7 @@ struct Comparison {
   std::vector<StepPair> steps;  // recorded in both; by nearest sigma
   double largest_sigma_gap = 0;
   std::vector<StatisticAgreement> statistics;
+  std::optional<TileSetAgreement> heavy_tiles;  // on equal grids and tiles
   std::vector<NotCompared> not_compared;
 };
 

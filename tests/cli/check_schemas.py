@@ -1,4 +1,4 @@
-"""Plans and reports as the program writes them, against data/schema/*.schema.json.
+"""Plans, reports and summaries as the program writes them, against data/schema/*.schema.json.
 
 check_schemas.py PROGRAM DATA: profiles a small checkpoint, derives and validates a plan of every
 method, and judges each file by the published schema with jsonschema, which shares no code with the
@@ -59,12 +59,20 @@ REPORT_DAMAGE = [
     lambda report: report["summary"].update(cosine_low=-1.1),
     lambda report: report["sites"][0].update(branch=2),
 ]
+SUMMARY_DAMAGE = [
+    lambda summary: summary["findings"].update(extra=1),
+    lambda summary: summary["findings"]["key_facts"].pop("sinks"),
+    lambda summary: summary["findings"]["set_stability"]["overlaps"][0].update(chance=1.1),
+    lambda summary: summary["findings"]["partitions"][0]["best"].update(mean="0.5"),
+    lambda summary: summary["missing"].append("maps"),
+]
 
 
 def main(program, data):
     schemas = pathlib.Path(data) / "schema"
     plan_schema = validator(schemas / "plan.schema.json")
     report_schema = validator(schemas / "report.schema.json")
+    summary_schema = validator(schemas / "summary.schema.json")
     checkpoint = pathlib.Path(data) / "tiny-wan"
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
@@ -72,6 +80,10 @@ def main(program, data):
         (folder / "heldout.txt").write_text(HELDOUT)
         run(program, "profile", checkpoint, "--prompts", folder / "prompts.txt", *SIZE,
             "--out", folder / "run.h5")
+        with open(folder / "summary.json", "w", encoding="utf-8") as summary:
+            subprocess.run([program, "summary", folder / "run.h5", "--json"], check=True,
+                           stdout=summary)
+        check(summary_schema, folder / "summary.json", SUMMARY_DAMAGE)
         for method in METHODS:
             plan, report = folder / f"{method}.json", folder / f"{method}_report.json"
             run(program, "derive", folder / "run.h5", "--method", method, "--target", "recall=0.8",

@@ -119,6 +119,7 @@ TEST_F(Profiles, OfTwoResolutionsAreCompared) {
   const std::string a = profile("a.h5", {}), b = profile("b.h5", {}, "2,6,6");
   const nlohmann::json found = json_of({"compare", a, b});
   EXPECT_EQ(found.at("same_prompts"), true);
+  EXPECT_TRUE(found.at("heavy_key_tiles").is_null()) << "tiles are places of one grid";
   EXPECT_EQ(found.at("steps").size(), 2u);
   const auto& statistics = found.at("statistics");
   const auto named = [&](const char* name) {
@@ -140,6 +141,10 @@ TEST_F(Profiles, OfTwoResolutionsAreCompared) {
 
 TEST_F(Profiles, OfOneRunAgree) {
   const std::string a = profile("a.h5", {"--record-steps", "0"});
+  const auto tiles = json_of({"compare", a, a}).at("heavy_key_tiles");
+  EXPECT_EQ(tiles.at("jaccard"), 1);
+  EXPECT_LT(tiles.at("chance"), 0.5);
+  EXPECT_THAT(run_program({"compare", a, a}).out, HasSubstr("heavy key tiles"));
   for (const auto& line : json_of({"compare", a, a}).at("statistics")) {
     EXPECT_EQ(line.at("difference"), 0) << line;
     if (!line.at("rank_correlation").is_null()) {

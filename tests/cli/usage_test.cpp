@@ -16,7 +16,7 @@ using ::testing::IsEmpty;
 
 const std::string kTinyWan = SPARSESCOPE_DATA "/tiny-wan";
 const char* const kCommands[] = {"inspect", "check", "forward", "profile", "derive", "validate",
-                                 "tune",    "merge", "compare", "export",  "bench"};
+                                 "tune",    "merge", "compare", "summary", "export", "bench"};
 
 class EveryCommand : public ::testing::TestWithParam<const char*> {};
 
@@ -66,13 +66,13 @@ TEST(Usage, MissingAndUnknownCommandsListTheCommands) {
   EXPECT_EQ(nothing.exit_code, 2);
   EXPECT_THAT(nothing.err,
               HasSubstr("inspect, check, forward, attend, profile, derive, validate, tune, "
-                        "merge, compare, export, bench"));
+                        "merge, compare, summary, export, bench"));
   const ProgramRun unknown = run_program({"explore"});
   EXPECT_EQ(unknown.exit_code, 2);
   EXPECT_THAT(unknown.err, HasSubstr("'explore'"));
   EXPECT_THAT(unknown.err,
               HasSubstr("inspect, check, forward, attend, profile, derive, validate, tune, "
-                        "merge, compare, export, bench"));
+                        "merge, compare, summary, export, bench"));
 }
 
 TEST(Usage, ExtraArgumentsAreNamedBesideTheAllowedOptions) {

@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 
 # Data flows down this list. The kernels stand between model and capture.
-LAYERS = ["core", "checkpoint", "model", "kernels", "plan", "capture", "sparse", "effects", "stats", "derive", "validate", "tune",
+LAYERS = ["core", "checkpoint", "model", "kernels", "plan", "capture", "sparse", "effects", "stats", "derive", "summary", "validate", "tune",
           "export", "report", "bench"]
 SOURCES = {".h", ".cpp", ".cu", ".cuh"}
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.MULTILINE)

@@ -195,6 +195,36 @@ TEST(Compare, SaysWhatCannotBeComparedAndWhy) {
   EXPECT_THAT(reasons["entropy"], HasSubstr("A does not hold it"));
 }
 
+// 4 tiles, of which each head has one heavy one: K(1/4) = 1.
+Profile with_heavy_tiles(const std::vector<std::vector<size_t>>& tiles) {
+  Profile p = empty_profile(std::ssize(tiles));
+  set(p, "key_mass", {"tile"}, {4}, [&](int64_t prompt, int64_t head) {
+    std::vector<float> masses(4, 0.1f);
+    masses[tiles[static_cast<size_t>(prompt)][static_cast<size_t>(head)]] = 0.7f;
+    return masses;
+  });
+  return p;
+}
+
+TEST(Compare, HeavyKeyTilesOverlapBesideChance) {
+  Profile a = with_heavy_tiles({{0, 1, 2}, {0, 1, 3}, {0, 1, 2}});
+  const auto found = compare_profiles(a, with_heavy_tiles({{0, 3, 2}})).heavy_tiles;
+  ASSERT_TRUE(found);
+  EXPECT_EQ(found->kept, 1);
+  EXPECT_DOUBLE_EQ(found->chance, 0.25);
+  EXPECT_NEAR(found->jaccard, 2.0 / 3, 1e-12);
+  EXPECT_NEAR(found->yardstick.value(), 7.0 / 9, 1e-12);  // head 2: one pair of three agrees
+  EXPECT_FALSE(found->interval) << "B holds one prompt";
+  name_prompts(a, {"x", "y", "z"});
+  const auto self = compare_profiles(a, a).heavy_tiles;
+  EXPECT_EQ(self->jaccard, 1);
+  EXPECT_EQ(self->interval->low, 1);
+
+  Profile other = with_heavy_tiles({{0, 1, 2}});
+  other.tile = {2, 4, 2};
+  EXPECT_FALSE(compare_profiles(a, other).heavy_tiles) << "tiles are places of one grid";
+}
+
 TEST(Compare, OtherModelsAreRefused) {
   const Profile a = with_overlap({{0.1f, 0.2f, 0.3f}});
   Profile b = a;
