@@ -1,14 +1,15 @@
 // bench attention ... and bench profile CHECKPOINT ...: timings with ratios against LibTorch and
-// against runs that record nothing.
+// against runs that record nothing. bench costs: bench_costs.cpp.
 #include <fmt/ranges.h>
 
-#include <cstdlib>
 #include <filesystem>
 #include <memory>
 #include <sstream>
 
+#include "apps/bench_costs.h"
 #include "apps/command.h"
 #include "apps/sampling_options.h"
+#include "apps/timing_environment.h"
 #include "bench/attention_bench.h"
 #include "bench/profile_bench.h"
 #include "core/atomic_file.h"
@@ -18,16 +19,6 @@ namespace sparsescope {
 namespace {
 
 constexpr int kMaxRepeats = 10000;
-
-// The report's environment: what makes a run slower or faster without being on its command line.
-std::map<std::string, std::string> timing_environment() {
-  std::map<std::string, std::string> found;
-  for (const char* name : {"SPARSESCOPE_ISA", "ATEN_CPU_CAPABILITY", "MKL_ENABLE_INSTRUCTIONS",
-                           "OMP_WAIT_POLICY", "OMP_NUM_THREADS"}) {
-    if (const char* value = std::getenv(name)) found[name] = value;
-  }
-  return found;
-}
 
 struct Outputs {
   std::filesystem::path json, csv;
@@ -189,6 +180,7 @@ void add_bench_command(CLI::App& root, CommandContext& context) {
   command->require_subcommand(1);
   add_attention(*command, context);
   add_profile(*command, context);
+  add_bench_costs(*command, context);
 }
 
 }  // namespace sparsescope

@@ -23,7 +23,7 @@ void run_check(CommandContext& context, const std::string& file) {
 
 void add_check_command(CLI::App& root, CommandContext& context) {
   CLI::App* command =
-      add_command(root, context, "check", "Verifies a checkpoint, profile, plan or report",
+      add_command(root, context, "check", "Verifies a checkpoint, profile, plan, report or costs file",
                   "sparsescope check data/tiny-wan");
   const auto file = std::make_shared<std::string>();
   command->add_option("FILE", *file, "A checkpoint folder, .safetensors, .h5 or .json file")

@@ -14,7 +14,7 @@ namespace sparsescope {
 namespace {
 
 struct DeriveArguments {
-  std::filesystem::path profile, effects, out;
+  std::filesystem::path profile, effects, costs, out;
   std::string method, target, per = "layer", weighing = "auto", baseline;
   std::string dense_first_steps = "auto", dense_layers = "auto";
   double confidence = 0.95;
@@ -36,9 +36,15 @@ void print_plan(const CommandContext& context, const DeriveArguments& arguments,
   context.print(expected_line("expected density", *plan.expected_density));
   context.print(expected_line("expected recall", *plan.expected_recall));
   if (plan.expected_error) context.print(expected_line("expected error", *plan.expected_error));
+  if (plan.expected_speedup) {
+    context.print(expected_line("expected speed-up", *plan.expected_speedup));
+  }
   context.print(fmt::format("{:<18}{}", "rules", plan.rules.size()));
   context.print(fmt::format("{:<18}{}", "dense steps", list_text(plan.dense_steps)));
   context.print(fmt::format("{:<18}{}", "dense layers", list_text(plan.dense_layers)));
+  if (plan.method == Method::kDense) {
+    context.warn(plan.evidence.at("cost").at("dense_because").get<std::string>());
+  }
   const Json json = plan_to_json(plan);
   context.print_json({{"out", arguments.out.string()},
                       {"method", to_string(plan.method)},
@@ -70,6 +76,13 @@ void run(CommandContext& context, const DeriveArguments& arguments) {
     options.source["effects"] = {{"file", arguments.effects.filename().string()},
                                  {"sha256", sha256_file(arguments.effects)}};
   }
+  std::optional<KernelCosts> costs;
+  if (!arguments.costs.empty()) {
+    costs = read_costs(arguments.costs);
+    options.costs = &*costs;
+    options.source["costs"] = {{"file", arguments.costs.filename().string()},
+                               {"sha256", sha256_file(arguments.costs)}};
+  }
   const Plan plan = arguments.baseline.empty()
                         ? derive_plan(profile, options)
                         : derive_baseline(profile, options, parse_baseline(arguments.baseline));
@@ -90,13 +103,17 @@ void add_derive_command(CLI::App& root, CommandContext& context) {
       ->add_option("--target", arguments->target,
                    "recall=R: the least density with that recall; density=D: the least error, or "
                    "the highest recall, within that density; error=E: the least density with that "
-                   "relative error of the model's output")
+                   "relative error of the model's output; speedup=X: the least error, or the "
+                   "highest recall, at that predicted speed-up of attention (needs --costs)")
       ->required();
   command->add_option("--weigh", arguments->weighing,
-                      "What a density is spent by: effect on the output, recall, or auto: effect "
+                      "What a budget is spent by: effect on the output, recall, or auto: effect "
                       "where it was measured (auto)");
   command->add_option("--effects", arguments->effects,
                       "Another profile whose effects are taken, measured around an earlier plan");
+  command->add_option("--costs", arguments->costs,
+                      "Measured kernel costs (bench costs): time is spent instead of density, and "
+                      "settings that do not beat dense attention are not taken");
   command->add_option("--per", arguments->per,
                       "What has a setting of its own: model, layer, head or head-step (layer)");
   command->add_option("--baseline", arguments->baseline,

@@ -3,6 +3,7 @@
 
 #include "apps/command.h"
 #include "apps/sampling_options.h"
+#include "apps/timing_environment.h"
 #include "core/error.h"
 #include "tune/sweep.h"
 #include "tune/tune.h"
@@ -17,19 +18,20 @@ struct TuneArguments {
   SamplingTexts texts;
   bool sweep = false;
   std::string densities = "0.125,0.25,0.375,0.5,0.75";
-  std::string method = "vsa", target, per = "head-step", tile = "4,4,4";
+  std::string method = "vsa", target, per = "head-step", tile = "4,4,4", costs;
 };
 
 void print_result(const CommandContext& context, const TuneArguments& arguments,
                   const TuneResult& result) {
-  context.print(fmt::format("{:<8} {:>8} {:>15} {:>12} {:>9}  {}", "plan", "density",
-                            "error foretold", "error found", "speed-up", "how"));
+  context.print(fmt::format("{:<8} {:>8} {:>15} {:>12} {:>18} {:>9}  {}", "plan", "density",
+                            "error foretold", "error found", "speed-up foretold", "found", "how"));
   for (size_t i = 0; i < result.tried.size(); ++i) {
     const TunedPlan& plan = result.tried[i];
-    context.print(fmt::format("{:<8} {:>8.4f} {:>15.4f} {:>12.4f} {:>9.2f}  {}{}", plan.name,
-                              plan.trial.density, plan.foretold, plan.trial.error,
-                              plan.trial.speedup(), plan.how,
-                              i == result.chosen ? "  <- chosen" : ""));
+    context.print(
+        fmt::format("{:<8} {:>8.4f} {:>15.4f} {:>12.4f} {:>18} {:>9.2f}  {}{}", plan.name,
+                    plan.trial.density, plan.foretold, plan.trial.error,
+                    plan.speedup_foretold ? fmt::format("{:.2f}", *plan.speedup_foretold) : "-",
+                    plan.trial.speedup(), plan.how, i == result.chosen ? "  <- chosen" : ""));
   }
   const Expected& expected = *result.plan.expected_error;
   const SummaryValue& found = result.report.summary.at("output_rel_l2");
@@ -37,19 +39,25 @@ void print_result(const CommandContext& context, const TuneArguments& arguments,
       fmt::format("{}: expected error {:.4f}, {:.4f} to {:.4f} on a new prompt ({:.0f} %)",
                   arguments.request.out.path.string(), expected.mean, expected.low, expected.high,
                   100.0 * expected.confidence));
+  if (result.plan.evidence.at("cost").contains("dense_because")) {
+    context.warn(result.plan.evidence.at("cost").at("dense_because").get<std::string>());
+  }
   context.print(fmt::format(
-      "held-out error {:.4f} at density {:.4f} on {} prompts: {} the interval, "
-      "target {} {}",
-      found.value, result.report.summary.at("density").value, result.report.prompts.size(),
+      "held-out error {:.4f} at density {:.4f} and speed-up {:.2f} on {} prompts: {} the "
+      "interval, target {} {}",
+      found.value, result.report.summary.at("density").value,
+      result.report.summary.at("speedup").value, result.report.prompts.size(),
       result.inside ? "inside" : "OUTSIDE", arguments.target, result.holds ? "holds" : "MISSED"));
   Json tried = Json::array();
   for (const TunedPlan& plan : result.tried) {
-    tried.push_back({{"plan", plan.name},
-                     {"how", plan.how},
-                     {"density", plan.trial.density},
-                     {"error_foretold", plan.foretold},
-                     {"error", plan.trial.error},
-                     {"speedup", plan.trial.speedup()}});
+    Json& row = tried.emplace_back();
+    row = {{"plan", plan.name},
+           {"how", plan.how},
+           {"density", plan.trial.density},
+           {"error_foretold", plan.foretold},
+           {"error", plan.trial.error},
+           {"speedup", plan.trial.speedup()}};
+    if (plan.speedup_foretold) row["speedup_foretold"] = *plan.speedup_foretold;
   }
   context.print_json({{"out", arguments.request.out.path.string()},
                       {"tried", tried},
@@ -91,6 +99,14 @@ void run(CommandContext& context, TuneArguments& arguments) {
                     "expected --heldout or --heldout-embeds, not both");
   request.threads = context.threads();
   request.command_line = context.command_line;
+  SPARSESCOPE_CHECK(ErrorKind::kUsage, !arguments.sweep || arguments.costs.empty(),
+                    "--sweep: expected no --costs, its plans spend densities");
+  if (arguments.costs == "measure") {
+    request.measure_costs = true;
+    request.machine = timing_machine();
+  } else if (!arguments.costs.empty()) {
+    request.costs = read_costs(arguments.costs);
+  }
   if (arguments.sweep) {
     print_sweep(context, sweep(request, parse_reals(arguments.densities, "--densities", 0, 1),
                                context.monitor()));
@@ -121,7 +137,11 @@ void add_tune_command(CLI::App& root, CommandContext& context) {
   command->add_option("--method", arguments->method, "bsa, vsa or vmoba (vsa)");
   command->add_option("--target", arguments->target,
                       "error=E: the least density with that relative error of the model's output; "
-                      "density=D: the least error within that density");
+                      "density=D: the least error within that density; speedup=X: the least "
+                      "error at that speed-up of attention (needs --costs)");
+  command->add_option("--costs", arguments->costs,
+                      "Kernel costs: a file of bench costs, or measure: of this model, here. Time "
+                      "is spent instead of density, and nothing is sparse that does not pay");
   command->add_flag("--sweep", arguments->sweep,
                     "Instead of a plan, a table of error against density and time of all methods "
                     "beside uniform, published, random and oracle plans");

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "bench/attention_problem.h"
-#include "bench/distribution.h"
+#include "core/distribution.h"
 #include "bench/machine.h"
 #include "bench/timing.h"
 

@@ -10,7 +10,7 @@
 #include <optional>
 #include <string>
 
-#include "bench/distribution.h"
+#include "core/distribution.h"
 #include "bench/machine.h"
 #include "bench/timing.h"
 #include "core/progress.h"

@@ -49,6 +49,9 @@ void check_baseline(const DeriveOptions& options, Baseline baseline) {
   SPARSESCOPE_CHECK(ErrorKind::kUsage, options.target.kind == TargetKind::kDensity,
                     "--baseline {}: expected --target density=D, found {}", to_string(baseline),
                     to_string(options.target));
+  SPARSESCOPE_CHECK(ErrorKind::kUsage, options.costs == nullptr,
+                    "--baseline {}: expected no --costs, a baseline takes what it takes",
+                    to_string(baseline));
   const std::vector<Baseline> known = baselines_of(options.method);
   SPARSESCOPE_CHECK(ErrorKind::kUsage,
                     std::find(known.begin(), known.end(), baseline) != known.end(),
@@ -138,11 +141,14 @@ Plan derive_baseline(const Profile& profile, DeriveOptions options, Baseline bas
   const std::vector<UnitSample> samples =
       sample_units(profile, *settings.curves, grid, dense.sites);
   const double budget = options.target.value;
+  const SettingCosts costs;
   const Allocation allocation =
-      settings.params ? densest_within(settings, grid, samples, dense.sites, budget)
-                      : allocate_to_density(*settings.curves, grid, samples, dense.sites, budget);
+      settings.params
+          ? densest_within(settings, grid, samples, dense.sites, budget)
+          : allocate_to_budget(*settings.curves, grid, samples, dense.sites, costs, budget);
   Plan plan = assemble_plan(
-      {profile, *settings.curves, grid, samples, dense, allocation, settings.remarks}, options);
+      {profile, *settings.curves, grid, samples, dense, allocation, costs, settings.remarks},
+      options);
   Json& derivation = plan.evidence["derivation"];
   derivation["baseline"] = to_string(baseline);
   derivation.erase("recall_level");  // of an allocation over units, which a baseline is not

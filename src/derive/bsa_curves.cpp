@@ -78,7 +78,8 @@ class BsaCurves : public MethodCurves {
     sample[2 * kappas()] = rows > 0.0 ? redundant / rows : 0.0;
   }
 
-  Setting cheapest(std::span<const double> sample, double recall, int) const override {
+  Setting cheapest(std::span<const double> sample, double recall, int,
+                   const SettingCosts&) const override {
     const double exact =
         first_reaching(fraction_grid(), sample.subspan(kappas(), kappas()), recall - kRecallSlack);
     BsaParams params;

@@ -84,15 +84,16 @@ std::vector<size_t> weakest(const std::vector<double>& recall) {
   return order;
 }
 
-// Of a density budget, at most half goes to dense calls that the data asked for.
+// Of a budget, at most half goes to dense calls that the data asked for.
 bool affordable(const DenseSites& sites, const DeriveOptions& options) {
-  return options.target.kind != TargetKind::kDensity || sites.share() <= 0.5 * options.target.value;
+  const std::optional<double> budget = budget_of(options.target);
+  return !budget || sites.share() <= 0.5 * *budget;
 }
 
 std::string rule_text(const std::string& what, size_t found, double median_recall) {
   return fmt::format(
       "dense {} found from the data: {} (mean recall more than {} below the median "
-      "{:.4f}; at most {:.0f} %, and half of a density budget)",
+      "{:.4f}; at most {:.0f} %, and half of a budget)",
       what, found, kDenseRecallMargin, median_recall, 100.0 * kMaxDenseShare);
 }
 

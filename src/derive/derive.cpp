@@ -15,10 +15,27 @@ namespace sparsescope {
 namespace {
 
 Allocation allocate(const DeriveOptions& options, const MethodCurves& curves, const UnitGrid& grid,
-                    const std::vector<UnitSample>& samples, const DenseSites& dense) {
-  return options.target.kind == TargetKind::kRecall
-             ? allocate_at_recall(curves, grid, samples, dense, options.target.value)
-             : allocate_to_density(curves, grid, samples, dense, options.target.value);
+                    const std::vector<UnitSample>& samples, const DenseSites& dense,
+                    const SettingCosts& costs) {
+  const std::optional<double> budget = budget_of(options.target);
+  return budget ? allocate_to_budget(curves, grid, samples, dense, costs, *budget)
+                : allocate_at_recall(curves, grid, samples, dense, costs, options.target.value);
+}
+
+Allocation all_dense(const UnitGrid& grid) {
+  Allocation allocation{.recall = 1.0};
+  allocation.settings.resize(grid.units().size());
+  return allocation;
+}
+
+Plan dense_plan(const PlanParts& parts, const DeriveOptions& options, const std::string& reason) {
+  Plan plan = assemble_plan(parts, options);
+  plan.evidence["cost"]["dense_because"] = reason;
+  plan.method = Method::kDense;
+  plan.expected_density = plan.expected_recall =
+      Expected{.mean = 1.0, .low = 1.0, .high = 1.0, .confidence = options.confidence};
+  plan.expected_error = Expected{.confidence = options.confidence};
+  return plan;
 }
 
 bool weighs_effects(const Profile& effects, const DeriveOptions& options) {
@@ -32,7 +49,7 @@ bool weighs_effects(const Profile& effects, const DeriveOptions& options) {
   SPARSESCOPE_CHECK(
       ErrorKind::kUsage,
       options.target.kind != TargetKind::kError || options.weighing != Weighing::kRecall,
-      "--weigh recall: expected the target recall or density, found error");
+      "--weigh recall: expected the target recall, density or speedup, found error");
   return held && options.target.kind != TargetKind::kRecall &&
          options.weighing != Weighing::kRecall;
 }
@@ -64,12 +81,13 @@ Expected expected_error(const EffectAllocation& found, double confidence) {
   return expected;
 }
 
-std::string effect_remark(const EffectTable& table, const EffectAllocation& found) {
+std::string effect_remark(const EffectTable& table, const EffectAllocation& found, bool by_time) {
   const std::string remark = fmt::format(
       "settings weighed by their effect on the model's output, measured on {} forward passes "
-      "around {}: budget split where the marginal error per pair is the same everywhere; heads, "
+      "around {}: budget split where the marginal error per {} is the same everywhere; heads, "
       "layers and steps may stay dense",
-      table.sites.size(), table.around_plan ? "an earlier plan" : "dense attention");
+      table.sites.size(), table.around_plan ? "an earlier plan" : "dense attention",
+      by_time ? "time" : "pair");
   if (found.error_of_prompt.empty()) return remark;
   return remark + "; error: each prompt foretold by settings chosen without it";
 }
@@ -78,13 +96,24 @@ std::string effect_remark(const EffectTable& table, const EffectAllocation& foun
 
 Plan derive_plan(const Profile& profile, const DeriveOptions& options) {
   check_confidence(options.confidence);
-  const bool all_heads = options.per == Granularity::kModel || options.per == Granularity::kLayer;
+  const SettingCosts costs(options);
+  if (options.costs != nullptr) check_costs_fit(*options.costs, profile);
+  const bool all_heads = shares_heads(options.per);
   const auto curves = make_method_curves(profile, options.method, all_heads);
   const UnitGrid grid(profile, options.per);
   const Profile& effects = options.effects != nullptr ? *options.effects : profile;
   const bool by_effect = weighs_effects(effects, options);
   DenseChoice dense = named_dense_sites(profile, options);
   std::vector<UnitSample> samples = sample_units(profile, *curves, grid, dense.sites);
+  if (costs.known()) {
+    dense.remarks.push_back(crossover_remark(costs.lines(), options.method));
+    const auto fastest = fastest_setting(profile, options, *curves, samples, costs);
+    if (fastest && !fastest->pays) {
+      const Allocation allocation = all_dense(grid);
+      return dense_plan({profile, *curves, grid, samples, dense, allocation, costs, {}}, options,
+                        dense_reason(*fastest));
+    }
+  }
   Allocation allocation;
   std::optional<EffectAllocation> by_effects;
   if (by_effect) {
@@ -92,23 +121,22 @@ Plan derive_plan(const Profile& profile, const DeriveOptions& options) {
     const std::vector<Candidate> candidates = make_candidates(profile, options.method, all_heads);
     const EffectTable table = read_effects(effects, options.method, candidates);
     const EffectAllocator allocator(*curves, grid, samples, dense.sites, candidates, table,
-                                    profile.steps);
-    by_effects = options.target.kind == TargetKind::kError
-                     ? allocator.to_error(options.target.value)
-                     : allocator.to_density(options.target.value);
+                                    profile.steps, costs);
+    const std::optional<double> budget = budget_of(options.target);
+    by_effects = budget ? allocator.to_budget(*budget) : allocator.to_error(options.target.value);
     allocation = by_effects->allocation;
-    dense.remarks.push_back(effect_remark(table, *by_effects));
+    dense.remarks.push_back(effect_remark(table, *by_effects, costs.by_time()));
   } else {
-    allocation = allocate(options, *curves, grid, samples, dense.sites);
+    allocation = allocate(options, *curves, grid, samples, dense.sites, costs);
     if (!options.dense_first_steps || !options.dense_layers) {
       add_found_dense_sites(dense, profile, options, *curves, grid, allocation);
       samples = sample_units(profile, *curves, grid, dense.sites);
-      allocation = allocate(options, *curves, grid, samples, dense.sites);
+      allocation = allocate(options, *curves, grid, samples, dense.sites, costs);
     }
   }
 
-  Plan plan = assemble_plan({profile, *curves, grid, samples, dense, allocation, curves->remarks()},
-                            options);
+  Plan plan = assemble_plan(
+      {profile, *curves, grid, samples, dense, allocation, costs, curves->remarks()}, options);
   if (by_effects) plan.expected_error = expected_error(*by_effects, options.confidence);
   return plan;
 }

@@ -16,11 +16,14 @@ constexpr std::array<std::pair<std::string_view, Granularity>, 4> kGranularities
     {"head-step", Granularity::kHeadStep},
 }};
 
-constexpr std::array<std::pair<std::string_view, TargetKind>, 3> kTargets{{
+constexpr std::array<std::pair<std::string_view, TargetKind>, 4> kTargets{{
     {"recall", TargetKind::kRecall},
     {"density", TargetKind::kDensity},
     {"error", TargetKind::kError},
+    {"speedup", TargetKind::kSpeedup},
 }};
+
+constexpr double kMostSpeedup = 1e6;
 
 template <typename Number>
 std::optional<Number> parse_number(std::string_view text) {
@@ -40,9 +43,11 @@ DeriveTarget parse_target(std::string_view text) {
                            : parse_number<double>(text.substr(equals + 1)).value_or(0.0);
   const auto kind = std::find_if(kTargets.begin(), kTargets.end(),
                                  [&](const auto& target) { return target.first == name; });
-  SPARSESCOPE_CHECK(ErrorKind::kUsage, kind != kTargets.end() && value > 0 && value <= 1,
+  const bool speed = kind != kTargets.end() && kind->second == TargetKind::kSpeedup;
+  const bool fits = speed ? value > 1 && value <= kMostSpeedup : value > 0 && value <= 1;
+  SPARSESCOPE_CHECK(ErrorKind::kUsage, kind != kTargets.end() && fits,
                     "--target: expected recall=R, density=D or error=E with a value above 0 and at "
-                    "most 1, found '{}'",
+                    "most 1, or speedup=X above 1, found '{}'",
                     text);
   return {kind->second, value};
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <map>
 #include <numeric>
 
@@ -15,6 +16,7 @@ constexpr int kRounds = 8;            // of weights and settings
 constexpr double kLeastShare = 0.05;  // of the loss with the plan in force, that changes may leave
 constexpr double kLeastLoss = 1e-12;
 constexpr double kRounding = 1e-9;
+constexpr double kNotOffered = std::numeric_limits<double>::infinity();
 
 double nearness(int64_t a, int64_t b) { return std::exp2(-static_cast<double>(std::abs(a - b))); }
 
@@ -32,14 +34,17 @@ std::vector<int64_t> flat(const std::vector<std::vector<int64_t>>& chosen) {
 EffectAllocator::EffectAllocator(const MethodCurves& curves, const UnitGrid& grid,
                                  const std::vector<UnitSample>& samples, const DenseSites& dense,
                                  const std::vector<Candidate>& candidates, const EffectTable& table,
-                                 int64_t steps)
+                                 int64_t steps, const SettingCosts& costs)
     : grid_(grid),
       dense_(dense),
       candidates_(candidates),
       table_(table),
+      samples_(samples),
+      costs_(costs),
       steps_(steps),
       all_sites_(static_cast<double>(steps * table.layers * table.heads)),
-      points_(samples.size()) {
+      points_(samples.size()),
+      prices_(samples.size()) {
   for (const EffectSite& site : table.sites) {
     if (!dense.steps[site.step]) passes_.push_back(&site);
   }
@@ -53,15 +58,19 @@ EffectAllocator::EffectAllocator(const MethodCurves& curves, const UnitGrid& gri
     sites_.push_back(static_cast<double>(samples[unit].sparse_sites));
     if (samples[unit].sample.empty() || samples[unit].sparse_sites == 0) continue;
     for (const Candidate& candidate : candidates) {
-      points_[unit].push_back(curves.evaluate(samples[unit].sample, candidate.params));
+      const OperatingPoint point = curves.evaluate(samples[unit].sample, candidate.params);
+      points_[unit].push_back(point);
+      prices_[unit].push_back(costs.pays(candidate.params, point.density)
+                                  ? costs.of(candidate.params, point.density)
+                                  : kNotOffered);
     }
   }
 }
 
-// Of all pairs of all sites.
+// Of the cost of dense attention at all sites.
 double EffectAllocator::cost_of(size_t unit, size_t candidate) const {
-  const double density = candidate < candidates_.size() ? points_[unit][candidate].density : 1.0;
-  return density * sites_[unit] / all_sites_;
+  const double price = candidate < candidates_.size() ? prices_[unit][candidate] : 1.0;
+  return price * sites_[unit] / all_sites_;
 }
 
 std::vector<double> EffectAllocator::weights_at(int64_t step, const Passes& passes) const {
@@ -120,8 +129,8 @@ std::vector<ChoiceGroup> EffectAllocator::weigh(const Passes& passes, const Loss
       std::vector<Choice>& choices = groups.back().units.emplace_back();
       for (size_t c = 0; c < width; ++c) {
         const bool is_dense = c == candidates_.size();
-        if (!is_dense && points_[unit].empty()) {
-          // Nothing is known of the unit: it stays dense.
+        if (!is_dense && (points_[unit].empty() || prices_[unit][c] == kNotOffered)) {
+          // Nothing is known of the unit, or the setting does not pay: dense attention is better.
           choices.push_back({cost_of(unit, candidates_.size()) + 1.0, loss[unit].back(), -1});
           continue;
         }
@@ -152,15 +161,15 @@ EffectAllocator::Losses EffectAllocator::foretell(const Passes& passes,
   return losses;
 }
 
-// With the plan in force, or around dense attention with the one candidate for all heads whose
-// density is nearest.
-EffectAllocator::Losses EffectAllocator::first_losses(const Passes& passes, double density) const {
+// With the plan in force, or around dense attention with the one candidate for all heads whose cost
+// is nearest to the budget.
+EffectAllocator::Losses EffectAllocator::first_losses(const Passes& passes, double budget) const {
   int64_t nearest = 0;
   double least = std::numeric_limits<double>::infinity();
-  const auto known = std::find_if(points_.begin(), points_.end(),
-                                  [](const auto& points) { return !points.empty(); });
-  for (size_t c = 0; known != points_.end() && c < known->size(); ++c) {
-    const double distance = std::abs((*known)[c].density - density);
+  const auto known = std::find_if(prices_.begin(), prices_.end(),
+                                  [](const auto& prices) { return !prices.empty(); });
+  for (size_t c = 0; known != prices_.end() && c < known->size(); ++c) {
+    const double distance = std::abs((*known)[c] - budget);
     if (distance < least) {
       least = distance;
       nearest = static_cast<int64_t>(c);
@@ -180,18 +189,14 @@ EffectAllocator::Losses EffectAllocator::first_losses(const Passes& passes, doub
   return losses;
 }
 
-EffectAllocator::Found EffectAllocator::find(const Passes& passes, double density) const {
-  const double dense_cost = dense_.share(), budget = density - dense_cost;
-  Losses losses = first_losses(passes, density);
+EffectAllocator::Found EffectAllocator::find(const Passes& passes, double budget) const {
+  const double dense_cost = dense_.share(), left = budget - dense_cost;
+  Losses losses = first_losses(passes, budget);
   std::vector<int64_t> last;
   Found best{.error = std::numeric_limits<double>::infinity()};
   for (int round = 0; round < kRounds; ++round) {
-    const BudgetSplit split = split_budget(weigh(passes, losses), budget + kRounding);
-    SPARSESCOPE_CHECK(ErrorKind::kUsage, split.cost <= budget + kRounding,
-                      "--target density={}: the least settings of this method need {:.4f} with "
-                      "{:.1f} % of the attention calls dense; ask for more, or for fewer dense "
-                      "steps and layers",
-                      density, split.cost + dense_cost, 100.0 * dense_cost);
+    const BudgetSplit split = split_budget(weigh(passes, losses), left + kRounding);
+    costs_.check_budget(budget, split.cost + dense_cost, dense_cost);
     std::vector<int64_t> chosen = flat(split.chosen);
     if (chosen == last) break;  // settled
     losses = foretell(passes, chosen);
@@ -203,9 +208,9 @@ EffectAllocator::Found EffectAllocator::find(const Passes& passes, double densit
 }
 
 EffectAllocator::Found EffectAllocator::find_least(double error) const {
-  const auto trial_at = [&](double density) {
+  const auto trial_at = [&](double budget) {
     try {
-      return std::optional(find(passes_, density));
+      return std::optional(find(passes_, budget));
     } catch (const Error&) {
       return std::optional<Found>();  // less than the least settings need
     }
@@ -214,20 +219,20 @@ EffectAllocator::Found EffectAllocator::find_least(double error) const {
   Found best = find(passes_, high);
   constexpr int kHalvings = 12;
   for (int i = 0; i < kHalvings; ++i) {
-    const double density = 0.5 * (low + high);
-    std::optional<Found> trial = trial_at(density);
+    const double budget = 0.5 * (low + high);
+    std::optional<Found> trial = trial_at(budget);
     if (trial && trial->error <= error) {
-      high = density;
+      high = budget;
       best = std::move(*trial);
     } else {
-      low = density;
+      low = budget;
     }
   }
   return best;
 }
 
-EffectAllocation EffectAllocator::to_density(double density) const {
-  return finish(find(passes_, density));
+EffectAllocation EffectAllocator::to_budget(double budget) const {
+  return finish(find(passes_, budget));
 }
 
 EffectAllocation EffectAllocator::to_error(double error) const {
@@ -238,7 +243,7 @@ EffectAllocation EffectAllocator::to_error(double error) const {
   return finish(find_least(error * first.error / result.error));
 }
 
-std::vector<double> EffectAllocator::left_out_ratios(double density) const {
+std::vector<double> EffectAllocator::left_out_ratios(double budget) const {
   std::map<int64_t, Passes> passes_of_prompt;
   for (const EffectSite* pass : passes_) passes_of_prompt[pass->prompt].push_back(pass);
   std::vector<double> ratios;
@@ -247,7 +252,7 @@ std::vector<double> EffectAllocator::left_out_ratios(double density) const {
     Passes others;
     std::copy_if(passes_.begin(), passes_.end(), std::back_inserter(others),
                  [left_out = prompt](const EffectSite* pass) { return pass->prompt != left_out; });
-    const Found found = find(others, density);
+    const Found found = find(others, budget);
     const std::vector<double> errors = step_errors(others, found.losses);
     const Losses losses = foretell(own, found.chosen);
     double ratio = 0.0;
@@ -272,10 +277,11 @@ EffectAllocation EffectAllocator::finish(const Found& found) const {
     sites += sites_[unit];
   }
   result.allocation.recall = sites > 0.0 ? recall / sites : 1.0;
-  result.allocation.density = found.cost + dense_.share();
+  result.allocation.density = density_of(result.allocation, samples_, dense_);
+  result.allocation.cost = found.cost + dense_.share();
 
   result.error = found.error;
-  const std::vector<double> ratios = left_out_ratios(result.allocation.density);
+  const std::vector<double> ratios = left_out_ratios(result.allocation.cost);
   if (ratios.empty()) return result;
   // A prompt's distance from the mean of all is (n - 1) / n of that from the mean of the others;
   // and n prompts are fitted as much less than n - 1 of them.

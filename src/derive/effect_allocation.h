@@ -1,4 +1,5 @@
-// Settings chosen by what they do to the model's output: the budget is split so that the mean
+// Settings chosen by what they do to the model's output: a budget of cost (see setting_costs.h;
+// densities where no kernel costs are known) is split so that the mean
 // relative error of the output over all forward passes is least.
 //
 // The squared error of a pass is its loss with the plan in force plus the changes of all heads, so
@@ -32,12 +33,12 @@ class EffectAllocator {
   // Error(kUsage) where the table holds nothing of the steps that are not dense.
   EffectAllocator(const MethodCurves& curves, const UnitGrid& grid,
                   const std::vector<UnitSample>& samples, const DenseSites& dense,
-                  const std::vector<Candidate>& candidates, const EffectTable& table,
-                  int64_t steps);
+                  const std::vector<Candidate>& candidates, const EffectTable& table, int64_t steps,
+                  const SettingCosts& costs);
 
-  // density: over all sites, dense ones as 1. Error(kUsage) where the least settings need more.
-  EffectAllocation to_density(double density) const;
-  // The least density that is foretold to keep the error.
+  // Over all sites, dense ones as 1. Error(kUsage) where the least settings cost more.
+  EffectAllocation to_budget(double budget) const;
+  // The least cost that is foretold to keep the error.
   EffectAllocation to_error(double error) const;
 
  private:
@@ -57,21 +58,24 @@ class EffectAllocator {
   std::vector<double> step_errors(const Passes& passes, const Losses& losses) const;
   std::vector<ChoiceGroup> weigh(const Passes& passes, const Losses& losses) const;
   Losses foretell(const Passes& passes, const std::vector<int64_t>& chosen) const;
-  Losses first_losses(const Passes& passes, double density) const;
-  Found find(const Passes& passes, double density) const;
+  Losses first_losses(const Passes& passes, double budget) const;
+  Found find(const Passes& passes, double budget) const;
   Found find_least(double error) const;
   // Of each prompt: its error over that of the others, under settings chosen by these alone.
-  std::vector<double> left_out_ratios(double density) const;
+  std::vector<double> left_out_ratios(double budget) const;
   EffectAllocation finish(const Found& found) const;
 
   const UnitGrid& grid_;
   const DenseSites& dense_;
   const std::vector<Candidate>& candidates_;
   const EffectTable& table_;
+  const std::vector<UnitSample>& samples_;
+  const SettingCosts& costs_;
   int64_t steps_;
   double all_sites_;                                 // steps * layers * heads
   Passes passes_;                                    // those at steps that are not dense
   std::vector<std::vector<OperatingPoint>> points_;  // [units][candidates]; empty: stays dense
+  std::vector<std::vector<double>> prices_;          // [units][candidates] of a site
   std::vector<double> sites_;                        // [units] sparse ones
 };
 

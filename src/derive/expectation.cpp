@@ -13,13 +13,18 @@ struct UnitOutcome {
   double density = 0.0, recall = 0.0, sites = 0.0;
 };
 
+struct PromptOutcome {
+  double density = 1.0, recall = 1.0, time = 1.0;
+};
+
 // Mean over all (step, layer, head) of a plan on one prompt; dense ones count as 1. A unit's sites
 // that were not recorded take the mean of its recorded ones, of all prompts where this one has
 // none.
-OperatingPoint outcome_of_prompt(const std::vector<UnitOutcome>& outcomes,
-                                 const std::vector<UnitSample>& samples,
-                                 const Allocation& allocation, int64_t all_sites) {
-  OperatingPoint missed{0.0, 0.0};  // sum of 1 - density and of 1 - recall
+PromptOutcome outcome_of_prompt(const std::vector<UnitOutcome>& outcomes,
+                                const std::vector<UnitSample>& samples,
+                                const Allocation& allocation, const SettingCosts& costs,
+                                int64_t all_sites) {
+  PromptOutcome missed{0.0, 0.0, 0.0};  // sums of 1 - density and so on
   for (size_t unit = 0; unit < samples.size(); ++unit) {
     const std::optional<Setting>& setting = allocation.settings[unit];
     if (!setting) continue;
@@ -31,9 +36,12 @@ OperatingPoint outcome_of_prompt(const std::vector<UnitOutcome>& outcomes,
     const auto covered = static_cast<double>(samples[unit].sparse_sites);
     missed.density += covered * (1.0 - mean.density);
     missed.recall += covered * (1.0 - mean.recall);
+    if (costs.known()) {
+      missed.time += covered * (1.0 - costs.lines().of(setting->params).at(mean.density));
+    }
   }
   const auto all = static_cast<double>(all_sites);
-  return {1.0 - missed.density / all, 1.0 - missed.recall / all};
+  return {1.0 - missed.density / all, 1.0 - missed.recall / all, 1.0 - missed.time / all};
 }
 
 Expected with_interval(const std::vector<double>& values, double confidence, bool is_fixed) {
@@ -52,6 +60,45 @@ Expected with_interval(const std::vector<double>& values, double confidence, boo
   return expected;
 }
 
+// Times that a plan may take, whatever the prompt: at no pairs, at all pairs; and how far the costs
+// of its settings are uncertain. All over the time of dense attention.
+struct TimeBounds {
+  double least = 1.0, most = 1.0, spread = 0.0;
+};
+
+TimeBounds time_bounds(const std::vector<UnitSample>& samples, const Allocation& allocation,
+                       const SettingCosts& costs, int64_t all_sites) {
+  TimeBounds bounds;
+  for (size_t unit = 0; unit < samples.size(); ++unit) {
+    const std::optional<Setting>& setting = allocation.settings[unit];
+    if (!setting) continue;
+    const CostLine line = costs.lines().of(setting->params);
+    const double share =
+        static_cast<double>(samples[unit].sparse_sites) / static_cast<double>(all_sites);
+    bounds.least -= share * (1.0 - line.at(0.0));
+    bounds.most -= share * (1.0 - line.at(1.0));
+    bounds.spread += share * line.spread;
+  }
+  return bounds;
+}
+
+Expected expected_speedup(const std::vector<double>& times, const TimeBounds& bounds,
+                          double confidence, bool is_fixed) {
+  constexpr double kLeastTime = 1e-6;  // a speed-up must be finite
+  const double mean = std::max(kLeastTime, mean_of(times));
+  Interval time{bounds.least, bounds.most};
+  if (is_fixed) {
+    time = {mean, mean};
+  } else if (times.size() >= 2) {
+    const Interval found = prediction_interval(times, confidence);
+    time = {std::max(bounds.least, found.low), std::min(bounds.most, found.high)};
+  }
+  time.low = std::clamp(time.low - bounds.spread, kLeastTime, mean);
+  time.high = std::max(time.high + bounds.spread, mean);
+  return {
+      .mean = 1.0 / mean, .low = 1.0 / time.high, .high = 1.0 / time.low, .confidence = confidence};
+}
+
 std::string describe_interval(size_t prompts, double confidence) {
   if (prompts < 2) {
     return "interval: one prompt says nothing about the spread over prompts, so that an interval "
@@ -68,7 +115,7 @@ std::string describe_interval(size_t prompts, double confidence) {
 
 Expectation expect(const Profile& profile, const MethodCurves& curves, const UnitGrid& grid,
                    const std::vector<UnitSample>& samples, const Allocation& allocation,
-                   const DenseSites& dense, double confidence) {
+                   const DenseSites& dense, const SettingCosts& costs, double confidence) {
   std::vector<std::vector<UnitOutcome>> outcomes(static_cast<size_t>(profile.prompts),
                                                  std::vector<UnitOutcome>(samples.size()));
   std::vector<double> sample(curves.sample_size());
@@ -85,16 +132,22 @@ Expectation expect(const Profile& profile, const MethodCurves& curves, const Uni
   });
 
   Expectation result;
+  const int64_t all_sites = profile.steps * profile.layers * profile.heads;
   const std::vector<int64_t> prompts = recorded_prompts(profile);
   for (const int64_t prompt : prompts) {
-    const OperatingPoint point =
-        outcome_of_prompt(outcomes[static_cast<size_t>(prompt)], samples, allocation,
-                          profile.steps * profile.layers * profile.heads);
-    result.density_of_prompt.push_back(point.density);
-    result.recall_of_prompt.push_back(point.recall);
+    const PromptOutcome outcome = outcome_of_prompt(outcomes[static_cast<size_t>(prompt)], samples,
+                                                    allocation, costs, all_sites);
+    result.density_of_prompt.push_back(outcome.density);
+    result.recall_of_prompt.push_back(outcome.recall);
+    if (costs.known()) result.time_of_prompt.push_back(outcome.time);
   }
   result.density = with_interval(result.density_of_prompt, confidence, curves.density_is_fixed());
   result.recall = with_interval(result.recall_of_prompt, confidence, false);
+  if (costs.known()) {
+    result.speedup =
+        expected_speedup(result.time_of_prompt, time_bounds(samples, allocation, costs, all_sites),
+                         confidence, curves.density_is_fixed());
+  }
   result.remark = describe_interval(prompts.size(), confidence);
   return result;
 }

@@ -14,6 +14,8 @@
 
 namespace sparsescope {
 
+class SettingCosts;
+
 struct OperatingPoint {
   double density = 1.0;
   double recall = 1.0;
@@ -37,8 +39,10 @@ class MethodCurves {
 
   // Alternatives of which all heads and steps of a layer must share one (VMoBA: the partition).
   virtual int num_variants() const { return 1; }
-  // The setting of least density whose recall is at least the one asked for.
-  virtual Setting cheapest(std::span<const double> sample, double recall, int variant) const = 0;
+  // The setting of least cost whose recall is at least the one asked for; where methods have one
+  // knob that is the setting of least density.
+  virtual Setting cheapest(std::span<const double> sample, double recall, int variant,
+                           const SettingCosts& costs) const = 0;
   virtual OperatingPoint evaluate(std::span<const double> sample,
                                   const MethodParams& params) const = 0;
   // Whether the density follows from the setting alone, whatever the prompt.

@@ -1,6 +1,7 @@
 #include "derive/plan_assembly.h"
 
 #include "core/error.h"
+#include "derive/cost_evidence.h"
 #include "derive/expectation.h"
 #include "derive/manifest_evidence.h"
 #include "derive/rules.h"
@@ -78,8 +79,9 @@ Json make_evidence(const PlanParts& parts, const DeriveOptions& options,
 
 Plan assemble_plan(const PlanParts& parts, const DeriveOptions& options) {
   const Profile& profile = parts.profile;
-  const Expectation expected = expect(profile, parts.curves, parts.grid, parts.samples,
-                                      parts.allocation, parts.dense.sites, options.confidence);
+  const Expectation expected =
+      expect(profile, parts.curves, parts.grid, parts.samples, parts.allocation, parts.dense.sites,
+             parts.costs, options.confidence);
   Plan plan;
   plan.model = plan_model(profile);
   plan.grid = profile.grid;
@@ -91,7 +93,9 @@ Plan assemble_plan(const PlanParts& parts, const DeriveOptions& options) {
   plan.rules = make_rules(parts.grid, parts.allocation);
   plan.expected_density = expected.density;
   plan.expected_recall = expected.recall;
+  plan.expected_speedup = expected.speedup;
   plan.evidence = make_evidence(parts, options, expected);
+  plan.evidence["cost"] = cost_evidence(plan, parts, expected, options.costs);
   return plan;
 }
 

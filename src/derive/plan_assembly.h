@@ -17,6 +17,7 @@ struct PlanParts {
   const std::vector<UnitSample>& samples;  // [units]
   const DenseChoice& dense;
   const Allocation& allocation;
+  const SettingCosts& costs;
   std::vector<std::string> remarks;  // how the settings were chosen, for the evidence
 };
 

@@ -74,16 +74,8 @@ std::optional<double> fixed_density(const Plan& plan, const MethodParams& params
   return std::min(1.0, static_cast<double>(vmoba->top_k) / num_blocks(plan, *vmoba));
 }
 
-AttentionCost site_cost(const Plan& plan, const TransformerShape& shape, const HeadShape& head,
-                        const MethodParams& params, double density) {
-  if (const auto* vmoba = std::get_if<VmobaParams>(&params)) {
-    return vmoba_attention_cost(head, density, num_blocks(plan, *vmoba));
-  }
-  if (const auto* bsa = std::get_if<BsaParams>(&params)) {
-    return bsa_attention_cost(head, density, num_tiles(plan), bsa->query_keep);
-  }
-  const double gate_width = shape.vsa_gate ? static_cast<double>(shape.width()) : 0.0;
-  return vsa_attention_cost(head, density, num_tiles(plan), gate_width);
+HeadShape head_shape(const Plan& plan, const TransformerShape& shape) {
+  return {static_cast<double>(plan.grid.tokens()), static_cast<double>(shape.head_dim)};
 }
 
 // Of the sites whose setting does not fix it, so that the mean over all sites is as stated.
@@ -119,7 +111,7 @@ double free_density(const Plan& plan, const SitesOfRule& sites, int64_t all_site
 PlanCost plan_cost(const Plan& plan, const TransformerShape& shape, std::optional<double> density) {
   check_model(plan, shape);
   const ForwardCost forward = forward_cost(shape, plan.grid);
-  const HeadShape head{static_cast<double>(forward.tokens), static_cast<double>(shape.head_dim)};
+  const HeadShape head = head_shape(plan, shape);
   const SitesOfRule sites = count_sites(plan);
 
   PlanCost cost;
@@ -131,13 +123,32 @@ PlanCost plan_cost(const Plan& plan, const TransformerShape& shape, std::optiona
   for (const auto& [rule, count] : sites) {
     const auto number = static_cast<double>(count);
     const double rule_density = fixed_density(plan, rule->params).value_or(free);
-    cost.planned += number * site_cost(plan, shape, head, rule->params, rule_density);
+    cost.planned += number * setting_cost(plan, shape, rule->params, rule_density);
     cost.sparse_sites += count;
     skipped += number * (1.0 - rule_density);
   }
   cost.planned += static_cast<double>(cost.sites - cost.sparse_sites) * dense_attention_cost(head);
   if (cost.sites > 0) cost.density = 1.0 - skipped / static_cast<double>(cost.sites);
   return cost;
+}
+
+AttentionCost setting_cost(const Plan& plan, const TransformerShape& shape,
+                           const MethodParams& params, double density) {
+  const HeadShape head = head_shape(plan, shape);
+  if (const auto* vmoba = std::get_if<VmobaParams>(&params)) {
+    return vmoba_attention_cost(head, density, num_blocks(plan, *vmoba));
+  }
+  if (const auto* bsa = std::get_if<BsaParams>(&params)) {
+    return bsa_attention_cost(head, density, num_tiles(plan), bsa->query_keep);
+  }
+  const double gate_width = shape.vsa_gate ? static_cast<double>(shape.width()) : 0.0;
+  return vsa_attention_cost(head, density, num_tiles(plan), gate_width);
+}
+
+int64_t num_sparse_sites(const Plan& plan) {
+  int64_t sum = 0;
+  for (const auto& [rule, count] : count_sites(plan)) sum += count;
+  return sum;
 }
 
 }  // namespace sparsescope

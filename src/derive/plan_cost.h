@@ -33,4 +33,10 @@ struct PlanCost {
 PlanCost plan_cost(const Plan& plan, const TransformerShape& shape,
                    std::optional<double> density = std::nullopt);
 
+// One head of one call by a setting on the plan's grid and tiles. Linear in the density.
+AttentionCost setting_cost(const Plan& plan, const TransformerShape& shape,
+                           const MethodParams& params, double density);
+// Sites that a rule governs, of steps x layers x heads.
+int64_t num_sparse_sites(const Plan& plan);
+
 }  // namespace sparsescope

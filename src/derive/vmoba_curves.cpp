@@ -7,6 +7,7 @@
 #include "core/error.h"
 #include "derive/candidates.h"
 #include "derive/method_curves.h"
+#include "derive/setting_costs.h"
 
 namespace sparsescope {
 namespace {
@@ -60,23 +61,19 @@ class VmobaCurves : public MethodCurves {
     }
   }
 
-  Setting cheapest(std::span<const double> sample, double recall, int variant) const override {
+  Setting cheapest(std::span<const double> sample, double recall, int variant,
+                   const SettingCosts& costs) const override {
     const MeasuredPartition& measured = partitions_[static_cast<size_t>(variant)];
     size_t best = 0;
-    bool best_reaches = false;
+    Rank best_rank;
     const size_t usable = measured.num_k + num_pools_ * tau_grid().size();
     for (size_t i = 0; i < usable; ++i) {
-      const OperatingPoint point = point_of(sample, measured, i);
-      const OperatingPoint least = point_of(sample, measured, best);
-      const bool reaches = point.recall >= recall - kRecallSlack;
-      bool better = reaches && !best_reaches;
-      if (reaches == best_reaches) {
-        better = reaches ? point.density < least.density : point.recall > least.recall;
-      }
-      if (i > 0 && !better) continue;
+      const Rank rank = rank_of(sample, measured, i, recall, costs);
+      if (i > 0 && !rank.before(best_rank)) continue;
       best = i;
-      best_reaches = reaches;
+      best_rank = rank;
     }
+    const bool best_reaches = best_rank.reaches;
     return {params_of(measured, best), point_of(sample, measured, best), best_reaches};
   }
 
@@ -112,8 +109,26 @@ class VmobaCurves : public MethodCurves {
   }
 
  private:
-  OperatingPoint point_of(std::span<const double> sample, const MeasuredPartition& measured,
-                          size_t setting) const {
+  struct Rank {
+    bool reaches = false, pays = false;
+    double recall = 0.0, cost = 0.0;
+    bool before(const Rank& other) const {
+      if (reaches != other.reaches) return reaches;
+      if (!reaches) return recall > other.recall;
+      return pays != other.pays ? pays : cost < other.cost;
+    }
+  };
+
+  static Rank rank_of(std::span<const double> sample, const MeasuredPartition& measured,
+                      size_t setting, double recall, const SettingCosts& costs) {
+    const OperatingPoint point = point_of(sample, measured, setting);
+    const MethodParams params = params_of(measured, setting);
+    return {point.recall >= recall - kRecallSlack, costs.pays(params, point.density), point.recall,
+            costs.of(params, point.density)};
+  }
+
+  static OperatingPoint point_of(std::span<const double> sample, const MeasuredPartition& measured,
+                                 size_t setting) {
     return {sample[measured.first + setting],
             sample[measured.first + measured.settings() + setting]};
   }

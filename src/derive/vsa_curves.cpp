@@ -47,7 +47,8 @@ class VsaCurves : public MethodCurves {
     }
   }
 
-  Setting cheapest(std::span<const double> sample, double recall, int) const override {
+  Setting cheapest(std::span<const double> sample, double recall, int,
+                   const SettingCosts&) const override {
     const double exact = first_reaching(knots_, sample, recall - kRecallSlack);
     const auto top_k = std::clamp<int64_t>(static_cast<int64_t>(std::ceil(exact)), 1, num_tiles_);
     const VsaParams params{.top_k = top_k, .choice = choice_};

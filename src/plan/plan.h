@@ -89,7 +89,8 @@ struct Plan {
   std::vector<int64_t> dense_steps, dense_layers;
   std::vector<PlanRule> rules;
   std::optional<Expected> expected_density, expected_recall, expected_error;
-  Json evidence;  // see plan_evidence.h
+  std::optional<Expected> expected_speedup;  // of attention, selection included, from kernel costs
+  Json evidence;                             // see plan_evidence.h
 
   // The parameters in force, or nullptr where the site is dense.
   const PlanRule* rule_for(int64_t step, int64_t layer, int64_t head) const;

@@ -5,6 +5,7 @@
 #include "plan/json_place.h"
 #include "plan/plan.h"
 #include "plan/plan_evidence.h"
+#include "plan/plan_names.h"
 
 namespace sparsescope {
 namespace {
@@ -73,16 +74,6 @@ Plan::Model read_model(const JsonPlace& place, int64_t num_steps) {
   return model;
 }
 
-Method read_method(const JsonPlace& place) {
-  const std::string name = place.text();
-  for (const Method method : {Method::kDense, Method::kBsa, Method::kVsa, Method::kVmoba}) {
-    if (name == to_string(method)) return method;
-  }
-  fail(ErrorKind::kUnsupported,
-       "{}: /method: \"{}\" is not supported here (dense, bsa, vsa, vmoba are)", place.what(),
-       name);
-}
-
 std::vector<int64_t> read_indices(const JsonPlace& place, int64_t limit) {
   std::vector<int64_t> result;
   for (const JsonPlace& item : place.items()) {
@@ -138,37 +129,19 @@ BsaParams read_bsa(const JsonPlace& rule, const Plan& plan) {
   return params;
 }
 
-VmobaPool read_pool(const JsonPlace& place) {
-  const std::string name = place.text();
-  for (const VmobaPool pool :
-       {VmobaPool::kQueryHead, VmobaPool::kHeadGlobal, VmobaPool::kBlock, VmobaPool::kOverall}) {
-    if (name == to_string(pool)) return pool;
-  }
-  place.fail_expected("one of query_head, head_global, block, overall");
-}
-
 VmobaParams read_vmoba(const JsonPlace& rule, const Plan& plan) {
   VmobaParams params;
-  const JsonPlace select = rule.at("select");
-  const bool by_count = select.text() == "topk";
-  if (!by_count && select.text() != "threshold") select.fail_expected("topk or threshold");
+  params.select = read_select(rule.at("select"));
+  const bool by_count = params.select == VmobaSelect::kTopK;
   rule.check_keys({"steps", "layers", "heads", "partition", "select", "pool",
                    by_count ? "top_k" : "threshold"});
-  params.select = by_count ? VmobaSelect::kTopK : VmobaSelect::kThreshold;
-  int64_t blocks = 0;
-  try {
-    params.partition = parse_partition(rule.at("partition").text());
-    blocks = partition_blocks(params.partition, plan.grid).num_tiles();
-  } catch (const Error& error) {
-    rule.at("partition")
-        .fail_expected(fmt::format("a partition that fits the grid {} ({})", to_string(plan.grid),
-                                   error.what()));
-  }
+  params.partition = read_fitting_partition(rule.at("partition"), plan.grid);
   params.pool = read_pool(rule.at("pool"));
   if (by_count) {
     if (params.pool == VmobaPool::kBlock) {
       rule.at("pool").fail_expected("query_head, head_global or overall with topk");
     }
+    const int64_t blocks = partition_blocks(params.partition, plan.grid).num_tiles();
     params.top_k = rule.at("top_k").integer(1, blocks);
   } else {
     params.threshold = rule.at("threshold").number(0, 1);
@@ -209,15 +182,6 @@ std::optional<Expected> read_expected(const JsonPlace& parent, const char* name,
   return expected;
 }
 
-void check_version(const JsonPlace& root) {
-  const JsonPlace format = root.at("format");
-  if (format.text() != kFormat) format.fail_expected(fmt::format("\"{}\"", kFormat));
-  const int64_t version = root.at("version").integer(0, INT64_MAX);
-  SPARSESCOPE_CHECK(ErrorKind::kUnsupported, version == kVersion,
-                    "{}: plan version {} is not supported here (version {} is)", root.what(),
-                    version, kVersion);
-}
-
 }  // namespace
 
 Json plan_to_json(const Plan& plan) {
@@ -241,13 +205,14 @@ Json plan_to_json(const Plan& plan) {
   write_expected(json["expected"], "density", plan.expected_density);
   write_expected(json["expected"], "recall", plan.expected_recall);
   write_expected(json["expected"], "error", plan.expected_error);
+  write_expected(json["expected"], "speedup", plan.expected_speedup);
   json["evidence"] = plan.evidence.is_null() ? Json::object() : plan.evidence;
   return json;
 }
 
 Plan plan_from_json(const Json& json, const std::string& what) {
   const JsonPlace root(json, what);
-  check_version(root);
+  check_format(root, kFormat, kVersion, "plan");
   root.check_keys({"format", "version", "model", "steps", "grid", "tile", "method", "dense",
                    "rules", "expected", "evidence"});
   Plan plan;
@@ -266,10 +231,11 @@ Plan plan_from_json(const Json& json, const std::string& what) {
     plan.rules.push_back(read_rule(rule, plan));
   }
   const JsonPlace expected = root.at("expected");
-  expected.check_keys({}, {"density", "recall", "error"});
+  expected.check_keys({}, {"density", "recall", "error", "speedup"});
   plan.expected_density = read_expected(expected, "density", 1.0);
   plan.expected_recall = read_expected(expected, "recall", 1.0);
   plan.expected_error = read_expected(expected, "error", 1e300);
+  plan.expected_speedup = read_expected(expected, "speedup", 1e300);
   read_profile_evidence(root.at("evidence"));  // anything else may stand beside it
   plan.evidence = root.at("evidence").value();
   return plan;

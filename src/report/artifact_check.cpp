@@ -6,6 +6,7 @@
 #include "core/error.h"
 #include "core/json_io.h"
 #include "core/sha256.h"
+#include "plan/kernel_costs.h"
 #include "plan/plan.h"
 #include "report/checkpoint_check.h"
 #include "stats/profile_store.h"
@@ -81,6 +82,21 @@ ArtifactCheck check_report_file(const fs::path& path) {
           .warnings = {}};
 }
 
+ArtifactCheck check_costs_file(const fs::path& path) {
+  const KernelCosts costs = read_costs(path);
+  size_t points = 0;
+  for (const CostSeries& series : costs.series) points += series.points.size();
+  return {.kind = "costs file",
+          .verified = {fmt::format("{} heads of {} on grid {}, tile {}, {}, {} threads",
+                                   costs.heads, costs.head_dim, to_string(costs.grid),
+                                   to_string(costs.tile), costs.dtype, costs.threads),
+                       fmt::format("{} series of {} points: every key known, every value in its "
+                                   "range, each kind once",
+                                   costs.series.size(), points),
+                       hash_line(path)},
+          .warnings = {}};
+}
+
 ArtifactCheck check_json_file(const fs::path& path, const RunMonitor& monitor) {
   const Json json = read_json_file(path);
   if (json.is_object() && json.contains("weight_map")) return check_checkpoint(path, monitor);
@@ -90,8 +106,10 @@ ArtifactCheck check_json_file(const fs::path& path, const RunMonitor& monitor) {
           : "";
   if (format == "sparsescope-plan") return check_plan_file(path);
   if (format == "sparsescope-report") return check_report_file(path);
+  if (format == "sparsescope-costs") return check_costs_file(path);
   fail(ErrorKind::kData,
-       "{}: /format: expected \"sparsescope-plan\" or \"sparsescope-report\", found {}",
+       "{}: /format: expected \"sparsescope-plan\", \"sparsescope-report\" or "
+       "\"sparsescope-costs\", found {}",
        path.string(), format.empty() ? "none" : "\"" + format + "\"");
 }
 

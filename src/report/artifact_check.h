@@ -10,7 +10,7 @@
 namespace sparsescope {
 
 struct ArtifactCheck {
-  std::string kind;                   // "checkpoint", "tensors", "profile", "plan" or "report"
+  std::string kind;                   // "checkpoint", "tensors", "profile", "plan", "report" or "costs file"
   std::vector<std::string> verified;  // one sentence each
   std::vector<std::string> warnings;  // oddities that break nothing
 };

@@ -41,6 +41,8 @@ Json tried_to_json(const std::vector<TunedPlan>& tried) {
   for (const TunedPlan& plan : tried) {
     Json row = {{"plan", plan.name}, {"how", plan.how}, {"error_foretold", plan.foretold}};
     row.update(trial_to_json(plan.trial));
+    row["speedup"] = plan.trial.speedup();
+    if (plan.speedup_foretold) row["speedup_foretold"] = *plan.speedup_foretold;
     table.push_back(row);
   }
   return table;

@@ -57,6 +57,22 @@ TEST(BenchAttention, TableFilesAndReplacement) {
   EXPECT_THAT(again.err, HasSubstr("--force"));
 }
 
+TEST(BenchCosts, WritesAFileThatCheckAccepts) {
+  const TempDir folder;
+  const std::string out = (folder / "costs.json").string();
+  const Arguments arguments{"bench",     "costs", "--shape",    "1,2,128,16", "--grid", "2,8,8",
+                            "--repeats", "1",     "--progress", "never",      "--out",  out};
+  const ProgramRun run = run_program(arguments);
+  ASSERT_EQ(run.exit_code, 0) << run.err;
+  EXPECT_THAT(run.out, HasSubstr("bsa query_keep 0.5"));
+  EXPECT_EQ(run_program({"check", out}).exit_code, 0);
+  const auto costs = nlohmann::json::parse(read_file(out));
+  EXPECT_EQ(costs.at("shape").at("grid"), (std::vector<int>{2, 8, 8}));
+  EXPECT_THAT(costs.at("machine").at("kernels").get<std::string>(), HasSubstr("cpu"));
+  EXPECT_EQ(run_program(arguments).exit_code, 2);  // --force
+  EXPECT_EQ(run_program({"bench", "costs", "--grid", "2,8,8", "--out", out}).exit_code, 2);
+}
+
 TEST(BenchAttention, WrongArgumentsAreExitTwo) {
   const std::pair<Arguments, const char*> cases[] = {
       {{"bench", "attention", "--shape", "1,2,127,16", "--grid", "2,8,8"}, "S = 128, found 127"},

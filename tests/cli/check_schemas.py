@@ -1,4 +1,4 @@
-"""Plans, reports and summaries as the program writes them, against data/schema/*.schema.json.
+"""Plans, reports, summaries and costs as the program writes them, against data/schema/*.schema.json.
 
 check_schemas.py PROGRAM DATA: profiles a small checkpoint, derives and validates a plan of every
 method, and judges each file by the published schema with jsonschema, which shares no code with the
@@ -52,6 +52,13 @@ PLAN_DAMAGE = [
     lambda plan: plan["rules"].append({"steps": [0, 0]}),
     lambda plan: plan.update(extra=1),
 ]
+COSTS_DAMAGE = [
+    lambda costs: costs["series"][0]["points"].clear(),
+    lambda costs: costs["series"][0].update(partition="st:1,2,2"),
+    lambda costs: costs["machine"].pop("cpu"),
+    lambda costs: costs.update(dense_ms=0),
+    lambda costs: costs["shape"].pop("tile"),
+]
 REPORT_DAMAGE = [
     lambda report: report["sampling"].pop("shift"),
     lambda report: report["summary"].update(density_high=1.1),
@@ -92,6 +99,20 @@ def main(program, data):
             run(program, "validate", checkpoint, "--plan", plan, "--prompts",
                 folder / "heldout.txt", "--require", "density<=1", "--out", report)
             check(report_schema, report, REPORT_DAMAGE)
+        costs, plan = folder / "costs.json", folder / "timed.json"
+        run(program, "bench", "costs", "--profile", folder / "run.h5", "--repeats", "1", "--out",
+            costs)
+        check(validator(schemas / "costs.schema.json"), costs, COSTS_DAMAGE)
+        # Nothing costs anything, so that everything pays.
+        free = json.loads(costs.read_text())
+        for series in free["series"]:
+            for point in series["points"]:
+                point.update(selection_ms=0, kernel_ms=0, spread_ms=0)
+        costs.write_text(json.dumps(free))
+        run(program, "derive", folder / "run.h5", "--method", "vsa", "--target", "speedup=2",
+            "--costs", costs, "--out", plan)
+        check(plan_schema, plan,
+              PLAN_DAMAGE + [lambda plan: plan["expected"]["speedup"].update(low=-1)])
         for baseline in BASELINES:
             plan = folder / f"{baseline}.json"
             run(program, "derive", folder / "run.h5", "--method", "vsa", "--target", "density=0.5",

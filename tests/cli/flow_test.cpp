@@ -78,6 +78,64 @@ TEST(Flow, FromTheCheckpointToTheReport) {
   }
 }
 
+// 4 tiles; VSA's time over that of dense attention, in hundredths: at_zero + 80 * density.
+fs::path write_vsa_costs(const TempDir& folder, double at_zero) {
+  nlohmann::json costs = {{"format", "sparsescope-costs"},
+                          {"version", 1},
+                          {"threads", 1},
+                          {"repeats", 1},
+                          {"inputs", "none"},
+                          {"command_line", ""},
+                          {"dense_ms", 100}};
+  costs["shape"] = {{"heads", 3},  {"head_dim", 64}, {"grid", {2, 4, 4}}, {"tile", {2, 2, 2}},
+                    {"prefix", 0}, {"suffix", 0},    {"dtype", "fp32"}};
+  costs["machine"] = {{"cpu", "by hand"}, {"kernels", "none"}};
+  costs["series"] = {{{"method", "vsa"}, {"points", nlohmann::json::array()}}};
+  for (const double density : {0.25, 0.75}) {
+    costs["series"][0]["points"].push_back({{"density", density},
+                                            {"selection_ms", at_zero},
+                                            {"kernel_ms", 80 * density},
+                                            {"spread_ms", 0}});
+  }
+  return folder.write("costs.json", costs.dump());
+}
+
+TEST(Flow, CostsDecideWhereSparsityPays) {
+  const TempDir folder;
+  const fs::path profile = folder / "run.h5", plan = folder / "plan.json";
+  run_json(profile_arguments(write_prompts(folder), profile, "1"));
+  const auto derive = [&](const std::string& target) {
+    return Arguments{"derive",   profile.string(), "--method", "vsa",
+                     "--target", target,           "--costs",  (folder / "costs.json").string(),
+                     "--out",    plan.string(),    "--force"};
+  };
+
+  write_vsa_costs(folder, 10);
+  EXPECT_EQ(run_json({"check", (folder / "costs.json").string()}).at("kind"), "costs file");
+  const auto fast = run_json(derive("speedup=2"));
+  EXPECT_EQ(fast.at("method"), "vsa");
+  EXPECT_GE(fast.at("expected").at("speedup").at("mean").get<double>(), 2.0 - 1e-6);
+  const auto evidence = nlohmann::json::parse(read_file(plan)).at("evidence");
+  EXPECT_EQ(evidence.at("costs").at("file"), "costs.json");
+  EXPECT_EQ(evidence.at("cost").at("time").at("measured_on").at("cpu"), "by hand");
+  EXPECT_GT(evidence.at("cost").at("flops").at("attention_speedup").get<double>(), 1.0);
+  const ProgramRun beyond = run_program(derive("speedup=6"));
+  EXPECT_EQ(beyond.exit_code, 2);
+  EXPECT_THAT(beyond.err, HasSubstr("3.333"));  // 1 / (0.1 + 0.8 / 4)
+
+  write_vsa_costs(folder, 95);
+  const ProgramRun slow = run_program(derive("speedup=2"));
+  EXPECT_EQ(slow.exit_code, 0) << slow.err;
+  EXPECT_THAT(slow.err, HasSubstr("sparsity does not pay"));
+  EXPECT_EQ(nlohmann::json::parse(read_file(plan)).at("method"), "dense");
+  EXPECT_EQ(run_json({"check", plan.string()}).at("kind"), "plan");
+
+  EXPECT_EQ(run_program({"derive", profile.string(), "--method", "vsa", "--target", "speedup=2",
+                         "--out", plan.string(), "--force"})
+                .exit_code,
+            2);
+}
+
 // Not the model's defaults: a run that falls back to those is told apart.
 const Arguments kUnusualSampling = {"--guidance", "2.5",         "--shift",
                                     "4",          "--scheduler", "flow-euler"};

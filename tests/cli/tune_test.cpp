@@ -130,7 +130,27 @@ TEST_F(Tune, ASweepSetsAllMethodsSideBySide) {
   EXPECT_TRUE(kinds.contains({"vmoba", "derived"}));
 }
 
+// On the model itself; whether anything pays on so small a grid is the machine's.
+TEST_F(Tune, ASpeedupIsMeasuredBesideWhatWasForetold) {
+  const ProgramRun run = run_program(
+      arguments("plan.json", {"--target", "speedup=1.05", "--costs", "measure", "--json"}));
+  if (run.exit_code == 2) {  // the fastest settings are slower than that
+    EXPECT_THAT(run.err, HasSubstr("--target speedup"));
+    return;
+  }
+  ASSERT_TRUE(run.exit_code == 0 || run.exit_code == 6) << run.err;
+  const nlohmann::json found = nlohmann::json::parse(run.out, nullptr, false);
+  for (const auto& tried : found.at("tried")) {
+    EXPECT_GT(tried.at("speedup_foretold").get<double>(), 0.0);
+    EXPECT_GT(tried.at("speedup").get<double>(), 0.0);
+  }
+  const double speedup = found.at("heldout").at("speedup").get<double>();
+  EXPECT_EQ(found.at("holds").get<bool>(), speedup >= 1.05);
+  EXPECT_EQ(run_program({"check", path("plan.costs.json")}).exit_code, 0);
+}
+
 TEST_F(Tune, NeedsATargetThatItCanTuneFor) {
+  EXPECT_EQ(run_program(arguments("p.json", {"--target", "speedup=1.5"})).exit_code, 2);
   EXPECT_EQ(run_program(arguments("p.json", {"--target", "recall=0.9"})).exit_code, 2);
   EXPECT_EQ(run_program(arguments("p.json", {})).exit_code, 2);
   EXPECT_EQ(run_program(arguments("p.json", {"--sweep", "--target", "error=0.1"})).exit_code, 2);

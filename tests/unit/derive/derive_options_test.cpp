@@ -22,7 +22,9 @@ TEST(DeriveOptions, Targets) {
   EXPECT_EQ(parse_target("density=1").kind, TargetKind::kDensity);
   EXPECT_EQ(parse_target("error=0.05").kind, TargetKind::kError);
   EXPECT_EQ(to_string(parse_target("error=0.05")), "error=0.05");
-  for (const char* text : {"recall", "recall=", "recall=0", "recall=1.1", "density=-1", "speed=2",
+  EXPECT_EQ(parse_target("speedup=1.8").kind, TargetKind::kSpeedup);
+  EXPECT_EQ(to_string(parse_target("speedup=1.8")), "speedup=1.8");
+  for (const char* text : {"recall", "recall=", "recall=0", "recall=1.1", "density=-1", "speed=2", "speedup=1", "speedup=0.5", "speedup=inf",
                            "recall=0.5x", "recall=nan", ""}) {
     EXPECT_EQ(kind_of([&] { parse_target(text); }), ErrorKind::kUsage) << text;
   }

@@ -25,6 +25,7 @@ Plan base_plan(Method method, const MethodParams& params) {
   plan.rules = {{{0, 19}, {0, 7}, {0, 2}, params}, {{5, 9}, {2, 3}, {1, 1}, params}};
   plan.expected_density = Expected{0.25, 0.2, 0.3, 0.9};
   plan.expected_recall = Expected{0.9, 0.85, 1.0, 0.9};
+  plan.expected_speedup = Expected{2.5, 2.0, 3.0, 0.9};
   plan.evidence = {{"profile", {{"sha256", "cd"}}}};
   return plan;
 }
@@ -55,6 +56,8 @@ void expect_same(const Plan& a, const Plan& b) {
     EXPECT_EQ(a.rules[i].heads, b.rules[i].heads);
     EXPECT_EQ(a.rules[i].params, b.rules[i].params);
   }
+  ASSERT_EQ(a.expected_speedup.has_value(), b.expected_speedup.has_value());
+  EXPECT_EQ(a.expected_speedup->mean, b.expected_speedup->mean);
   ASSERT_EQ(a.expected_density.has_value(), b.expected_density.has_value());
   EXPECT_EQ(a.expected_density->mean, b.expected_density->mean);
   EXPECT_EQ(a.expected_density->low, b.expected_density->low);

@@ -1,9 +1,8 @@
-// Quantiles, spread and the aligned table on numbers that a reader can follow.
-#include "bench/distribution.h"
+// Quantiles and spread on numbers that a reader can follow.
+#include "core/distribution.h"
 
 #include <gtest/gtest.h>
 
-#include "bench/text_table.h"
 #include "support/expect_error.h"
 
 namespace sparsescope::testing {
@@ -45,13 +44,6 @@ TEST(Distribution, IsWrittenInMilliseconds) {
   EXPECT_DOUBLE_EQ(json.at("p25_ms"), 1.5);
   EXPECT_DOUBLE_EQ(json.at("p75_ms"), 2.5);
   EXPECT_DOUBLE_EQ(json.at("spread"), 0.5);
-}
-
-TEST(TextTable, AlignsNamesLeftAndNumbersRight) {
-  EXPECT_EQ(format_text_table({{"run", "ms"}, {"dense", "1.5"}, {"vsa", "10.25"}}),
-            "run       ms\n"
-            "dense    1.5\n"
-            "vsa    10.25\n");
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-#include "bench/distribution.h"
+#include "core/distribution.h"
 
 #include <algorithm>
 #include <cmath>
