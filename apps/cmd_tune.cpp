@@ -6,6 +6,7 @@
 #include "apps/timing_environment.h"
 #include "core/error.h"
 #include "tune/sweep.h"
+#include "tune/trial_json.h"
 #include "tune/tune.h"
 
 namespace sparsescope {
@@ -48,19 +49,8 @@ void print_result(const CommandContext& context, const TuneArguments& arguments,
       found.value, result.report.summary.at("density").value,
       result.report.summary.at("speedup").value, result.report.prompts.size(),
       result.inside ? "inside" : "OUTSIDE", arguments.target, result.holds ? "holds" : "MISSED"));
-  Json tried = Json::array();
-  for (const TunedPlan& plan : result.tried) {
-    Json& row = tried.emplace_back();
-    row = {{"plan", plan.name},
-           {"how", plan.how},
-           {"density", plan.trial.density},
-           {"error_foretold", plan.foretold},
-           {"error", plan.trial.error},
-           {"speedup", plan.trial.speedup()}};
-    if (plan.speedup_foretold) row["speedup_foretold"] = *plan.speedup_foretold;
-  }
   context.print_json({{"out", arguments.request.out.path.string()},
-                      {"tried", tried},
+                      {"tried", tried_to_json(result.tried)},
                       {"chosen", result.tried[result.chosen].name},
                       {"expected_error",
                        {{"mean", expected.mean}, {"low", expected.low}, {"high", expected.high}}},

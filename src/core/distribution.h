@@ -2,6 +2,7 @@
 // statistics: quantile p of n sorted values stands at position p * (n - 1).
 #pragma once
 
+#include <span>
 #include <vector>
 
 #include "core/json_io.h"
@@ -17,6 +18,9 @@ struct Distribution {
 
 // "median_ms", "min_ms", "max_ms", "p25_ms", "p75_ms", "spread" of seconds.
 Json milliseconds_json(const Distribution& seconds);
+
+// sorted: ascending, not empty. p in [0, 1].
+double quantile_of_sorted(std::span<const double> sorted, double p);
 
 // At least one sample, else Error(kInternal).
 Distribution distribution_of(std::vector<double> samples);

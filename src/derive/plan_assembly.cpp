@@ -1,5 +1,7 @@
 #include "derive/plan_assembly.h"
 
+#include <algorithm>
+
 #include "core/error.h"
 #include "derive/cost_evidence.h"
 #include "derive/expectation.h"
@@ -46,6 +48,19 @@ std::vector<int64_t> indices_of(const std::vector<bool>& flags) {
   return result;
 }
 
+// The steps (layers) that are named, and those that no rule reaches: these run dense, too, and
+// where effects were weighed that is what the data asked for. A plan without rules says all of it
+// so.
+std::vector<int64_t> dense_along(IndexRange PlanRule::*axis, const std::vector<PlanRule>& rules,
+                                 std::vector<bool> dense) {
+  std::vector<bool> reached(dense.size(), rules.empty());
+  for (const PlanRule& rule : rules) {
+    std::fill(reached.begin() + (rule.*axis).first, reached.begin() + (rule.*axis).last + 1, true);
+  }
+  for (size_t i = 0; i < dense.size(); ++i) dense[i] = dense[i] || !reached[i];
+  return indices_of(dense);
+}
+
 Json make_evidence(const PlanParts& parts, const DeriveOptions& options,
                    const Expectation& expected) {
   const Profile& profile = parts.profile;
@@ -88,9 +103,9 @@ Plan assemble_plan(const PlanParts& parts, const DeriveOptions& options) {
   plan.tile = profile.tile;
   plan.num_steps = profile.steps;
   plan.method = options.method;
-  plan.dense_steps = indices_of(parts.dense.sites.steps);
-  plan.dense_layers = indices_of(parts.dense.sites.layers);
   plan.rules = make_rules(parts.grid, parts.allocation);
+  plan.dense_steps = dense_along(&PlanRule::steps, plan.rules, parts.dense.sites.steps);
+  plan.dense_layers = dense_along(&PlanRule::layers, plan.rules, parts.dense.sites.layers);
   plan.expected_density = expected.density;
   plan.expected_recall = expected.recall;
   plan.expected_speedup = expected.speedup;

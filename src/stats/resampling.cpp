@@ -5,6 +5,7 @@
 #include <numeric>
 #include <vector>
 
+#include "core/distribution.h"
 #include "core/error.h"
 #include "core/rng.h"
 
@@ -16,14 +17,6 @@ double squared_deviations(std::span<const double> values) {
   return std::accumulate(values.begin(), values.end(), 0.0, [&](double sum, double value) {
     return sum + (value - mean) * (value - mean);
   });
-}
-
-// Between the two nearest of the sorted values, linearly.
-double quantile(const std::vector<double>& sorted, double p) {
-  const double place = p * static_cast<double>(sorted.size() - 1);
-  const auto below = static_cast<size_t>(place);
-  const size_t above = std::min(below + 1, sorted.size() - 1);
-  return std::lerp(sorted[below], sorted[above], place - static_cast<double>(below));
 }
 
 }  // namespace
@@ -40,8 +33,9 @@ Estimate jackknife(int64_t units, double confidence,
   for (int64_t unit = 0; unit < units; ++unit) without.push_back(value_without(unit));
   Estimate estimate{.value = value_without(-1)};
   estimate.standard_error = std::sqrt(jackknife_variance(without));
-  const double half = estimate.standard_error *
-                      student_t_quantile(0.5 * (1 + confidence), static_cast<int>(units) - 1);
+  const double half =
+      estimate.standard_error *
+      student_t_quantile(0.5 * (1 + confidence), static_cast<int>(units) - 1);
   estimate.interval = {estimate.value - half, estimate.value + half};
   return estimate;
 }
@@ -64,7 +58,7 @@ Estimate bootstrap(int64_t units, const Bootstrap& options,
       std::sqrt(squared_deviations(values) / static_cast<double>(options.draws - 1));
   std::sort(values.begin(), values.end());
   const double tail = 0.5 * (1 - options.confidence);
-  estimate.interval = {quantile(values, tail), quantile(values, 1 - tail)};
+  estimate.interval = {quantile_of_sorted(values, tail), quantile_of_sorted(values, 1 - tail)};
   return estimate;
 }
 

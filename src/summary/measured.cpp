@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/distribution.h"
 #include "stats/resampling.h"
 
 namespace sparsescope {
@@ -73,10 +74,7 @@ double known_quantile(std::span<const double> values, double p) {
   std::vector<double> known = known_of(values);
   if (known.empty()) return kNotKnown;
   std::sort(known.begin(), known.end());
-  const double place = p * static_cast<double>(known.size() - 1);
-  const auto below = static_cast<size_t>(place);
-  const size_t above = std::min(below + 1, known.size() - 1);
-  return std::lerp(known[below], known[above], place - static_cast<double>(below));
+  return quantile_of_sorted(known, p);
 }
 
 }  // namespace sparsescope

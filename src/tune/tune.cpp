@@ -37,8 +37,11 @@ Json settings_of(const TuneRequest& request) {
   return settings;
 }
 
-// To what people read.
-double rounded(double value) { return std::round(value * 1e4) / 1e4; }
+// To four digits, as people read it. value > 0.
+double rounded(double value) {
+  const double scale = std::pow(10.0, 3.0 - std::floor(std::log10(value)));
+  return std::round(value * scale) / scale;
+}
 
 // By what the predicted time of the sparse sites was missed.
 double rescale_of(const Plan& plan, const PlanTrial& trial) {
@@ -101,7 +104,7 @@ class Tuner {
         const Plan plan = read_plan(session_.parts().path_of(result_.tried[last].name + ".json"));
         costs_ = scaled(*costs_, rescale_of(plan, found));
       } else {
-        aim = std::min(1.0, aim * kAim / used_of(found));
+        aim = std::min(1.0, rounded(aim * kAim / used_of(found)));
       }
       if (add_plan(base, effects, aim, how).method == Method::kDense) break;
       last = result_.tried.size() - 1;
