@@ -267,7 +267,9 @@ EffectAllocation EffectAllocator::finish(const Found& found) const {
   double recall = 0.0, sites = 0.0;
   for (size_t unit = 0; unit < points_.size(); ++unit) {
     const int64_t choice = found.chosen[unit];
-    if (choice == table_.candidates || points_[unit].empty()) {
+    const bool is_dense = choice == table_.candidates || points_[unit].empty();
+    // A setting that computes every pair is dense attention behind a selection.
+    if (is_dense || points_[unit][choice].density >= 1.0) {
       result.allocation.settings.emplace_back();
       continue;
     }

@@ -236,20 +236,17 @@ TEST(EffectAllocation, DenseLayersTakeTheirShareOfTheBudget) {
   EXPECT_NEAR(plan.expected_error->mean, std::sqrt(squared_error(quadratic, {}, found, 2)), 1e-6);
 }
 
-TEST(EffectAllocation, LayersAndStepsThatTheDataWantsDenseAreNamed) {
-  // Layer 1 and step 0 cannot lose a tile; the others can lose all but one.
+TEST(EffectAllocation, ALayerThatTheDataWantsDenseIsNamed) {
   const Effect effect = [](const ProfileSite& site, double kept) {
-    const double dropped = 1.0 - kept / kTiles;
-    return (site.layer == 1 || site.step == 0 ? 1.0 : 1e-6) * dropped;
+    return (site.layer == 1 ? 1.0 : 1e-6) * (1.0 - kept / kTiles);
   };
-  const Profile profile = effect_profile({.steps = 2, .layers = 2, .heads = 1}, effect);
-  const Plan plan = derive_plan(
-      profile, options_for(TargetKind::kDensity, 0.75 + 0.25 * 0.25, Granularity::kHeadStep));
-  EXPECT_EQ(plan.dense_steps, std::vector<int64_t>{0});
+  const Profile profile = effect_profile({.steps = 1, .layers = 2}, effect);
+  const Plan plan =
+      derive_plan(profile, options_for(TargetKind::kDensity, 0.5 + 0.5 * 0.25, Granularity::kHead));
   EXPECT_EQ(plan.dense_layers, std::vector<int64_t>{1});
-  ASSERT_EQ(plan.rules.size(), 1u);
-  EXPECT_EQ(std::get<VsaParams>(plan.rules[0].params).top_k, kTiles / 4);
-  EXPECT_NEAR(plan.expected_density->mean, 0.8125, 1e-9);
+  EXPECT_TRUE(plan.dense_steps.empty());
+  for (const PlanRule& rule : plan.rules) EXPECT_EQ(rule.layers, (IndexRange{0, 0}));
+  EXPECT_NEAR(plan.expected_density->mean, 0.625, 1e-9);
 }
 
 TEST(EffectAllocation, EffectsOfDenseStepsAloneAreRefused) {
