@@ -2,7 +2,6 @@
 
 #include <filesystem>
 #include <memory>
-#include <sstream>
 
 #include "apps/timing_environment.h"
 #include "bench/costs_bench.h"
@@ -11,6 +10,7 @@
 #include "derive/candidates.h"
 #include "derive/derive.h"
 #include "sparse/cost_measurement.h"
+#include "stats/partition_request.h"
 #include "stats/profile_store.h"
 
 namespace sparsescope {
@@ -58,11 +58,8 @@ void take_shape(const CostsArguments& arguments, CostsBenchOptions& options) {
     options.tile = {tile[0], tile[1], tile[2]};
   }
   if (arguments.partitions.empty()) return;
-  options.partitions.clear();
-  std::istringstream partitions(arguments.partitions);
-  for (std::string text; partitions >> text;) {
-    options.partitions.push_back(parse_partition(text));
-  }
+  const TileGrid tiles(options.shape.grid, options.tile);
+  options.partitions = parse_partitions(arguments.partitions, tiles).partitions;
 }
 
 void run(CommandContext& context, const CostsArguments& arguments) {

@@ -7,6 +7,7 @@
 
 #include "apps/command.h"
 #include "apps/compare_plan.h"
+#include "apps/interval_json.h"
 #include "stats/profile_compare.h"
 #include "stats/profile_store.h"
 
@@ -19,9 +20,6 @@ struct CompareArguments {
 };
 
 Json to_json(const std::optional<double>& value) { return value ? Json(*value) : Json(nullptr); }
-Json to_json(const std::optional<Interval>& interval) {
-  return interval ? Json({interval->low, interval->high}) : Json(nullptr);
-}
 
 Json describe(const std::filesystem::path& file, const Profile& profile, int64_t prompts) {
   return {{"file", file.string()},

@@ -4,14 +4,11 @@
 
 #include <cmath>
 
+#include "apps/interval_json.h"
 #include "derive/plan_transfer.h"
 
 namespace sparsescope {
 namespace {
-
-Json to_json(const std::optional<Interval>& interval) {
-  return interval ? Json({interval->low, interval->high}) : Json(nullptr);
-}
 
 Json to_json(const PlanOutcome& outcome) {
   return {{"density", outcome.mean.density},

@@ -13,6 +13,7 @@
 #include <filesystem>
 #include <map>
 #include <new>
+#include <string_view>
 
 #include "apps/command.h"
 #include "apps/commands.h"
@@ -72,11 +73,14 @@ std::string allowed_commands(const CLI::App& root) {
   return names;
 }
 
-// What was typed where a command belongs.
+// Where a command belongs; the end where nothing stands there.
+const char* const* place_of_command(int argc, char** argv) {
+  return std::find_if(argv + 1, argv + argc,
+                      [](const char* argument) { return std::strcmp(argument, "--json") != 0; });
+}
+
 std::string wrong_command(int argc, char** argv) {
-  const char* const* const given = std::find_if(argv + 1, argv + argc, [](const char* argument) {
-    return std::strcmp(argument, "--json") != 0;
-  });
+  const char* const* const given = place_of_command(argc, argv);
   if (given == argv + argc) return "expected a command";
   if ((*given)[0] == '-') return fmt::format("expected a command, found the option '{}'", *given);
   return fmt::format("unknown command '{}'", *given);
@@ -169,6 +173,14 @@ void keep_freed_memory() {
 #endif
 }
 
+// Commands in which LibTorch's operators and our own kernels take turns.
+bool runs_a_model(int argc, char** argv) {
+  const char* const* const command = place_of_command(argc, argv);
+  if (command == argv + argc) return false;
+  constexpr std::string_view kModels[] = {"forward", "profile", "validate", "tune", "bench"};
+  return std::find(std::begin(kModels), std::end(kModels), *command) != std::end(kModels);
+}
+
 // OpenMP's workers, which LibTorch's operators run on, spin after each operator and hold the cores
 // that our own pool needs next. The OpenMP library reads its settings when it is loaded, before
 // main, so the program starts itself once more with workers that sleep. A setting of the user's
@@ -183,7 +195,7 @@ void let_workers_sleep(char** argv) {
 
 int main(int argc, char** argv) {
   using namespace sparsescope;
-  let_workers_sleep(argv);
+  if (runs_a_model(argc, argv)) let_workers_sleep(argv);
   keep_freed_memory();
   CommandContext context;
   context.console = std::make_shared<Console>();
