@@ -7,6 +7,7 @@
 
 #include "core/error.h"
 #include "derive/candidates.h"
+#include "plan/bsa_window.h"
 #include "plan/vmoba_schedule.h"
 
 namespace sparsescope {
@@ -122,9 +123,7 @@ BaselineSettings bsa_baseline(const Profile& profile) {
   const int64_t min_blocks =
       std::min(kPublishedMinBlocks, TileGrid(profile.grid, profile.tile).num_tiles());
   BsaParams params;  // as published
-  params.window = {std::min(params.window.t, profile.tile.t),
-                   std::min(params.window.h, profile.tile.h),
-                   std::min(params.window.w, profile.tile.w)};
+  params.window = default_bsa_window(profile.tile);
   params.min_blocks = min_blocks;
   // Below the least measured kappa nothing is known.
   return {.curves = make_bsa_curves(profile, min_blocks),

@@ -7,6 +7,7 @@
 
 #include "core/error.h"
 #include "derive/method_curves.h"
+#include "plan/bsa_window.h"
 
 namespace sparsescope {
 namespace {
@@ -38,10 +39,7 @@ double kept_query_share(const TileGrid& tiles, double query_keep, const TileShap
 class BsaCurves : public MethodCurves {
  public:
   BsaCurves(const Profile& profile, int64_t min_blocks)
-      : profile_(profile),
-        min_blocks_(min_blocks),
-        window_{std::min<int64_t>(2, profile.tile.t), std::min<int64_t>(2, profile.tile.h),
-                std::min<int64_t>(2, profile.tile.w)} {
+      : profile_(profile), min_blocks_(min_blocks), window_(default_bsa_window(profile.tile)) {
     for (const char* name : {"bsa_density", "bsa_recall", "query_cosine"}) {
       SPARSESCOPE_CHECK(ErrorKind::kData, profile.arrays.contains(name),
                         "profile: expected the statistic {}, which BSA needs", name);

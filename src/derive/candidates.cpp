@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "core/error.h"
+#include "plan/bsa_window.h"
 
 namespace sparsescope {
 namespace {
@@ -41,10 +42,10 @@ std::vector<Candidate> bsa_candidates(const Profile& profile) {
       const int64_t steps = i + 1 < kappas.size() ? kStepsBetween : 1;
       for (int64_t step = 0; step < steps; ++step) {
         const double share = static_cast<double>(step) / static_cast<double>(kStepsBetween);
-        BsaParams params{.query_keep = query_keep, .min_blocks = 1};
-        params.window = {std::min<int64_t>(2, profile.tile.t), std::min<int64_t>(2, profile.tile.h),
-                         std::min<int64_t>(2, profile.tile.w)};
-        params.kv_keep = kappas[i];
+        BsaParams params{.query_keep = query_keep,
+                         .window = default_bsa_window(profile.tile),
+                         .kv_keep = kappas[i],
+                         .min_blocks = 1};
         if (step > 0) params.kv_keep += share * (kappas[i + 1] - kappas[i]);
         result.push_back({params});
       }

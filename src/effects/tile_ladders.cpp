@@ -6,6 +6,7 @@
 
 #include "capture/gaussian_cut.h"
 #include "capture/statistic_grids.h"
+#include "plan/bsa_window.h"
 #include "sparse/bsa_kv_rules.h"
 #include "sparse/bsa_options.h"
 #include "sparse/vsa_selector.h"
@@ -70,11 +71,7 @@ void fill_levels(const std::vector<float>& scores, Levels levels, bool by_rank,
 }  // namespace
 
 BsaParams ladder_bsa_params(const TileShape& tile) {
-  return {.query_keep = 0.5,
-          .window = {std::min<int64_t>(2, tile.t), std::min<int64_t>(2, tile.h),
-                     std::min<int64_t>(2, tile.w)},
-          .kv_keep = 1.0,
-          .min_blocks = 1};
+  return {.query_keep = 0.5, .window = default_bsa_window(tile), .kv_keep = 1.0, .min_blocks = 1};
 }
 
 std::vector<TileLadders> make_tile_ladders(const TileSelectorCall& call, ThreadPool& pool) {

@@ -9,6 +9,7 @@
 
 #include "core/distribution.h"
 #include "core/dtype.h"
+#include "plan/bsa_window.h"
 #include "sparse/sparse_executor.h"
 
 namespace sparsescope {
@@ -34,9 +35,7 @@ void add_vsa(int64_t num_tiles, std::vector<MethodParams>& settings) {
 }
 
 void add_bsa(const TileShape& tile, std::vector<MethodParams>& settings) {
-  BsaParams params{.min_blocks = 1};
-  params.window = {std::min(params.window.t, tile.t), std::min(params.window.h, tile.h),
-                   std::min(params.window.w, tile.w)};
+  BsaParams params{.window = default_bsa_window(tile), .min_blocks = 1};
   for (const double query_keep : {0.5, 1.0}) {
     for (const double kv_keep : kShares) {
       params.query_keep = query_keep;
