@@ -1,0 +1,1 @@
+"""Notebooks that redraw every figure from the profile: templates, filled and executed."""

@@ -1,0 +1,53 @@
+"""Attention of one head from its raw q, k and v, for the figures that no stored statistic can give.
+
+Shapes: S video tokens, P text tokens before or behind them, D channels, N tiles. Sums in fp64. Large calls
+are sampled: whole rows, evenly spread, and every function says how many it used.
+"""
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from sparsescope.grid import TileGrid
+from sparsescope.profile import Captured
+
+ROWS_AT_ONCE = 256  # 256 x 75,600 probabilities in fp64 are 150 MB
+
+
+def spread_rows(total: int, most: int) -> np.ndarray:
+    """At most `most` of `total` rows, one from the middle of each of equal runs: all of them if they fit."""
+    if total <= most:
+        return np.arange(total)
+    edges = np.linspace(0, total, most + 1)
+    return ((edges[:-1] + edges[1:]) / 2).astype(int)
+
+
+def row_probabilities(head: Captured, rows: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """For video rows (raster indices), a batch at a time: (rows [R], probabilities on all keys [R, P + S])."""
+    queries = head.q[head.video]
+    keys = head.k.astype(np.float64)
+    for start in range(0, len(rows), ROWS_AT_ONCE):
+        batch = rows[start:start + ROWS_AT_ONCE]
+        scores = queries[batch].astype(np.float64) @ keys.T * head.scale
+        scores -= scores.max(axis=1, keepdims=True)
+        np.exp(scores, out=scores)
+        scores /= scores.sum(axis=1, keepdims=True)
+        yield batch, scores
+
+
+def tile_sums(values: np.ndarray, tiles: TileGrid) -> np.ndarray:
+    """Sums over the video keys of each tile: [.., S in raster order] -> [.., N]."""
+    ordered = values[..., tiles.tile_order()]
+    starts = np.concatenate([[0], np.cumsum(tiles.tile_sizes())[:-1]])
+    return np.add.reduceat(ordered, starts, axis=-1)
+
+
+def tile_means(tokens: np.ndarray, tiles: TileGrid) -> np.ndarray:
+    """Mean of each tile's tokens: [S, D] -> [N, D] fp64."""
+    return tile_sums(tokens.T.astype(np.float64), tiles).T / tiles.tile_sizes()[:, None]
+
+
+def pooled_scores(head: Captured, tiles: TileGrid) -> np.ndarray:
+    """Z[i, j] = mean(q in i) . mean(k in j) / sqrt(D): what VSA's selector ranks, [N, N] fp64."""
+    return tile_means(head.q[head.video], tiles) @ tile_means(head.k[head.video], tiles).T * head.scale

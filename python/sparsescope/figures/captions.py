@@ -1,0 +1,73 @@
+"""Captions from a figure's own parameters: what is shown, of which model and site, measured how."""
+from __future__ import annotations
+
+import os
+
+import xarray as xr
+
+from sparsescope.profile import BRANCHES, Site, manifest, recorded
+
+
+def caption(profile: xr.Dataset, shown: str, *, site: Site | None = None, axes: tuple[str, ...] = (),
+            averaged: str = "", notes: tuple[str, ...] = ()) -> str:
+    """shown: a sentence on what is drawn. site: where, without the axes that the figure itself spans.
+    averaged: what values are means over. notes: further sentences (thresholds, bands, samples)."""
+    sentences = [shown]
+    if site is not None:
+        sentences.append(site_text(profile, site, skip=axes))
+    if averaged:
+        sentences.append(f"Means over {averaged}")
+    sentences += [note for note in notes if note]
+    sentences += [model_text(profile), rows_text(profile)]
+    return " ".join(sentence[0].upper() + sentence[1:].rstrip(".") + "." for sentence in sentences if sentence)
+
+
+def model_text(profile: xr.Dataset) -> str:
+    made = manifest(profile)
+    name = os.path.basename(str(made.get("checkpoint", "")).rstrip("/")) or "captured q, k and v"
+    sampling = made.get("sampling", {})
+    steps = profile.sizes.get("step", 0)
+    parts = [f"{name}, {_times(profile.attrs['grid'])} tokens, tiles of {_times(profile.attrs['tile'])}",
+             f"{steps} step{'s' if steps != 1 else ''}"]
+    if sampling.get("guidance", 1) != 1:
+        parts.append(f"guidance {sampling['guidance']:g}")
+    return ", ".join(parts)
+
+
+def rows_text(profile: xr.Dataset) -> str:
+    """Tile sums use every row; statistics that need an order within a row may be sampled."""
+    rows = manifest(profile).get("rows_per_tile", 0)
+    return f"Row statistics sampled on {rows} rows a tile" if rows else "Every query row measured"
+
+
+def site_text(profile: xr.Dataset, site: Site, skip: tuple[str, ...] = ()) -> str:
+    parts = []
+    if "prompt" not in skip:
+        prompts = manifest(profile).get("prompts", [])
+        words = f" (“{prompts[site.prompt]}”)" if site.prompt < len(prompts) else ""
+        parts.append(f"prompt {site.prompt}{words}")
+    if "branch" not in skip and profile.sizes.get("branch", 1) > 1:
+        parts.append(f"{BRANCHES[site.branch]} branch")
+    if "step" not in skip:
+        parts.append(step_text(profile, site.step))
+    if "layer" not in skip:
+        parts.append(f"layer {site.layer}")
+    if "head" not in skip:
+        parts.append(f"head {site.head}")
+    return ", ".join(parts)
+
+
+def step_text(profile: xr.Dataset, step: int) -> str:
+    if "sigma" not in profile:
+        return f"step {step}"
+    return f"step {step} (noise level {float(profile['sigma'][step]):.3g})"
+
+
+def prompts_text(profile: xr.Dataset) -> str:
+    """"4 prompts" that were recorded, for `averaged`."""
+    count = len(recorded(profile, "prompt"))
+    return f"{count} prompt{'s' if count != 1 else ''}"
+
+
+def _times(extents) -> str:
+    return " x ".join(str(int(n)) for n in extents)

@@ -1,0 +1,160 @@
+"""Draws figures into files: SVG, PDF, PNG at print size, the drawn numbers as CSV, the caption as text.
+
+The same files give the same bytes. Figures are drawn in parallel, each in a process of its own.
+"""
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, field
+from multiprocessing import get_context
+from time import perf_counter
+
+import pandas as pd
+
+from sparsescope.errors import UsageError
+from sparsescope.figures import FIGURES, Drawn, FigureSpec, style
+from sparsescope.figures.select import check_site, default_site
+from sparsescope.files import write_atomically, write_text
+from sparsescope.films import write_gif, write_mp4
+from sparsescope.sources import NEEDS, SourceFiles, Sources, open_sources
+
+FORMATS = ("svg", "pdf", "png")
+# No dates: the same profile gives the same bytes.
+_METADATA = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {"Software": None}}
+
+
+@dataclass(frozen=True)
+class RenderOptions:
+    formats: tuple[str, ...] = FORMATS
+    columns: int | None = None  # each figure's own
+    dpi: int = 300
+    site: dict[str, int] = field(default_factory=dict)
+    fraction: float | None = None
+    recall: float | None = None
+
+
+@dataclass
+class Rendered:
+    """A figure's files, or why it was left out."""
+
+    name: str
+    files: list[str] = field(default_factory=list)
+    caption: str = ""
+    seconds: float = 0.0
+    skipped: str = ""
+
+
+def missing_needs(spec: FigureSpec, sources: Sources) -> str:
+    """What a figure lacks and how to get it; empty where it can be drawn."""
+    return "; ".join(f"needs {NEEDS[need]}" for need in spec.needs if need not in sources.present)
+
+
+def chosen_figures(names: list[str] | None) -> list[FigureSpec]:
+    for name in names or []:
+        if name not in FIGURES:
+            raise UsageError(f"--figure {name}: no such figure; known: {', '.join(FIGURES)}")
+    return [FIGURES[name] for name in names] if names else list(FIGURES.values())
+
+
+def draw(spec: FigureSpec, sources: Sources, options: RenderOptions):
+    """-> (matplotlib Figure, Drawn), drawn inside the style."""
+    columns = options.columns or spec.columns
+    with style.context(columns):
+        paper = style.new_figure(columns, spec.height_for(sources.profile))
+        target = paper if spec.panels else paper.subplots()
+        drawn = spec.draw(target, sources.profile, **_arguments(spec, sources, options))
+        paper.draw_without_rendering()  # the layout is settled while the style holds
+    return paper, drawn
+
+
+def _arguments(spec: FigureSpec, sources: Sources, options: RenderOptions) -> dict:
+    """What a figure's signature asks for, of sources and options."""
+    accepted = inspect.signature(spec.draw).parameters
+    arguments = {name: getattr(sources, name) for name in NEEDS
+                 if name in accepted and getattr(sources, name, None) is not None}
+    for name in ("fraction", "recall"):
+        if name in accepted and getattr(options, name) is not None:
+            arguments[name] = getattr(options, name)
+    if "site" in accepted and options.site:
+        check_site(sources.profile, options.site)
+        kept = next((need for need in ("maps", "qkv") if need in spec.needs), "")
+        arguments["site"] = default_site(sources.profile, kept=kept, **options.site)
+    return arguments
+
+
+def outputs_of(spec: FigureSpec, out: str, options: RenderOptions) -> list[str]:
+    """The files that every figure writes; films come on top."""
+    return [os.path.join(out, f"{spec.name}.{ending}") for ending in (*options.formats, "csv", "txt")]
+
+
+def render_one(spec: FigureSpec, sources: Sources, out: str, options: RenderOptions) -> Rendered:
+    started = perf_counter()
+    paper, drawn = draw(spec, sources, options)
+    result = Rendered(spec.name, outputs_of(spec, out, options), drawn.caption)
+    with style.context(options.columns or spec.columns):
+        for path, ending in zip(result.files, options.formats):
+            write_atomically(path, lambda temporary, ending=ending: paper.savefig(
+                temporary, format=ending, dpi=options.dpi, metadata=_METADATA[ending]))
+    write_csv(os.path.join(out, f"{spec.name}.csv"), drawn.table)
+    write_text(os.path.join(out, f"{spec.name}.txt"), drawn.caption + "\n")
+    result.files += write_films(spec.name, drawn, out)
+    result.seconds = perf_counter() - started
+    return result
+
+
+def write_csv(path: str, table: pd.DataFrame) -> None:
+    """Seven digits: more than fp32 statistics hold. A matrix keeps its named index."""
+    keep_index = table.index.name is not None
+    write_atomically(path, lambda temporary: table.to_csv(
+        temporary, index=keep_index, float_format="%.7g", lineterminator="\n"))
+
+
+def write_films(name: str, drawn: Drawn, out: str) -> list[str]:
+    files = []
+    for film, frames in drawn.films.items():
+        for ending, write in (("gif", write_gif), ("mp4", write_mp4)):
+            path = os.path.join(out, f"{name}-{film}.{ending}")
+            write_atomically(path, lambda temporary, write=write: write(temporary, frames))
+            files.append(path)
+    return files
+
+
+_worker: tuple[Sources, str, RenderOptions] | None = None
+
+
+def _start_worker(files: SourceFiles, out: str, options: RenderOptions) -> None:
+    global _worker  # one process draws one figure at a time, from files that it opened itself
+    _worker = open_sources(files), out, options
+
+
+def _work(name: str) -> Rendered:
+    return render_one(FIGURES[name], *_worker)
+
+
+def render(sources: Sources, specs: list[FigureSpec], out: str, options: RenderOptions,
+           jobs: int) -> Iterator[Rendered]:
+    """Draws what the sources allow, and says of the rest what it lacks, each as soon as it is done."""
+    ready = []
+    for spec in specs:
+        lack = missing_needs(spec, sources)
+        if lack:
+            yield Rendered(spec.name, skipped=lack)
+        else:
+            ready.append(spec)
+    if jobs == 1 or len(ready) <= 1:
+        for spec in ready:
+            yield render_one(spec, sources, out, options)
+        return
+    # Processes of their own: HDF5 handles do not survive a fork.
+    with ProcessPoolExecutor(min(jobs, len(ready)), mp_context=get_context("spawn"),
+                             initializer=_start_worker, initargs=(sources.files, out, options)) as pool:
+        futures = [pool.submit(_work, spec.name) for spec in ready]
+        try:
+            for future in as_completed(futures):
+                yield future.result()
+        finally:
+            for future in futures:
+                future.cancel()

@@ -1,0 +1,156 @@
+"""The files that figures are drawn from, opened and checked once."""
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import h5py
+import xarray as xr
+
+from sparsescope.errors import DataError, UsageError
+from sparsescope.profile import kept_calls, kept_videos, open_profile
+
+# What a figure may need beyond the statistics -> how to get it.
+NEEDS = {
+    "maps": "whole tile maps: profile --maps \"step=0,4 layer=* head=*\"",
+    "qkv": "raw q, k, v: profile --keep-qkv \"step=4 layer=3 head=*\"",
+    "sensitivity": "effects on the model's output: profile --sensitivity N",
+    "errors": "error curves: profile --error-tiles N",
+    "vmoba": "VMoBA's partitions: profile --partitions auto",
+    "text": "text or other prefix tokens among the keys: this model has none",
+    "summary": "findings of summary: --summary FILE (the program hands them over by itself)",
+    "plan": "a plan: --plan PLAN.json",
+    "validations": "validation reports: --validation REPORT.json",
+    "clips": "a validation report that lists its clips: --validation REPORT.json",
+    "removal": "a report of validate --removal layers,steps: --validation REPORT.json",
+    "videos": "videos of validate --videos FILE.h5: --videos FILE.h5",
+    "sweep": "a table of tune --sweep: --sweep SWEEP.json",
+    "benches": "results of bench attention: --bench RESULT.json",
+    "costs": "kernel costs of bench costs: --costs COSTS.json",
+    "others": "another profile to hold against: --other RUN2.h5",
+}
+
+FORMATS = {
+    "plan": "sparsescope-plan", "validations": "sparsescope-report", "sweep": "sparsescope-sweep",
+    "benches": "sparsescope-bench", "costs": "sparsescope-costs", "summary": "sparsescope-summary",
+}
+
+
+@dataclass(frozen=True)
+class Validation:
+    """A validation report, and the plan that it judged where that was given too."""
+
+    name: str  # of the file, without its ending
+    report: dict
+    plan: dict | None
+
+    @property
+    def method(self) -> str:
+        return self.plan["method"] if self.plan else "unknown"
+
+
+@dataclass(frozen=True)
+class SourceFiles:
+    """Paths, as given on the command line. Cheap to hand to another process."""
+
+    profile: str
+    plans: tuple[str, ...] = ()
+    validations: tuple[str, ...] = ()
+    sweep: str | None = None
+    benches: tuple[str, ...] = ()
+    costs: str | None = None
+    summary: str | None = None
+    others: tuple[str, ...] = ()
+    videos: str | None = None
+
+
+@dataclass
+class Sources:
+    """Everything opened; keyword arguments of figures by their names."""
+
+    files: SourceFiles
+    profile: xr.Dataset
+    plan: dict | None = None  # the first of the plans
+    validations: list[Validation] = field(default_factory=list)
+    sweep: dict | None = None
+    benches: list[dict] = field(default_factory=list)
+    costs: dict | None = None
+    summary: dict | None = None
+    others: list[xr.Dataset] = field(default_factory=list)
+    videos: str | None = None
+
+    @cached_property
+    def present(self) -> frozenset[str]:
+        """The needs that are met."""
+        profile = self.profile
+        found = {
+            "maps": bool(kept_calls(profile, "maps")),
+            "qkv": bool(kept_calls(profile, "qkv")),
+            "sensitivity": "effect_pooled" in profile,
+            "errors": "error_pooled" in profile,
+            "vmoba": any(name.startswith("vmoba/") for name in profile.data_vars),
+            "text": "prefix_mass" in profile and float(profile["prefix_mass"].max()) > 0,
+            "clips": any("clips" in v.report for v in self.validations),
+            "removal": any("removal" in v.report for v in self.validations),
+        }
+        for name in ("plan", "validations", "sweep", "benches", "costs", "summary", "others", "videos"):
+            found[name] = bool(getattr(self, name))
+        return frozenset(name for name, here in found.items() if here)
+
+
+def open_sources(files: SourceFiles) -> Sources:
+    """Error names the file, what was expected and what was found."""
+    plans = {_sha256(path): read_json(path, "plan") for path in files.plans}
+    sources = Sources(files, open_profile(files.profile), plan=next(iter(plans.values()), None))
+    for path in files.validations:
+        report = read_json(path, "validations")
+        name = os.path.basename(path).removesuffix(".json")
+        sources.validations.append(Validation(name, report, plans.get(report["plan"])))
+    sources.sweep = read_json(files.sweep, "sweep") if files.sweep else None
+    sources.benches = [read_json(path, "benches") for path in files.benches]
+    sources.costs = read_json(files.costs, "costs") if files.costs else None
+    sources.summary = read_json(files.summary, "summary") if files.summary else None
+    sources.others = [open_profile(path) for path in files.others]
+    if files.videos:
+        _check_videos(files.videos)
+        sources.videos = files.videos
+    return sources
+
+
+def read_json(path: str, kind: str) -> dict:
+    expected = FORMATS[kind]
+    try:
+        with open(path, encoding="utf-8") as file:
+            content = json.load(file)
+    except FileNotFoundError as error:
+        raise UsageError(f"{path}: no such file") from error
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: expected JSON of format '{expected}': {error}") from error
+    found = content.get("format") if isinstance(content, dict) else None
+    if found != expected:
+        raise DataError(f"{path}: format: expected '{expected}', found {found!r}")
+    if content.get("version") != 1:
+        raise DataError(f"{path}: version: expected 1, found {content.get('version')!r}")
+    return content
+
+
+def _check_videos(path: str) -> None:
+    if not os.path.exists(path):
+        raise UsageError(f"{path}: no such file")
+    try:
+        with h5py.File(path, "r") as file:
+            found = file.attrs.get("format")
+    except OSError as error:
+        raise DataError(f"{path}: expected videos of validate --videos (HDF5): {error}") from error
+    if found != "sparsescope-videos":
+        raise DataError(f"{path}: format: expected 'sparsescope-videos', found {found!r}")
+
+
+def _sha256(path: str) -> str:
+    if not os.path.exists(path):
+        raise UsageError(f"{path}: no such file")
+    with open(path, "rb") as file:
+        return hashlib.sha256(file.read()).hexdigest()

@@ -1,0 +1,83 @@
+"""Statistics that figures share. Prompts are the independent unit: the sites of one prompt are not, so
+every interval is over prompts."""
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+RESAMPLES = 1000
+LEAST_PROMPTS = 4  # fewer: the band spans the prompts themselves
+
+
+@dataclass(frozen=True)
+class Band:
+    """A mean over prompts with its 95 % interval. All of one shape; low and high are NaN with one prompt."""
+
+    mean: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    prompts: int
+
+    @property
+    def meaning(self) -> str:
+        """What the band is, for a caption."""
+        if self.prompts == 1:
+            return "one prompt, no interval"
+        if self.prompts < LEAST_PROMPTS:
+            return f"bands span the {self.prompts} prompts"
+        return f"bands: 95 % bootstrap intervals over {self.prompts} prompts"
+
+
+def prompt_band(values: np.ndarray) -> Band:
+    """values [prompt, ...], prompts that were not recorded all NaN. Percentile bootstrap by prompt; the
+    resamples are a function of the number of prompts alone, so that a figure is drawn alike each time."""
+    values = np.asarray(values, dtype=np.float64)
+    values = values[~np.isnan(values.reshape(len(values), -1)).all(axis=1)]
+    prompts = len(values)
+    if prompts == 0:
+        empty = np.full(values.shape[1:], np.nan)
+        return Band(empty, empty, empty, 0)
+    mean = values.mean(axis=0)
+    if prompts == 1:
+        return Band(mean, np.full_like(mean, np.nan), np.full_like(mean, np.nan), 1)
+    if prompts < LEAST_PROMPTS:
+        return Band(mean, values.min(axis=0), values.max(axis=0), prompts)
+    draws = np.random.default_rng(0).integers(prompts, size=(RESAMPLES, prompts))
+    weights = np.stack([np.bincount(draw, minlength=prompts) for draw in draws]) / prompts
+    means = np.tensordot(weights, values, axes=1)
+    low, high = np.percentile(means, [2.5, 97.5], axis=0)
+    return Band(mean, low, high, prompts)
+
+
+def kept_tiles(fraction: float | np.ndarray, tiles: int) -> np.ndarray:
+    """K(f) = clamp(ceil(f * N), 1, N)."""
+    return np.clip(np.ceil(np.asarray(fraction) * tiles), 1, tiles).astype(int)
+
+
+def fraction_for(curve: np.ndarray, fractions: np.ndarray, target: float) -> np.ndarray:
+    """The smallest kept fraction at which a coverage curve reaches the target, linear in log f; the first
+    fraction where the curve starts above it. curve [.., f] -> [..]; NaN where the curve is NaN."""
+    log_f = np.log(fractions)
+    flat = np.asarray(curve, dtype=np.float64).reshape(-1, len(fractions))
+    found = [np.nan if np.isnan(row).any() else np.exp(np.interp(target, row, log_f)) for row in flat]
+    return np.reshape(found, np.shape(curve)[:-1])
+
+
+def chance_jaccard(kept: float, tiles: int) -> float:
+    """Jaccard index that two independent sets of `kept` of `tiles` have: p / (2 - p), p = kept / tiles."""
+    share = kept / tiles
+    return share / (2 - share)
+
+
+def above_chance(jaccard: np.ndarray, chance: float) -> np.ndarray:
+    """(J - J0) / (1 - J0): 0 at chance, 1 for equal sets."""
+    return (jaccard - chance) / (1 - chance) if chance < 1 else np.zeros_like(jaccard)
+
+
+def heaviest(mass: np.ndarray, kept: int) -> np.ndarray:
+    """Marks the `kept` largest along the last axis, the lower index first among equals. -> bool, same shape."""
+    order = np.argsort(-mass, axis=-1, kind="stable")
+    marks = np.zeros(mass.shape, dtype=bool)
+    np.put_along_axis(marks, order[..., :kept], True, axis=-1)
+    return marks

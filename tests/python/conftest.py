@@ -1,0 +1,39 @@
+"""The files that make_data.sh made with the program from data/tiny-wan; their folder comes as
+SPARSESCOPE_TEST_DATA."""
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from sparsescope.sources import SourceFiles, Sources, open_sources
+
+
+@pytest.fixture(scope="session")
+def data() -> Path:
+    return Path(os.environ["SPARSESCOPE_TEST_DATA"])
+
+
+@pytest.fixture(scope="session")
+def profile(sources):
+    return sources.profile
+
+
+@pytest.fixture(scope="session")
+def source_files(data: Path) -> SourceFiles:
+    """Every file that a figure can be drawn from."""
+    def named(pattern: str) -> tuple[str, ...]:
+        return tuple(str(path) for path in sorted(data.glob(pattern)))
+
+    def single(name: str) -> str | None:
+        return str(data / name) if (data / name).exists() else None
+
+    return SourceFiles(str(data / "run.h5"), named("plan-*.json"), named("report-*.json"), single("sweep.json"),
+                       named("bench-*.json"), single("costs.json"), single("summary.json"), named("other-*.h5"),
+                       single("videos.h5"))
+
+
+@pytest.fixture(scope="session")
+def sources(source_files: SourceFiles) -> Sources:
+    return open_sources(source_files)
