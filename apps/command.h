@@ -58,6 +58,9 @@ void add_compare_command(CLI::App& root, CommandContext& context);
 void add_summary_command(CLI::App& root, CommandContext& context);
 void add_export_command(CLI::App& root, CommandContext& context);
 void add_tune_command(CLI::App& root, CommandContext& context);
+void add_render_command(CLI::App& root, CommandContext& context);
+void add_report_command(CLI::App& root, CommandContext& context);
+void add_notebook_command(CLI::App& root, CommandContext& context);
 void add_bench_command(CLI::App& root, CommandContext& context);
 
 }  // namespace sparsescope

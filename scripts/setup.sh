@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
 # Everything that a fresh Debian 12 or Ubuntu 22.04+ machine needs, then the release build:
-# Debian packages, .venv with LibTorch, build/release/bin/sparsescope. A second run changes nothing.
+# Debian packages, .venv with LibTorch and the Python side, build/release/bin/sparsescope. A second run
+# changes nothing.
 #
 #   scripts/setup.sh [--program] [--cuda] [-DNAME=VALUE ...]     -D options go to CMake
 #
-# --program builds the program alone, without the tests. --cuda also installs the CUDA compiler wheels where no nvcc is found. Without root and without
-# sudo the script prints the packages that an administrator has to install, and stops.
+# --program builds the program alone, without the tests and what they need (browsers). --cuda also
+# installs the CUDA compiler wheels where no nvcc is found. Without root and without sudo the script prints
+# the packages that an administrator has to install, and stops.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -35,6 +37,8 @@ required_packages() {
   echo build-essential ca-certificates cmake ninja-build ccache pkg-config python3 python3-venv \
        libbenchmark-dev libcli11-dev libeigen3-dev libfmt-dev libgmock-dev libgtest-dev \
        libhdf5-dev libspdlog-dev libssl-dev nlohmann-json3-dev
+  # The report is tested in real browsers. Ubuntu has them as snaps alone: there the tests say that they skip.
+  [[ $target == all && $(. /etc/os-release && echo "$ID") == debian ]] && echo chromium firefox-esr
   # Distributions whose default compiler is older carry a newer one beside it.
   local gcc_version
   gcc_version=$(g++ -dumpversion 2>/dev/null || apt_candidate_gcc)
@@ -83,6 +87,15 @@ install_python_list() {
   echo "$hash" >"$stamp"
 }
 
+# The package itself, from this folder: an edit of it needs no second installation.
+install_package() {
+  "$kVenv/bin/python" -c 'import importlib.metadata as m; m.version("sparsescope")' 2>/dev/null &&
+    [[ ! pyproject.toml -nt "$kVenv/.installed-package" ]] && return
+  say "installing the Python package sparsescope into $kVenv"
+  "$kVenv/bin/python" -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+  touch "$kVenv/.installed-package"
+}
+
 make_venv() {
   if [[ ! -x "$kVenv/bin/python" ]] || ! "$kVenv/bin/python" -c 'import pip' 2>/dev/null; then
     python3 -c 'import sys; sys.exit(sys.version_info < (3, 10))' ||
@@ -92,6 +105,9 @@ make_venv() {
     python3 -m venv "$kVenv"
   fi
   install_python_list requirements.txt
+  install_python_list requirements-figures.txt
+  [[ $target == all ]] && install_python_list requirements-tests.txt
+  install_package
   at_least "$kMinCmake" "$(system_cmake_version)" || install_python_list requirements-cmake.txt
   if [[ $want_cuda == yes ]] && ! command -v nvcc >/dev/null && [[ ! -x /usr/local/cuda/bin/nvcc ]]; then
     install_python_list requirements-cuda.txt
