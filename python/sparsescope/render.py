@@ -16,7 +16,7 @@ import pandas as pd
 
 from sparsescope.errors import UsageError
 from sparsescope.figures import FIGURES, Drawn, FigureSpec, style
-from sparsescope.figures.select import check_site, default_site
+from sparsescope.figures.select import default_site
 from sparsescope.files import write_atomically, write_text
 from sparsescope.films import write_gif, write_mp4
 from sparsescope.sources import NEEDS, SourceFiles, Sources, open_sources
@@ -79,7 +79,6 @@ def _arguments(spec: FigureSpec, sources: Sources, options: RenderOptions) -> di
         if name in accepted and getattr(options, name) is not None:
             arguments[name] = getattr(options, name)
     if "site" in accepted and options.site:
-        check_site(sources.profile, options.site)
         kept = next((need for need in ("maps", "qkv") if need in spec.needs), "")
         arguments["site"] = default_site(sources.profile, kept=kept, **options.site)
     return arguments

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from sparsescope.command_line import Parser, Streams, add_source_options, source_files
 from sparsescope.errors import UnsupportedError, UsageError
 from sparsescope.figures import FIGURES, SECTIONS
-from sparsescope.figures.select import parse_site
+from sparsescope.figures.select import check_site, parse_site
 from sparsescope.files import refuse_existing
 from sparsescope.render import FORMATS, RenderOptions, chosen_figures, missing_needs, outputs_of, render
 from sparsescope.sources import open_sources
@@ -34,6 +34,7 @@ def run(argv: list[str]) -> None:
     _check_share("--recall", options.recall)
     specs = chosen_figures(arguments.figure)
     sources = open_sources(source_files(arguments))
+    check_site(sources.profile, options.site)
     if arguments.figure:
         for spec in specs:  # what was asked for by name must be possible
             if lack := missing_needs(spec, sources):
