@@ -1,24 +1,25 @@
 #!/usr/bin/env bash
 # What the Python side is tested on: every kind of file that figures are drawn from, made by the program
-# from data/tiny-wan. About 2 minutes on 2 cores.
+# from data/tiny-wan. About 2 minutes on 2 cores with 3 prompts of 4 steps.
 #
-#   make_data.sh PROGRAM MODEL OUT
+#   make_data.sh PROGRAM MODEL OUT PROMPTS STEPS
 set -euo pipefail
-readonly kProgram=$1 kModel=$2 kOut=$3
-readonly kSampling="--steps 4 --guidance 3"
+readonly kProgram=$1 kModel=$2 kOut=$3 kPrompts=$4 kSteps=$5
+readonly kSampling="--steps $kSteps --guidance 3"
+readonly kMiddle=$((kSteps / 2))
 
 quiet() { "$kProgram" "$@" --progress never --log-level warn --force >/dev/null; }
 prompts() { grep -v '^#' "$kModel/prompts/$2.txt" | head -n "$1"; }
 
 mkdir -p "$kOut"
-prompts 3 calibration >"$kOut/calibration.txt"
+prompts "$kPrompts" calibration >"$kOut/calibration.txt"
 prompts 1 calibration >"$kOut/one.txt"
 prompts 2 heldout >"$kOut/heldout.txt"
 
 # shellcheck disable=SC2086  # a list of options
 {
   quiet profile "$kModel" --prompts "$kOut/calibration.txt" --grid 8,16,16 $kSampling --sensitivity 1 \
-    --maps "step=* layer=* head=*" --keep-qkv "step=2 layer=2,3 head=*" --keep-videos --out "$kOut/run.h5"
+    --maps "step=* layer=* head=*" --keep-qkv "step=$kMiddle layer=2,3 head=*" --keep-videos --out "$kOut/run.h5"
   quiet profile "$kModel" --prompts "$kOut/one.txt" --grid 8,16,16 $kSampling --tile 2,4,4 --partitions none \
     --error-tiles 0 --out "$kOut/other-tile.h5"
   for method in vsa bsa vmoba; do
