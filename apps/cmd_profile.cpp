@@ -71,6 +71,12 @@ void add_record_options(CLI::App& command, ProfileRequest& request, Texts& texts
   command.add_option("--record-layers", request.record_layers, "Layers to record: all, or 0,3");
   command.add_option("--maps", request.maps,
                      "Sites whose whole maps are kept: \"step=0,10 layer=3 head=*\"");
+  command.add_option("--keep-qkv", request.keep_qkv,
+                     "Sites, as in --maps, whose q, k and v are kept: 12 bytes a head, token and "
+                     "channel");
+  command.add_flag("--keep-videos", request.keep_videos,
+                   "Keep what each recorded prompt is sampled to: the latents, and where the "
+                   "checkpoint has a codec the video, 3 bytes a pixel");
   command.add_option("--error-tiles", request.error_tiles,
                      "Query tiles of each call whose errors under all settings are measured; 0 "
                      "none (1 in 16, 1 to 4)");

@@ -78,13 +78,14 @@ std::set<int64_t> parse_layers(const std::string& text, int64_t layers) {
 ForwardResult forward_to_file(VideoTransformer& model, const ModelInputs& inputs,
                               const std::set<int64_t>& captured_layers, AttentionHook& hook,
                               const std::filesystem::path& out, bool replace) {
-  RecordHook recorder(hook, captured_layers);
+  RecordHook recorder(hook,
+                      [&](const SiteKey& site) { return captured_layers.contains(site.layer); });
   const auto start = std::chrono::steady_clock::now();
   const HostTensor sample = model.forward(inputs, {}, recorder);
   const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
 
   std::vector<TensorToWrite> tensors = {named("sample", sample)};
-  for (const RecordedCall& call : recorder.calls()) {
+  for (const RecordedCall& call : recorder.take()) {
     const std::string layer = std::to_string(call.site.layer);
     tensors.push_back(named("q." + layer, call.q));
     tensors.push_back(named("k." + layer, call.k));

@@ -1,6 +1,7 @@
 #include "capture/record_hook.h"
 
 #include <algorithm>
+#include <numeric>
 #include <utility>
 
 #include "core/dtype.h"
@@ -10,12 +11,13 @@ namespace sparsescope {
 namespace {
 
 template <typename Element, typename Convert>
-HostTensor copy_elements(const AttentionTensor& x, Convert&& convert) {
-  HostTensor copy = HostTensor::zeros({x.batch, x.heads, x.tokens, x.head_dim});
+HostTensor copy_elements(const AttentionTensor& x, const std::vector<int64_t>& heads,
+                         Convert&& convert) {
+  HostTensor copy = HostTensor::zeros({x.batch, std::ssize(heads), x.tokens, x.head_dim});
   const auto* data = static_cast<const Element*>(x.data);
   float* out = copy.values.data();
   for (int64_t b = 0; b < x.batch; ++b) {
-    for (int64_t h = 0; h < x.heads; ++h) {
+    for (const int64_t h : heads) {
       for (int64_t s = 0; s < x.tokens; ++s) {
         const Element* row = data + b * x.stride_batch + h * x.stride_head + s * x.stride_token;
         out = std::transform(row, row + x.head_dim, out, convert);
@@ -25,14 +27,14 @@ HostTensor copy_elements(const AttentionTensor& x, Convert&& convert) {
   return copy;
 }
 
-HostTensor copy_of(const AttentionTensor& x) {
+HostTensor copy_of(const AttentionTensor& x, const std::vector<int64_t>& heads) {
   switch (x.dtype) {
     case Dtype::kF32:
-      return copy_elements<float>(x, [](float value) { return value; });
+      return copy_elements<float>(x, heads, [](float value) { return value; });
     case Dtype::kBF16:
-      return copy_elements<uint16_t>(x, bf16_to_float);
+      return copy_elements<uint16_t>(x, heads, bf16_to_float);
     case Dtype::kF16:
-      return copy_elements<uint16_t>(x, f16_to_float);
+      return copy_elements<uint16_t>(x, heads, f16_to_float);
     default:
       fail(ErrorKind::kInternal, "attention tensor of type {}", dtype_name(x.dtype));
   }
@@ -40,14 +42,30 @@ HostTensor copy_of(const AttentionTensor& x) {
 
 }  // namespace
 
-RecordHook::RecordHook(AttentionHook& inner, std::set<int64_t> layers)
-    : inner_(inner), layers_(std::move(layers)) {}
+RecordHook::RecordHook(AttentionHook& inner, std::function<bool(const SiteKey&)> keeps,
+                       std::vector<int64_t> heads)
+    : inner_(inner), keeps_(std::move(keeps)), heads_(std::move(heads)) {}
 
 void RecordHook::attend(const AttentionCall& call) {
-  if (layers_.contains(call.site.layer)) {
-    calls_.push_back({call.site, copy_of(call.q), copy_of(call.k), copy_of(call.v)});
+  if (keeps_(call.site)) {
+    std::vector<int64_t> heads = heads_;
+    if (heads.empty()) {
+      heads.resize(static_cast<size_t>(call.q.heads));
+      std::iota(heads.begin(), heads.end(), int64_t{0});
+    }
+    RecordedCall kept{.site = call.site,
+                      .prefix = call.prefix,
+                      .suffix = call.suffix,
+                      .scale = call.scale,
+                      .heads = heads,
+                      .q = copy_of(call.q, heads),
+                      .k = copy_of(call.k, heads),
+                      .v = copy_of(call.v, heads)};
+    calls_.push_back(std::move(kept));
   }
   inner_.attend(call);
 }
+
+std::vector<RecordedCall> RecordHook::take() { return std::exchange(calls_, {}); }
 
 }  // namespace sparsescope

@@ -1,8 +1,8 @@
-// Keeps a copy of what self-attention of chosen layers receives, and lets another hook compute.
+// Keeps a copy of what self-attention receives at chosen sites, and lets another hook compute.
 #pragma once
 
 #include <cstdint>
-#include <set>
+#include <functional>
 #include <vector>
 
 #include "core/host_tensor.h"
@@ -12,18 +12,25 @@ namespace sparsescope {
 
 struct RecordedCall {
   SiteKey site;
-  HostTensor q, k, v;  // [B, H, S, D] fp32
+  int64_t prefix = 0, suffix = 0;  // text tokens around the video
+  float scale = 1.0f;
+  std::vector<int64_t> heads;  // that were kept
+  HostTensor q, k, v;          // [B, kept heads, S, D] fp32
 };
 
 class RecordHook : public AttentionHook {
  public:
-  RecordHook(AttentionHook& inner, std::set<int64_t> layers);
+  // heads: those that are kept; empty: all.
+  RecordHook(AttentionHook& inner, std::function<bool(const SiteKey&)> keeps,
+             std::vector<int64_t> heads = {});
   void attend(const AttentionCall& call) override;
-  const std::vector<RecordedCall>& calls() const { return calls_; }  // in order of execution
+  // Since the last take, in order of execution.
+  std::vector<RecordedCall> take();
 
  private:
   AttentionHook& inner_;
-  std::set<int64_t> layers_;
+  std::function<bool(const SiteKey&)> keeps_;
+  std::vector<int64_t> heads_;
   std::vector<RecordedCall> calls_;
 };
 

@@ -183,6 +183,11 @@ void Hdf5File::set_attribute(const std::string& object, const std::string& name,
   write_attribute(*this, state_->file.id(), object, name, H5T_NATIVE_INT64, make_space({}), &value);
 }
 
+void Hdf5File::set_attribute(const std::string& object, const std::string& name, double value) {
+  write_attribute(*this, state_->file.id(), object, name, H5T_NATIVE_DOUBLE, make_space({}),
+                  &value);
+}
+
 void Hdf5File::set_attribute(const std::string& object, const std::string& name,
                              const std::vector<int64_t>& values) {
   const Handle space = make_space({static_cast<int64_t>(values.size())});

@@ -49,6 +49,7 @@ class Hdf5File {
   void write_strings(const std::string& name, const std::vector<std::string>& values);  // [n]
   void set_attribute(const std::string& object, const std::string& name, const std::string& value);
   void set_attribute(const std::string& object, const std::string& name, int64_t value);
+  void set_attribute(const std::string& object, const std::string& name, double value);
   void set_attribute(const std::string& object, const std::string& name,
                      const std::vector<int64_t>& values);
   // Declares a one-dimensional dataset to be the scale of an axis, and names it.
@@ -65,6 +66,8 @@ class Hdf5File {
   std::vector<std::string> read_strings(const std::string& dataset, int64_t expected_count) const;
   std::string string_attribute(const std::string& object, const std::string& name) const;
   int64_t int64_attribute(const std::string& object, const std::string& name) const;
+  double double_attribute(const std::string& object, const std::string& name) const;
+  int64_t attribute_count(const std::string& object, const std::string& name) const;  // of values
   std::vector<int64_t> int64s_attribute(const std::string& object, const std::string& name,
                                         int64_t expected_count) const;
   // The name of the scale attached to each axis, "" where there is none.

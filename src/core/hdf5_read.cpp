@@ -129,13 +129,19 @@ uint64_t plausible_count(const Hdf5File& file, const std::string& name, hid_t da
 }
 
 Handle open_attribute(const Hdf5File& file, hid_t id, const std::string& object,
-                      const std::string& name, Hdf5Type type, int64_t count) {
+                      const std::string& name) {
   const Handle owner = open_object(file, id, object, H5I_BADID);
   SPARSESCOPE_CHECK(ErrorKind::kData, H5Aexists(owner.id(), name.c_str()) > 0,
                     "{}: {}: expected the attribute {}, which is missing", file.path().string(),
                     object, name);
   Handle attribute(H5Aopen(owner.id(), name.c_str(), H5P_DEFAULT), H5Aclose);
   if (!attribute) fail_read(file, object + "@" + name);
+  return attribute;
+}
+
+Handle open_attribute(const Hdf5File& file, hid_t id, const std::string& object,
+                      const std::string& name, Hdf5Type type, int64_t count) {
+  Handle attribute = open_attribute(file, id, object, name);
   const Handle stored(H5Aget_type(attribute.id()), H5Tclose);
   const Handle space(H5Aget_space(attribute.id()), H5Sclose);
   SPARSESCOPE_CHECK(ErrorKind::kData,
@@ -245,6 +251,20 @@ std::string Hdf5File::string_attribute(const std::string& object, const std::str
 
 int64_t Hdf5File::int64_attribute(const std::string& object, const std::string& name) const {
   return int64s_attribute(object, name, 1).front();
+}
+
+double Hdf5File::double_attribute(const std::string& object, const std::string& name) const {
+  const Handle attribute =
+      open_attribute(*this, state_->file.id(), object, name, Hdf5Type::kDouble, 1);
+  double value = 0;
+  if (H5Aread(attribute.id(), H5T_NATIVE_DOUBLE, &value) < 0) fail_read(*this, object + "@" + name);
+  return value;
+}
+
+int64_t Hdf5File::attribute_count(const std::string& object, const std::string& name) const {
+  const Handle attribute = open_attribute(*this, state_->file.id(), object, name);
+  const Handle space(H5Aget_space(attribute.id()), H5Sclose);
+  return H5Sget_simple_extent_npoints(space.id());
 }
 
 std::vector<int64_t> Hdf5File::int64s_attribute(const std::string& object, const std::string& name,

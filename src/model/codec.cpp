@@ -57,14 +57,17 @@ LinearCodec LinearCodec::open(const std::filesystem::path& folder) {
   return codec;
 }
 
-HostTensor LinearCodec::decode(const HostTensor& latents) const {
-  const auto& s = latents.shape;
+std::vector<int64_t> LinearCodec::video_shape(const std::vector<int64_t>& s) const {
   SPARSESCOPE_CHECK(ErrorKind::kUsage, s.size() == 5 && s[0] == 1 && s[1] == channels_,
                     "codec: expected latents [1, {}, F, H, W], found {}", channels_,
                     shape_to_string(s));
+  return {s[2], kColours, s[3] * patch_, s[4] * patch_};
+}
+
+HostTensor LinearCodec::decode(const HostTensor& latents) const {
+  const auto& s = latents.shape;
+  HostTensor video = HostTensor::zeros(video_shape(s));  // [F, 3, H, W]
   const PatchLayout layout{s[2], s[3], s[4], patch_};
-  HostTensor video =
-      HostTensor::zeros({s[2], kColours, s[3] * patch_, s[4] * patch_});  // [F, 3, H, W]
   std::vector<double> p(static_cast<size_t>(layout.width()));
   for_each_patch(layout, [&](int64_t f, int64_t y, int64_t x) {
     p.assign(mean_.values.begin(), mean_.values.end());

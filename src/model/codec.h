@@ -11,6 +11,8 @@ namespace sparsescope {
 class LinearCodec {
  public:
   static LinearCodec open(const std::filesystem::path& folder);
+  // [F, 3, H, W] of the video that latents of this shape decode to.
+  std::vector<int64_t> video_shape(const std::vector<int64_t>& latent_shape) const;
   HostTensor decode(
       const HostTensor& latents) const;              // [1, C, F, Hl, Wl] -> [F, 3, H, W] in [-1, 1]
   HostTensor encode(const HostTensor& video) const;  // the inverse

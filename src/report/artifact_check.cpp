@@ -46,16 +46,23 @@ ArtifactCheck check_profile_file(const fs::path& path) {
          findings.size() == 1 ? "" : "s", text);
   }
   const Profile profile = read_profile(path);
-  return {
+  ArtifactCheck check{
       .kind = "profile",
       .verified = {fmt::format(
                        "{} prompts, {} branches, {} steps, {} layers, {} heads on grid {}, tile {}",
                        profile.prompts, profile.branches, profile.steps, profile.layers,
                        profile.heads, to_string(profile.grid), to_string(profile.tile)),
                    fmt::format("{} statistics and {} maps: names, axes, shapes, ranges, sums",
-                               profile.arrays.size(), profile.maps.size()),
-                   hash_line(path)},
+                               profile.arrays.size(), profile.maps.size())},
       .warnings = {}};
+  const KeptData& kept = profile.kept;
+  if (!kept.empty()) {
+    check.verified.push_back(
+        fmt::format("q, k, v of {} calls, {} final latents, {} videos: places, shapes, values",
+                    kept.calls.size(), kept.latents.size(), kept.videos.size()));
+  }
+  check.verified.push_back(hash_line(path));
+  return check;
 }
 
 ArtifactCheck check_plan_file(const fs::path& path) {

@@ -9,6 +9,7 @@
 
 #include "core/json_io.h"
 #include "core/token_grid.h"
+#include "stats/kept_data.h"
 
 namespace sparsescope {
 
@@ -34,6 +35,7 @@ struct Profile {
   std::map<std::string, ProfileArray>
       arrays;  // "coverage_row", "vmoba/temporal:2/recall_topk", ...
   std::map<std::string, std::vector<float>> maps;  // "p0_b0_s0_l3": [H, N, N]
+  KeptData kept;
 
   bool is_recorded(int64_t prompt, int64_t branch, int64_t step, int64_t layer) const {
     return recorded[((prompt * branches + branch) * steps + step) * layers + layer] != 0;

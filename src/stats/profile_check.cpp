@@ -3,6 +3,7 @@
 #include <numeric>
 
 #include "core/error.h"
+#include "stats/kept_check.h"
 #include "stats/profile_schema.h"
 #include "stats/profile_store.h"
 
@@ -30,6 +31,7 @@ class Checker {
     for (const auto& [name, array] : p_.arrays) check_values(name, array);
     if (!effects_only_) for_each_head([this](const Site& site) { check_site(site); });
     for (const auto& [name, values] : p_.maps) check_map(name, values);
+    for (std::string& finding : check_kept(p_)) findings_.push_back(std::move(finding));
     return std::move(findings_);
   }
 

@@ -74,22 +74,25 @@ Json record_manifest(const RecordOptions& record, const TokenGrid& grid) {
                     "directions, {} steps a prompt",
                     record.probes, record.sensitivity));
   }
-  return {{"grid", triple(grid)},
-          {"tile", triple(record.tile)},
-          {"partitions", partitions},
-          {"partition_remark", record.partition_remark},
-          {"rows_per_tile", record.rows_per_tile},
-          {"record_prompts", record.prompts},
-          {"record_steps", record.steps},
-          {"record_layers", record.layers},
-          {"maps", record.maps},
-          {"error_tiles", record.error_tiles},
-          {"sensitivity", record.sensitivity},
-          {"probes", record.sensitivity > 0 ? record.probes : 0},
-          {"around", record.around_hash},
-          {"effects_only", record.effects_only},
-          {"statistics", "accumulated in fp32 and fp64, stored as fp32"},
-          {"approximations", approximations}};
+  Json manifest = {{"grid", triple(grid)},
+                   {"tile", triple(record.tile)},
+                   {"partitions", partitions},
+                   {"partition_remark", record.partition_remark},
+                   {"rows_per_tile", record.rows_per_tile},
+                   {"record_prompts", record.prompts},
+                   {"record_steps", record.steps},
+                   {"record_layers", record.layers},
+                   {"maps", record.maps},
+                   {"error_tiles", record.error_tiles},
+                   {"sensitivity", record.sensitivity},
+                   {"probes", record.sensitivity > 0 ? record.probes : 0},
+                   {"around", record.around_hash},
+                   {"effects_only", record.effects_only},
+                   {"statistics", "accumulated in fp32 and fp64, stored as fp32"},
+                   {"approximations", approximations}};
+  if (!record.keep_qkv.empty()) manifest["keep_qkv"] = record.keep_qkv;
+  if (record.keep_videos) manifest["keep_videos"] = true;
+  return manifest;
 }
 
 Json sampling_settings(const SampledTrajectories& run, const Denoiser& denoiser) {

@@ -7,6 +7,7 @@
 
 #include "core/error.h"
 #include "core/sha256.h"
+#include "stats/kept_merge.h"
 #include "stats/profile_schema.h"
 #include "stats/profile_store.h"
 
@@ -92,6 +93,15 @@ void for_each_map(const Profile& profile, const std::vector<int64_t>& place_of,
           visit(map_name(p, b, s, l), map_name(place_of[static_cast<size_t>(p)], b, s, l));
 }
 
+KeptData moved_kept(Profile& profile, const std::vector<int64_t>& place_of) {
+  if (profile.kept.empty()) return {};
+  std::map<std::string, std::string> names;
+  for_each_map(profile, place_of, [&](const std::string& before, const std::string& after) {
+    names.emplace(before, after);
+  });
+  return move_prompts(std::move(profile.kept), place_of, names);
+}
+
 }  // namespace
 
 void ProfileMerger::check_extents(const Profile& profile, const std::string& file) const {
@@ -135,6 +145,7 @@ void ProfileMerger::place_prompts(const std::vector<Trajectory>& trajectories) {
     if (map != joined_.maps.end()) maps.emplace(after, std::move(map->second));
   });
   joined_.maps = std::move(maps);
+  joined_.kept = moved_kept(joined_, place_of);
   joined_.prompts = count;
 }
 
@@ -210,6 +221,7 @@ void ProfileMerger::add(Profile profile, const std::string& file, const std::str
     join_array(name, std::move(array), prompt_of, file);
   }
   join_maps(profile, prompt_of, file);
+  join_kept(joined_.kept, moved_kept(profile, prompt_of), file);
 }
 
 Profile ProfileMerger::take() {

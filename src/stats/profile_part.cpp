@@ -6,6 +6,7 @@
 #include "core/error.h"
 #include "core/json_io.h"
 #include "stats/hashed_tensors.h"
+#include "stats/kept_part.h"
 
 namespace sparsescope {
 namespace {
@@ -92,6 +93,7 @@ class PartReader {
   }
 
   void take(const std::string& name) {
+    if (is_call_tensor(name)) return;
     const StoredTensor tensor = file_.fetch(name);
     if (name.starts_with("state/")) {
       take_state(name, tensor);
@@ -136,7 +138,10 @@ std::string part_file_name(int64_t prompt, int64_t step) {
 
 void write_part_file(const std::filesystem::path& path, const ProfilePart& part,
                      const std::string& fingerprint) {
-  write_hashed_tensors(path, tensors_of(part), metadata_of(part, fingerprint));
+  std::vector<TensorToWrite> tensors = tensors_of(part);
+  Metadata metadata = metadata_of(part, fingerprint);
+  add_call_tensors(part.calls, tensors, metadata);
+  write_hashed_tensors(path, std::move(tensors), std::move(metadata));
 }
 
 ProfilePart read_part_file(const std::filesystem::path& path, int64_t prompt, int64_t step,

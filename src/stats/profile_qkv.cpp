@@ -17,6 +17,7 @@
 #include "stats/profile_builder.h"
 #include "stats/profile_manifest.h"
 #include "stats/profile_store.h"
+#include "stats/run_keeper.h"
 #include "stats/site_selection.h"
 
 namespace sparsescope {
@@ -78,6 +79,8 @@ Capture describe(const QkvRun& run, size_t place) {
   return capture;
 }
 
+float softmax_scale(int64_t head_dim) { return 1.0f / std::sqrt(static_cast<float>(head_dim)); }
+
 // Mapped bytes may lie anywhere; kernels want aligned elements.
 std::vector<uint32_t> aligned_copy(const StoredTensor& tensor) {
   std::vector<uint32_t> words((tensor.bytes + 3) / 4);
@@ -95,8 +98,11 @@ class QkvProfiler {
   ProfileSummary run() {
     const auto start = std::chrono::steady_clock::now();
     const RecordOptions& record = run_.record;
-    const auto maps =
-        parse_map_selection(record.maps, header_.steps, header_.layers, header_.heads);
+    const auto sites_of = [&](const std::string& text, const char* option) {
+      return parse_site_selection(text, header_.steps, header_.layers, header_.heads, option);
+    };
+    const SiteSelection maps = sites_of(record.maps, "--maps");
+    const SiteSelection kept = sites_of(record.keep_qkv, "--keep-qkv");
     const auto prompts = parse_index_list(record.prompts, header_.prompts, "--record-prompts");
     const auto steps = parse_index_list(record.steps, header_.steps, "--record-steps");
     const auto layers = parse_index_list(record.layers, header_.layers, "--record-layers");
@@ -108,7 +114,8 @@ class QkvProfiler {
     options.keep_map = [&](const SiteKey& site) { return maps.keeps(site.step, site.layer); };
     options.record = [&](const SiteKey& site) {
       const bool named = steps[site.step] != 0 && layers[site.layer] != 0;
-      return prompts[site.prompt] != 0 && (named || maps.keeps(site.step, site.layer));
+      return prompts[site.prompt] != 0 &&
+             (named || maps.keeps(site.step, site.layer) || kept.keeps(site.step, site.layer));
     };
     SiteRecorder hook(options, run_.record.error_tiles, run_.impl, *run_.pool);
     ProfileBuilder builder(header_);
@@ -125,7 +132,9 @@ class QkvProfiler {
     summary_.seconds =
         std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     summary_.attention_seconds = hook.attention_seconds();
-    write_profile(run_.out.path, builder.take(manifest()), run_.out.replace);
+    Profile profile = builder.take(manifest());
+    keep_calls(kept, profile);
+    write_profile(run_.out.path, profile, run_.out.replace);
     summary_.file_bytes = std::filesystem::file_size(run_.out.path);
     return summary_;
   }
@@ -193,13 +202,49 @@ class QkvProfiler {
       call.grid = run_.grid;
       call.prefix = run_.prefix;
       call.suffix = run_.suffix;
-      call.scale = 1.0f / std::sqrt(static_cast<float>(D));
+      call.scale = softmax_scale(D);
       call.q = entry(0);
       call.k = entry(1);
       call.v = entry(2);
       call.out = contiguous_output(out.data(), H, S, D);
       hook.attend(call);
     }
+  }
+
+  // They lie in the captures, and are read when the profile is written.
+  void keep_calls(const SiteSelection& kept, Profile& profile) const {
+    for (const Capture& capture : captures_) {
+      const SiteKey& site = capture.site;
+      if (!kept.keeps(site.step, site.layer)) continue;
+      for (int64_t b = 0; b < capture.shape[0]; ++b) {
+        const auto branch = static_cast<int64_t>(site.branch);
+        if (!profile.is_recorded(site.prompt + b, branch, site.step, site.layer)) continue;
+        profile.kept.calls.emplace(map_name(site.prompt + b, branch, site.step, site.layer),
+                                   kept_call(capture, b, heads_named(kept)));
+      }
+    }
+  }
+
+  KeptCall kept_call(const Capture& capture, int64_t entry,
+                     const std::vector<int64_t>& heads) const {
+    const int64_t H = capture.shape[1], S = capture.shape[2], D = capture.shape[3];
+    KeptCall call{.prefix = run_.prefix, .suffix = run_.suffix, .heads = heads, .qkv = {}};
+    call.scale = softmax_scale(D);
+    for (size_t i = 0; i < kQkvNames.size(); ++i) {
+      call.qkv[i].shape = {std::ssize(heads), S, D};
+      call.qkv[i].read = [path = capture.path, name = std::string(kQkvNames[i]), heads,
+                          first = entry * H, block = S * D] {
+        const std::vector<float> all =
+            to_float(SafetensorsFile::open(path).fetch(name), path.string() + ": " + name);
+        std::vector<float> values;  // [kept heads, S, D]
+        for (const int64_t head : heads) {
+          const auto from = all.begin() + (first + head) * block;
+          values.insert(values.end(), from, from + block);
+        }
+        return values;
+      };
+    }
+    return call;
   }
 
   Json manifest() const {

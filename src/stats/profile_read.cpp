@@ -5,6 +5,7 @@
 
 #include "core/error.h"
 #include "core/hdf5_file.h"
+#include "stats/kept_store.h"
 #include "stats/profile_schema.h"
 #include "stats/profile_store.h"
 
@@ -13,7 +14,8 @@ namespace {
 
 class Reader {
  public:
-  explicit Reader(const Hdf5File& file) : file_(file), name_(file.path().string()) {}
+  explicit Reader(std::shared_ptr<const Hdf5File> file)
+      : shared_(std::move(file)), file_(*shared_), name_(file_.path().string()) {}
 
   Profile read() {
     identify();
@@ -29,6 +31,7 @@ class Reader {
       }
     }
     if (file_.exists("/maps")) read_maps();
+    profile_.kept = read_kept(shared_, profile_);
     return std::move(profile_);
   }
 
@@ -141,6 +144,7 @@ class Reader {
     }
   }
 
+  std::shared_ptr<const Hdf5File> shared_;  // what is kept whole is read later
   const Hdf5File& file_;
   const std::string name_;
   Profile profile_;
@@ -149,8 +153,7 @@ class Reader {
 }  // namespace
 
 Profile read_profile(const std::filesystem::path& path) {
-  const Hdf5File file = Hdf5File::open(path);
-  return Reader(file).read();
+  return Reader(std::make_shared<const Hdf5File>(Hdf5File::open(path))).read();
 }
 
 }  // namespace sparsescope

@@ -23,6 +23,8 @@ RecordOptions record_options(const ProfileRequest& request, const TokenGrid& gri
   record.steps = request.record_steps;
   record.layers = request.record_layers;
   record.maps = request.maps;
+  record.keep_qkv = request.keep_qkv;
+  record.keep_videos = request.keep_videos;
   record.seed = request.sampling.seed;
   record.error_tiles = request.error_tiles.value_or(
       request.effects_only ? 0
@@ -105,6 +107,11 @@ void check_request(const ProfileRequest& request) {
   SPARSESCOPE_CHECK(ErrorKind::kUsage, request.rows_per_tile.value_or(0) >= 0,
                     "--rows-per-tile: expected a number of rows, or 0 for all, found {}",
                     request.rows_per_tile.value_or(0));
+  SPARSESCOPE_CHECK(ErrorKind::kUsage, request.qkv.empty() || !request.keep_videos,
+                    "--keep-videos: expected a CHECKPOINT to sample with, found --qkv");
+  SPARSESCOPE_CHECK(ErrorKind::kUsage, !request.effects_only || request.keep_qkv.empty(),
+                    "--effects-only records nothing else: expected no --keep-qkv, found '{}'",
+                    request.keep_qkv);
   check_effect_options(request);
 }
 

@@ -14,6 +14,8 @@ struct ProfileRequest {
   std::string partitions = "auto";       // as in parse_partitions
   std::optional<int64_t> rows_per_tile;  // 0: all rows
   std::string record_prompts = "all", record_steps = "all", record_layers = "all", maps;
+  std::string keep_qkv;  // sites, as in maps
+  bool keep_videos = false;
   std::optional<int64_t> error_tiles;  // 0: none
   int64_t sensitivity = 0, probes = 4;
   std::filesystem::path around;  // a plan in force while effects are measured

@@ -13,6 +13,7 @@
 #include "stats/profile_manifest.h"
 #include "stats/profile_part.h"
 #include "stats/profile_store.h"
+#include "stats/run_keeper.h"
 #include "stats/site_selection.h"
 
 namespace sparsescope {
@@ -46,17 +47,22 @@ class TrajectoryProfiler {
       : run_(run),
         monitor_(monitor),
         denoiser_(*run.model, *run.folder, run.sampling),
+        keeper_(run),
         settings_(trajectory_settings(run, denoiser_)) {
     const ModelInfo& info = run.model->info();
     const RecordOptions& record = run.record;
     prompts_ = parse_index_list(record.prompts, num_prompts(), "--record-prompts");
     steps_ = parse_index_list(record.steps, run.sampling.steps, "--record-steps");
     layers_ = parse_index_list(record.layers, info.layers, "--record-layers");
-    maps_ = parse_map_selection(record.maps, run.sampling.steps, info.layers, info.heads);
+    maps_ =
+        parse_site_selection(record.maps, run.sampling.steps, info.layers, info.heads, "--maps");
     for (int64_t step = 0; step < run.sampling.steps; ++step) {
-      const bool mapped = !maps_.steps.empty() && maps_.steps[step] != 0;
-      if (steps_[step] != 0 || mapped) last_step_ = step;
+      const auto named = [step](const SiteSelection& sites) {
+        return !sites.steps.empty() && sites.steps[step] != 0;
+      };
+      if (steps_[step] != 0 || named(maps_) || named(keeper_.calls())) last_step_ = step;
     }
+    if (keeper_.keeps_results()) last_step_ = run.sampling.steps - 1;
     for (int64_t step = 0; step < run.sampling.steps; ++step) {
       if (steps_[step] != 0) recorded_steps_.push_back(step);
     }
@@ -72,13 +78,15 @@ class TrajectoryProfiler {
     }
     check_writable_output(run_.out.path, run_.out.replace);
     const PartsFolder parts(run_.out, "sparsescope-profile-parts", settings_);
+    keeper_.note_missing_codec(monitor_);
     SiteRecorder hook(hook_options(), run_.record.error_tiles, run_.impl, *run_.pool);
     if (run_.record.sensitivity > 0) make_output_effects();
     ProfileBuilder builder(header());
     for (int64_t prompt = 0; prompt < num_prompts(); ++prompt) {
       if (prompts_[prompt] != 0) run_prompt(prompt, parts, hook, builder);
     }
-    const Profile profile = builder.take(manifest(parts));
+    Profile profile = builder.take(manifest(parts));
+    profile.kept = keeper_.take();
     parts.publish([&](const fs::path& path) { write_profile(path, profile, true); });
     summary_.attention_seconds = hook.attention_seconds();
     summary_.file_bytes = fs::file_size(run_.out.path);
@@ -142,7 +150,7 @@ class TrajectoryProfiler {
     options.record = [this](const SiteKey& site) {
       if (run_.record.effects_only) return false;
       return (steps_[site.step] != 0 && layers_[site.layer] != 0) ||
-             maps_.keeps(site.step, site.layer);
+             maps_.keeps(site.step, site.layer) || keeper_.calls().keeps(site.step, site.layer);
     };
     options.keep_map = [this](const SiteKey& site) { return maps_.keeps(site.step, site.layer); };
     return options;
@@ -185,6 +193,7 @@ class TrajectoryProfiler {
         write_part_file(parts.path_of(name), *part, parts.fingerprint());
       }
       for (const SiteStatistics& site : part->sites) builder.add(site, maps_.heads);
+      keeper_.add_part(parts.path_of(name), *part);
       summary_.sites += std::ssize(part->sites);
       summary_.seconds += part->seconds;
       state = std::move(part->state);
@@ -214,11 +223,13 @@ class TrajectoryProfiler {
     SPARSESCOPE_ASSERT(state.next_step == step);
     const Clock::time_point start = Clock::now();
     const TrajectoryState before = state;
-    denoiser_.step(state, *run_.prompts, prompt, hook);
+    RecordHook kept = keeper_.around(hook);
+    denoiser_.step(state, *run_.prompts, prompt, kept);
     ProfilePart part;
     part.prompt = prompt;
     part.step = step;
     part.sites = hook.take();
+    part.calls = kept.take();
     if (measures_effects(prompt, step)) output_effects_->add_to(before, prompt, part.sites);
     part.state = std::move(state);
     part.seconds = seconds_since(start);
@@ -260,10 +271,11 @@ class TrajectoryProfiler {
   const TrajectoryRun& run_;
   const RunMonitor& monitor_;
   Denoiser denoiser_;
+  RunKeeper keeper_;
   Json settings_;
   std::vector<uint8_t> prompts_, steps_, layers_;
   std::vector<int64_t> recorded_steps_;
-  MapSelection maps_;
+  SiteSelection maps_;
   std::optional<OutputEffects> output_effects_;
   int64_t last_step_ = 0;
   int64_t finished_steps_ = 0;

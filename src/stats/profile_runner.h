@@ -24,8 +24,10 @@ struct RecordOptions {
   std::string prompts = "all";   // index lists, see site_selection.h
   std::string steps = "all";
   std::string layers = "all";
-  std::string maps;   // "step=0,10 layer=3 head=*"
-  uint64_t seed = 0;  // of the samples of rows, tiles, steps and probes
+  std::string maps;          // "step=0,10 layer=3 head=*"
+  std::string keep_qkv;      // the same for sites whose q, k, v are kept whole
+  bool keep_videos = false;  // and what each prompt is sampled to
+  uint64_t seed = 0;         // of the samples of rows, tiles, steps and probes
   // Query tiles of every recorded call whose errors under all settings are measured; 0: none.
   int64_t error_tiles = 0;
   // Steps of every prompt at which the settings' effects on the model's output are measured, and

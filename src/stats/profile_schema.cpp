@@ -47,6 +47,14 @@ const std::map<std::string, AxisText, std::less<>>& axis_texts() {
       {"k", {"blocks", "VMoBA's number of chosen blocks, the own one included"}},
       {"pool", {"", "scores that share one threshold"}},
       {"moment", {"", "moment of a row of pooled scores"}},
+      {"token", {"index", "text before the video, the video in raster order, text behind it"}},
+      {"channel", {"index", "channel of a head, or of the latents"}},
+      {"frame", {"index", "frame of the latents or the video"}},
+      {"latent_height", {"index", "row of the latents"}},
+      {"latent_width", {"index", "column of the latents"}},
+      {"height", {"pixels", "row of the video"}},
+      {"width", {"pixels", "column of the video"}},
+      {"rgb", {"", "colour"}},
   };
   return texts;
 }
@@ -137,6 +145,8 @@ Axis describe_axis(const std::string& name, int64_t length) {
     axis.labels = {"query_head", "head_global", "block", "overall"};
   } else if (name == "moment" && length == 4) {
     axis.labels = {"mean", "standard_deviation", "skewness", "excess_kurtosis"};
+  } else if (name == "rgb" && length == 3) {
+    axis.labels = {"red", "green", "blue"};
   } else if ((name == "f" || name == "kappa") && length == std::ssize(fraction_grid())) {
     axis.values = fraction_grid();
   } else if (name == "tau" && length == std::ssize(tau_grid())) {

@@ -3,6 +3,7 @@
 //   /stats/NAME       [prompt, branch, step, layer, head, ...] float32
 //   /vmoba/PART/NAME  the same with the partition's own axis /vmoba/PART/k
 //   /maps/pP_bB_sS_lL [head, query_tile, tile] float32
+//   /qkv, /latents, /videos   what was kept whole: kept_store.h
 //   /expert           [step] where two transformers share the steps
 //   /recorded, /rows, and a dimension scale for every axis
 #pragma once

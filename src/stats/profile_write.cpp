@@ -1,11 +1,11 @@
-#include <fmt/ranges.h>
-
 #include <algorithm>
 #include <map>
 
 #include "core/atomic_file.h"
 #include "core/error.h"
 #include "core/hdf5_file.h"
+#include "stats/kept_store.h"
+#include "stats/profile_datasets.h"
 #include "stats/profile_schema.h"
 #include "stats/profile_store.h"
 
@@ -19,10 +19,14 @@ class Writer {
   void write() {
     root_attributes();
     collect_scales();
-    for (const auto& [path, scale] : scales_) write_scale(path, scale.name, scale.length);
+    const TileGrid tiles(profile_.grid, profile_.tile);
+    for (const auto& [path, scale] : scales_) {
+      write_scale(file_, path, scale.name, describe_axis(scale.name, scale.length, tiles));
+    }
     site_datasets();
     for (const auto& [name, array] : profile_.arrays) statistic(name, array);
     for (const auto& [name, values] : profile_.maps) map(name, values);
+    write_kept(file_, profile_);
   }
 
  private:
@@ -76,28 +80,13 @@ class Writer {
 
   void describe(const std::string& dataset, const std::vector<std::string>& axes,
                 std::string_view unit, std::string_view description) {
-    file_.set_attribute(dataset, "axes", fmt::format("{}", fmt::join(axes, " ")));
-    file_.set_attribute(dataset, "unit", std::string(unit));
-    file_.set_attribute(dataset, "description", std::string(description));
-  }
-
-  void write_scale(const std::string& path, const std::string& name, int64_t length) {
-    const Axis axis = describe_axis(name, length, TileGrid(profile_.grid, profile_.tile));
-    if (!axis.labels.empty()) {
-      file_.write_strings(path, axis.labels);
-    } else if (!axis.values.empty()) {
-      file_.write(path, axis.values, {length});
-    } else {
-      file_.write(path, axis.indices, {length});
-    }
-    file_.make_scale(path, name);
-    describe(path, {name}, axis.unit, axis.description);
+    describe_dataset(file_, dataset, axes, unit, description);
   }
 
   void attach(const std::string& dataset, const std::vector<std::string>& axes) {
-    for (size_t i = 0; i < axes.size(); ++i) {
-      file_.attach_scale(dataset, static_cast<int64_t>(i), scale_of_axis(axes[i], dataset));
-    }
+    std::vector<std::string> scales;
+    for (const std::string& axis : axes) scales.push_back(scale_of_axis(axis, dataset));
+    attach_scales(file_, dataset, scales);
   }
 
   void site_datasets() {

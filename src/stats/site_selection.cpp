@@ -43,24 +43,24 @@ std::vector<uint8_t> parse_index_list(const std::string& text, int64_t count,
   }
 }
 
-MapSelection parse_map_selection(const std::string& text, int64_t steps, int64_t layers,
-                                 int64_t heads) {
-  MapSelection selection;
+SiteSelection parse_site_selection(const std::string& text, int64_t steps, int64_t layers,
+                                   int64_t heads, const std::string& option) {
+  SiteSelection selection;
   std::istringstream pieces(text);
   for (std::string piece; pieces >> piece;) {
     const size_t equals = piece.find('=');
     const std::string key = piece.substr(0, equals);
     const bool known = key == "step" || key == "layer" || key == "head";
     SPARSESCOPE_CHECK(ErrorKind::kUsage, known && equals != std::string::npos,
-                      "--maps: expected step=LIST, layer=LIST and head=LIST with blanks between, "
+                      "{}: expected step=LIST, layer=LIST and head=LIST with blanks between, "
                       "found '{}'",
-                      piece);
+                      option, piece);
     auto& named = key == "step"    ? selection.steps
                   : key == "layer" ? selection.layers
                                    : selection.heads;
     const int64_t count = key == "step" ? steps : key == "layer" ? layers : heads;
-    SPARSESCOPE_CHECK(ErrorKind::kUsage, named.empty(), "--maps: {} stands twice", key);
-    named = parse_index_list(piece.substr(equals + 1), count, "--maps " + key);
+    SPARSESCOPE_CHECK(ErrorKind::kUsage, named.empty(), "{}: {} stands twice", option, key);
+    named = parse_index_list(piece.substr(equals + 1), count, option + " " + key);
   }
   if (selection.steps.empty() && selection.layers.empty() && selection.heads.empty()) {
     return selection;

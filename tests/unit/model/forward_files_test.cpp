@@ -41,7 +41,7 @@ TEST(RecordHook, CopiesStridedTensorsOfChosenLayers) {
   k.dtype = Dtype::kBF16;
   std::vector<float> out(8);
   NaiveHook inner;
-  RecordHook recorder(inner, {1});
+  RecordHook recorder(inner, [](const SiteKey& site) { return site.layer == 1; });
   for (int64_t layer = 0; layer < 3; ++layer) {
     recorder.attend({.site = {.layer = layer},
                      .grid = {1, 1, 2},
@@ -51,12 +51,27 @@ TEST(RecordHook, CopiesStridedTensorsOfChosenLayers) {
                      .out = contiguous_output(out.data(), 2, 2, 2)});
   }
   EXPECT_EQ(inner.calls.size(), 3u);
-  ASSERT_EQ(recorder.calls().size(), 1u);
-  const RecordedCall& call = recorder.calls()[0];
+  const std::vector<RecordedCall> calls = recorder.take();
+  ASSERT_EQ(calls.size(), 1u);
+  const RecordedCall& call = calls[0];
   EXPECT_EQ(call.site.layer, 1);
   EXPECT_THAT(call.q.shape, ElementsAre(1, 2, 2, 2));
   EXPECT_THAT(call.q.values, ElementsAre(1, 2, 5, 6, 3, 4, 7, 8));
   EXPECT_EQ(call.k.values, call.q.values);
+  EXPECT_THAT(recorder.take(), ::testing::IsEmpty());
+
+  RecordHook one_head(inner, [](const SiteKey&) { return true; }, {1});
+  one_head.attend({.grid = {1, 1, 2},
+                   .scale = 0.5f,
+                   .q = q,
+                   .k = k,
+                   .v = q,
+                   .out = contiguous_output(out.data(), 2, 2, 2)});
+  const RecordedCall second = one_head.take().at(0);
+  EXPECT_THAT(second.heads, ElementsAre(1));
+  EXPECT_EQ(second.scale, 0.5f);
+  EXPECT_THAT(second.k.shape, ElementsAre(1, 1, 2, 2));
+  EXPECT_THAT(second.k.values, ElementsAre(3, 4, 7, 8));
 }
 
 TEST(ForwardFiles, WritesSampleAndCaptures) {

@@ -114,6 +114,30 @@ TEST_F(QkvProfile, MetadataAndBatchPlaceTheSites) {
   EXPECT_EQ(std::count(profile.recorded.begin(), profile.recorded.end(), 1), 3);
 }
 
+TEST_F(QkvProfile, KeepsTheCapturesThatAreAskedFor) {
+  run_.prefix = 1;
+  run_.suffix = 2;
+  run_.record.keep_qkv = "step=1 head=1";
+  write_capture("a.safetensors", {2, 2, 33, 4}, {{"step", "1"}});
+  write_capture("b.safetensors", {1, 2, 33, 4}, {{"step", "0"}});
+  profile_qkv(run_, {});
+  EXPECT_THAT(check_profile(run_.out.path), IsEmpty());
+  const Profile profile = read_profile(run_.out.path);
+  EXPECT_EQ(profile.manifest.at("keep_qkv"), "step=1 head=1");
+  ASSERT_EQ(profile.kept.calls.size(), 2u);
+  const KeptCall& call = profile.kept.calls.at("p1_b0_s1_l0");
+  EXPECT_EQ(call.prefix, 1);
+  EXPECT_EQ(call.suffix, 2);
+  EXPECT_EQ(call.scale, 0.5);
+  EXPECT_THAT(call.heads, ::testing::ElementsAre(1));
+  EXPECT_THAT(call.qkv[0].read(), ::testing::Each(0.0f));
+  const std::vector<float> k = call.qkv[1].read();
+  ASSERT_EQ(k.size(), 33u * 4);
+  for (size_t i = 0; i < k.size(); ++i) {  // the last of [2, 2, 33, 4]
+    EXPECT_EQ(k[i], std::sin(static_cast<float>(3 * 33 * 4 + i)));
+  }
+}
+
 TEST_F(QkvProfile, RefusesWhatDoesNotFit) {
   write_capture("short.safetensors", {1, 1, 29, 4});
   EXPECT_THAT(refusal(ErrorKind::kData), HasSubstr("short.safetensors"));

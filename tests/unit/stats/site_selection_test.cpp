@@ -31,8 +31,8 @@ TEST(IndexList, RefusesEverythingElse) {
   }
 }
 
-TEST(MapSelection, KeepsTheNamedSites) {
-  const MapSelection maps = parse_map_selection("step=0,2 layer=1 head=*", 3, 2, 2);
+TEST(SiteSelection, KeepsTheNamedSites) {
+  const SiteSelection maps = parse_site_selection("step=0,2 layer=1 head=*", 3, 2, 2, "--maps");
   EXPECT_TRUE(maps.keeps(0, 1));
   EXPECT_TRUE(maps.keeps(2, 1));
   EXPECT_FALSE(maps.keeps(1, 1));
@@ -40,20 +40,26 @@ TEST(MapSelection, KeepsTheNamedSites) {
   EXPECT_THAT(maps.heads, ElementsAre(1, 1));
 }
 
-TEST(MapSelection, MissingPiecesMeanAll) {
-  const MapSelection maps = parse_map_selection("head=1", 2, 2, 3);
+TEST(SiteSelection, MissingPiecesMeanAll) {
+  const SiteSelection maps = parse_site_selection("head=1", 2, 2, 3, "--maps");
   EXPECT_TRUE(maps.keeps(1, 1));
   EXPECT_TRUE(maps.keeps(0, 0));
   EXPECT_THAT(maps.heads, ElementsAre(0, 1, 0));
 }
 
-TEST(MapSelection, NothingAskedNothingKept) {
-  EXPECT_FALSE(parse_map_selection("", 2, 2, 2).keeps(0, 0));
+TEST(SiteSelection, NothingAskedNothingKept) {
+  EXPECT_FALSE(parse_site_selection("", 2, 2, 2, "--maps").keeps(0, 0));
 }
 
-TEST(MapSelection, RefusesUnknownAndRepeatedPieces) {
+TEST(SiteSelection, RefusesUnknownAndRepeatedPieces) {
   for (const char* text : {"steps=1", "step", "step=1 step=2", "layer=7", "step=0,", "1"}) {
-    EXPECT_THROW(parse_map_selection(text, 3, 3, 3), Error) << text;
+    try {
+      parse_site_selection(text, 3, 3, 3, "--keep-qkv");
+      ADD_FAILURE() << "'" << text << "' was taken";
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::kUsage);
+      EXPECT_THAT(error.what(), HasSubstr("--keep-qkv"));
+    }
   }
 }
 
