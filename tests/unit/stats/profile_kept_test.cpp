@@ -16,6 +16,7 @@
 namespace sparsescope {
 namespace {
 
+namespace fs = std::filesystem;
 using ::testing::AllOf;
 using testing::bits_of;
 using ::testing::Each;
