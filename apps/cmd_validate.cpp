@@ -19,13 +19,23 @@ struct ValidateArguments {
   std::filesystem::path plan;
   OutputOptions out;
   SamplingTexts texts;
-  std::string require;
+  std::string require, removal;
+  std::filesystem::path videos;
 };
 
 SamplingRequest request_of(const CommandContext& context, const ValidateArguments& arguments) {
   SamplingRequest request = arguments.sampling;
   complete_sampling_request(context, arguments.texts, request);
   return request;
+}
+
+void print_alone(const CommandContext& context, const char* unit,
+                 const std::vector<RemovalResult>& results) {
+  for (const RemovalResult& result : results) {
+    context.print(fmt::format("{:<18}{:>10.4f}   density {:.4f}",
+                              fmt::format("{} {} alone", unit, result.index),
+                              result.latent_rel_l2.value, result.density));
+  }
 }
 
 void print_report(const CommandContext& context, const ValidateArguments& arguments,
@@ -45,6 +55,8 @@ void print_report(const CommandContext& context, const ValidateArguments& argume
                               to_string(result.requirement.comparison), result.requirement.bound,
                               result.holds ? "holds" : "MISSED"));
   }
+  print_alone(context, "layer", report.removal.layers);
+  print_alone(context, "step", report.removal.steps);
   context.print_json({{"out", arguments.out.path.string()},
                       {"sites", report.sites.size()},
                       {"summary", summary_to_json(report)},
@@ -53,7 +65,8 @@ void print_report(const CommandContext& context, const ValidateArguments& argume
 
 void run(CommandContext& context, const ValidateArguments& arguments) {
   const std::vector<Requirement> requirements = parse_requirements(arguments.require);
-  check_output(arguments.out);
+  const RemovalUnits removal = parse_removal(arguments.removal);
+  check_validation_outputs(arguments.out, arguments.videos);
   const Plan plan = read_plan(arguments.plan);
   const RunMonitor monitor = context.monitor();
   const SamplingRequest sampling =
@@ -77,7 +90,9 @@ void run(CommandContext& context, const ValidateArguments& arguments) {
                                   .impl = default_cpu_impl(),
                                   .pool = pool,
                                   .precision = std::string(dtype_name(sampling.load.compute)),
-                                  .out = arguments.out};
+                                  .out = arguments.out,
+                                  .videos = arguments.videos,
+                                  .removal = removal};
   const ValidationReport report = run_validation(request, monitor);
   print_report(context, arguments, report);
   if (!report.holds()) context.exit_code = kMissedRequirement;
@@ -106,9 +121,14 @@ void add_validate_command(CLI::App& root, CommandContext& context) {
   command->add_option("--plan", arguments->plan, "The plan to judge (JSON)")->required();
   command->add_option("--require", arguments->require,
                       "What must hold, else exit 6: \"psnr>=28 rel_l2<=0.1 density<=0.3\"");
+  command->add_option("--removal", arguments->removal,
+                      "layers, steps or layers,steps: also samples with the plan in one of them "
+                      "alone, a video each and prompt");
+  command->add_option("--videos", arguments->videos,
+                      "Write the dense and sparse results of all prompts, too (HDF5)");
   command->add_option("--out", arguments->out.path, "Report to write (JSON)")->required();
   command->add_flag("--force", arguments->out.replace,
-                    "Replace an existing report, and the parts of another run");
+                    "Replace existing outputs, and the parts of another run");
   command->add_flag("--resume,!--no-resume", arguments->out.resume,
                     "Go on from the finished prompts of an earlier start (default)");
   command->callback([&context, arguments] { run(context, *arguments); });

@@ -11,6 +11,7 @@
 #include "report/checkpoint_check.h"
 #include "stats/profile_store.h"
 #include "validate/report.h"
+#include "validate/videos_file.h"
 
 namespace sparsescope {
 namespace {
@@ -29,7 +30,7 @@ std::string first_bytes(const fs::path& path) {
   return bytes;
 }
 
-bool is_profile(const fs::path& path) {
+bool is_hdf5(const fs::path& path) {
   const std::string extension = path.extension().string();
   return extension == ".h5" || extension == ".hdf5" ||
          first_bytes(path) == std::string(kHdf5Signature.begin(), kHdf5Signature.end());
@@ -65,6 +66,16 @@ ArtifactCheck check_profile_file(const fs::path& path) {
   return check;
 }
 
+ArtifactCheck check_videos_file(const fs::path& path) {
+  const VideosCheck videos = check_videos(path);
+  return {.kind = "videos",
+          .verified = {fmt::format("{} prompts, dense and sparse {}: names, shapes, values",
+                                   videos.prompts,
+                                   videos.has_pixels ? "latents and pixels" : "latents"),
+                       hash_line(path)},
+          .warnings = {}};
+}
+
 ArtifactCheck check_plan_file(const fs::path& path) {
   const Plan plan = read_plan(path);
   return {.kind = "plan",
@@ -85,6 +96,9 @@ ArtifactCheck check_report_file(const fs::path& path) {
                            "{} prompts, {} sites and heads, {} requirements: every key known, "
                            "every value in its range",
                            report.prompts.size(), report.sites.size(), report.requirements.size()),
+                       fmt::format("{} clips, the plan in {} layers and {} steps alone",
+                                   report.clips.size(), report.removal.layers.size(),
+                                   report.removal.steps.size()),
                        hash_line(path)},
           .warnings = {}};
 }
@@ -127,7 +141,9 @@ ArtifactCheck check_artifact(const fs::path& path, const RunMonitor& monitor) {
                     path.string());
   if (fs::is_directory(path)) return check_checkpoint(path, monitor);
   if (path.extension() == ".json") return check_json_file(path, monitor);
-  if (is_profile(path)) return check_profile_file(path);
+  if (is_hdf5(path)) {
+    return is_videos_file(path) ? check_videos_file(path) : check_profile_file(path);
+  }
   return check_checkpoint(path, monitor);
 }
 

@@ -73,12 +73,8 @@ class KeptChecker {
   }
 
   void check_finite(const std::string& place, const KeptArray<float>& array) {
-    const std::vector<float> values = array.read();
-    const auto wrong = std::find_if(values.begin(), values.end(),
-                                    [](float value) { return !std::isfinite(value); });
-    if (wrong != values.end()) {
-      add(place, fmt::format("value {} is {}", wrong - values.begin(), *wrong));
-    }
+    const std::string wrong = first_not_finite(array.read());
+    if (!wrong.empty()) add(place, wrong);
   }
 
   // The manifest's [1, C, F, Hl, Wl] where it has one, else that of the first prompt.
@@ -106,6 +102,12 @@ class KeptChecker {
 };
 
 }  // namespace
+
+std::string first_not_finite(const std::vector<float>& values) {
+  const auto wrong =
+      std::find_if(values.begin(), values.end(), [](float value) { return !std::isfinite(value); });
+  return wrong == values.end() ? "" : fmt::format("value {} is {}", wrong - values.begin(), *wrong);
+}
 
 std::vector<std::string> check_kept(const Profile& profile) { return KeptChecker(profile).run(); }
 

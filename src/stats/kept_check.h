@@ -11,4 +11,7 @@ namespace sparsescope {
 
 std::vector<std::string> check_kept(const Profile& profile);
 
+// "value 3 is inf"; empty where every value is a number.
+std::string first_not_finite(const std::vector<float>& values);
+
 }  // namespace sparsescope

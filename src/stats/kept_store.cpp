@@ -7,51 +7,15 @@
 
 #include "core/error.h"
 #include "core/tensor_view.h"
-#include "stats/profile_datasets.h"
+#include "stats/grouped_datasets.h"
 #include "stats/profile_store.h"
 
 namespace sparsescope {
 namespace {
 
-using Axes = std::vector<std::string>;
-
-const Axes kCallAxes = {"head", "token", "channel"};
-const Axes kLatentAxes = {"channel", "frame", "latent_height", "latent_width"};
-const Axes kVideoAxes = {"frame", "height", "width", "rgb"};
+const std::vector<std::string> kCallAxes = {"head", "token", "channel"};
 constexpr const char* kCallTexts[] = {"queries after norm and rotary embedding",
                                       "keys after norm and rotary embedding", "values"};
-
-std::string scale_in(const std::string& group, const std::string& axis) {
-  return axis == "head" ? "/head" : group + "/" + axis;
-}
-
-// The scales of a group's axes, and the attributes of one of its datasets.
-class GroupWriter {
- public:
-  GroupWriter(Hdf5File& file, std::string group, Axes axes)
-      : file_(file), group_(std::move(group)), axes_(std::move(axes)) {}
-
-  template <typename T>
-  void write(const std::string& name, const std::vector<T>& values,
-             const std::vector<int64_t>& shape, std::string_view unit,
-             std::string_view description) {
-    std::vector<std::string> scales;
-    for (size_t i = 0; i < axes_.size(); ++i) {
-      scales.push_back(scale_in(group_, axes_[i]));
-      if (file_.exists(scales.back())) continue;
-      write_scale(file_, scales.back(), axes_[i], describe_axis(axes_[i], shape[i]));
-    }
-    const std::string dataset = group_ + "/" + name;
-    file_.write(dataset, values, shape);
-    describe_dataset(file_, dataset, axes_, unit, description);
-    attach_scales(file_, dataset, scales);
-  }
-
- private:
-  Hdf5File& file_;
-  std::string group_;
-  Axes axes_;
-};
 
 // [kept heads, ...] -> [heads, ...], NaN where a head is not kept; and back.
 std::vector<float> with_all_heads(std::vector<float> kept, const std::vector<int64_t>& heads,
@@ -191,7 +155,7 @@ void write_kept(Hdf5File& file, const Profile& profile) {
   }
   GroupWriter videos(file, "/videos", kVideoAxes);
   for (const auto& [prompt, array] : kept.videos) {
-    videos.write(prompt_name(prompt), array.read(), array.shape, "1/255",
+    videos.write(prompt_name(prompt), array.read(), array.shape, kPixelUnit,
                  "the latents decoded: -1 to 1 as 0 to 255");
   }
 }

@@ -2,23 +2,10 @@
 
 #include <utility>
 
-#include "model/pixels.h"
+#include "stats/decoded_video.h"
 #include "stats/kept_part.h"
 
 namespace sparsescope {
-namespace {
-
-KeptArray<uint8_t> decoded(const KeptArray<float>& latents,
-                           std::shared_ptr<const LinearCodec> codec) {
-  std::vector<int64_t> shape = latents.shape;  // [C, F, Hl, Wl]
-  shape.insert(shape.begin(), 1);
-  return {rgb_shape(codec->video_shape(shape)), [latents, codec, shape] {
-            return rgb_bytes(codec->decode({shape, latents.read()}));
-          }};
-}
-
-}  // namespace
-
 std::vector<int64_t> heads_named(const SiteSelection& selection) {
   std::vector<int64_t> heads;
   for (size_t head = 0; head < selection.heads.size(); ++head) {
@@ -53,7 +40,7 @@ void RunKeeper::add_part(const std::filesystem::path& path, const ProfilePart& p
   if (!keeps_results_ || part.step != last_step_) return;
   const std::vector<int64_t>& shape = part.state.latents.shape;  // [1, C, F, Hl, Wl]
   KeptArray<float> latents = array_in_file(path, "state/latents", {shape.begin() + 1, shape.end()});
-  if (codec_ != nullptr) kept_.videos[part.prompt] = decoded(latents, codec_);
+  if (codec_ != nullptr) kept_.videos[part.prompt] = decoded_video(latents, codec_);
   kept_.latents[part.prompt] = std::move(latents);
 }
 

@@ -68,7 +68,21 @@ void write_prompt_part(const std::filesystem::path& path, int64_t prompt,
       {"output_rel_l2", Dtype::kF64, {forwards}, bytes_of(outcome.output_rel_l2)},
       {"times", Dtype::kF64, {forwards, std::ssize(kTimes)}, bytes_of(times)},
       {"latent", Dtype::kF64, {2}, bytes_of(latent)}};
+  const std::vector<double> moved = {outcome.latent_rel_l2};
+  tensors.push_back({"latent_rel_l2", Dtype::kF64, {1}, bytes_of(moved)});
   if (outcome.pixel) tensors.push_back({"pixel", Dtype::kF64, {2}, bytes_of(pixel)});
+  const auto add_list = [&](const char* name, const std::vector<double>& numbers) {
+    if (numbers.empty()) return;
+    tensors.push_back({name, Dtype::kF64, {std::ssize(numbers)}, bytes_of(numbers)});
+  };
+  add_list("layer_alone", outcome.layer_alone);
+  add_list("step_alone", outcome.step_alone);
+  const auto add_latents = [&](const char* name, const HostTensor& latents) {
+    if (latents.values.empty()) return;
+    tensors.push_back({name, Dtype::kF32, latents.shape, bytes_of(latents.values)});
+  };
+  add_latents(kDenseLatents, outcome.dense_latents);
+  add_latents(kSparseLatents, outcome.sparse_latents);
   write_hashed_tensors(path, std::move(tensors), identity_of(prompt, fingerprint));
 }
 
@@ -83,7 +97,13 @@ PromptOutcome read_prompt_part(const std::filesystem::path& path, int64_t prompt
   outcome.output_rel_l2 = values_of<double>(file.fetch("output_rel_l2"));
   fill_from_table(outcome.times, kTimes, values_of<double>(file.fetch("times")));
   outcome.latent = quality_of(file, "latent");
+  outcome.latent_rel_l2 = values_of<double>(file.fetch("latent_rel_l2")).at(0);
   if (file.find("pixel") != nullptr) outcome.pixel = quality_of(file, "pixel");
+  const auto list = [&](const char* name) {
+    return file.find(name) == nullptr ? std::vector<double>{} : values_of<double>(file.fetch(name));
+  };
+  outcome.layer_alone = list("layer_alone");
+  outcome.step_alone = list("step_alone");
   return outcome;
 }
 

@@ -2,16 +2,12 @@
 
 #include <fmt/format.h>
 
+#include <utility>
+
 #include "validate/metrics.h"
 #include "validate/video_quality.h"
 
 namespace sparsescope {
-namespace {
-
-constexpr int64_t kTrajectories = 2;  // dense and sparse, of every prompt
-
-}  // namespace
-
 PromptValidation::PromptValidation(const ValidationRequest& request, const Denoiser& denoiser,
                                    const RunMonitor& monitor)
     : request_(request),
@@ -26,16 +22,28 @@ PromptValidation::PromptValidation(const ValidationRequest& request, const Denoi
 
 PromptOutcome PromptValidation::run(int64_t prompt) {
   PromptOutcome outcome;
-  const HostTensor dense = run_dense(prompt, outcome);
-  const HostTensor sparse = run_sparse(prompt);
+  HostTensor dense = run_dense(prompt, outcome);
+  HostTensor sparse = run_with(sparse_, prompt, "sparse video");
+  outcome.latent_rel_l2 = rel_l2(dense.values, sparse.values);
   outcome.latent = latent_quality(dense, sparse);
   if (codec_) outcome.pixel = pixel_quality(codec_->decode(dense), codec_->decode(sparse));
   outcome.sites = compare_.take_sites();
+  if (request_.removal.layers) {
+    outcome.layer_alone =
+        run_alone(prompt, dense, request_.plan.model.layers, "layer", in_layer_alone);
+  }
+  if (request_.removal.steps) {
+    outcome.step_alone = run_alone(prompt, dense, num_steps_, "step", in_step_alone);
+  }
+  if (!request_.videos.empty()) {
+    outcome.dense_latents = std::move(dense);
+    outcome.sparse_latents = std::move(sparse);
+  }
   return outcome;
 }
 
 void PromptValidation::skip(int64_t prompt) {
-  steps_done(kTrajectories * num_steps_,
+  steps_done(trajectories() * num_steps_,
              fmt::format("prompt {}/{} was finished before", prompt + 1, num_prompts_));
 }
 
@@ -61,12 +69,26 @@ HostTensor PromptValidation::run_dense(int64_t prompt, PromptOutcome& outcome) {
   return state.latents;
 }
 
-HostTensor PromptValidation::run_sparse(int64_t prompt) {
+std::vector<double> PromptValidation::run_alone(int64_t prompt, const HostTensor& dense,
+                                                int64_t count, const char* unit,
+                                                Plan (*plan_of)(const Plan&, int64_t)) {
+  std::vector<double> errors;
+  for (int64_t i = 0; i < count; ++i) {
+    const Plan plan = plan_of(request_.plan, i);
+    SparseHook hook(plan, request_.impl, request_.pool);
+    const HostTensor latents = run_with(hook, prompt, fmt::format("{} {} alone", unit, i));
+    errors.push_back(rel_l2(dense.values, latents.values));
+  }
+  return errors;
+}
+
+HostTensor PromptValidation::run_with(AttentionHook& hook, int64_t prompt,
+                                      const std::string& what) {
   TrajectoryState state = start(prompt);
   for (int64_t step = 0; step < num_steps_; ++step) {
     check_stop(monitor_);
-    denoiser_.step(state, request_.prompts, prompt, sparse_);
-    steps_done(1, place("sparse video", prompt, step));
+    denoiser_.step(state, request_.prompts, prompt, hook);
+    steps_done(1, place(what, prompt, step));
   }
   return state.latents;
 }
@@ -83,12 +105,17 @@ HostTensor PromptValidation::compare_branch(const TrajectoryState& state, int64_
 
 void PromptValidation::steps_done(int64_t count, const std::string& what) {
   done_ += count;
-  report_progress(monitor_, done_, kTrajectories * num_prompts_ * num_steps_, what);
+  report_progress(monitor_, done_, trajectories() * num_prompts_ * num_steps_, what);
 }
 
-std::string PromptValidation::place(const char* run, int64_t prompt, int64_t step) const {
+std::string PromptValidation::place(const std::string& run, int64_t prompt, int64_t step) const {
   return fmt::format("{}, prompt {}/{} step {}/{}", run, prompt + 1, num_prompts_, step + 1,
                      num_steps_);
+}
+
+int64_t PromptValidation::trajectories() const {
+  return 2 + (request_.removal.layers ? request_.plan.model.layers : 0) +
+         (request_.removal.steps ? num_steps_ : 0);
 }
 
 }  // namespace sparsescope

@@ -1,5 +1,5 @@
-// One prompt of a validation: its dense trajectory with the plan measured beside it, and its
-// free-running sparse video.
+// One prompt of a validation: its dense trajectory with the plan measured beside it, its
+// free-running sparse video, and where asked for one with the plan in each layer or step alone.
 #pragma once
 
 #include <cstdint>
@@ -28,11 +28,16 @@ class PromptValidation {
  private:
   TrajectoryState start(int64_t prompt) const;
   HostTensor run_dense(int64_t prompt, PromptOutcome& outcome);
-  HostTensor run_sparse(int64_t prompt);
+  // Free-running: the latents at the end.
+  HostTensor run_with(AttentionHook& hook, int64_t prompt, const std::string& what);
+  // The latents' error of the plan in each of count layers or steps alone.
+  std::vector<double> run_alone(int64_t prompt, const HostTensor& dense, int64_t count,
+                                const char* unit, Plan (*plan_of)(const Plan&, int64_t));
   HostTensor compare_branch(const TrajectoryState& state, int64_t prompt, Branch branch,
                             PromptOutcome& outcome);
   void steps_done(int64_t count, const std::string& what);
-  std::string place(const char* run, int64_t prompt, int64_t step) const;
+  std::string place(const std::string& run, int64_t prompt, int64_t step) const;
+  int64_t trajectories() const;  // of every prompt
 
   const ValidationRequest& request_;
   const Denoiser& denoiser_;
@@ -41,7 +46,7 @@ class PromptValidation {
   SparseHook sparse_;
   std::optional<LinearCodec> codec_;
   int64_t num_prompts_, num_steps_;
-  int64_t done_ = 0;  // steps of both trajectories
+  int64_t done_ = 0;  // steps of all trajectories
 };
 
 }  // namespace sparsescope

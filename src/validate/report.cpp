@@ -1,35 +1,20 @@
-// The same rules stand in data/schema/report.schema.json. JSON knows no infinity: an infinite error
-// (a head whose dense output is zero) stands as kInfiniteError.
+// The same rules stand in data/schema/report.schema.json.
 #include "validate/report.h"
 
 #include <algorithm>
-#include <cmath>
 
 #include "core/atomic_file.h"
 #include "core/error.h"
 #include "plan/json_place.h"
+#include "validate/report_clips.h"
+#include "validate/report_numbers.h"
 
 namespace sparsescope {
 namespace {
 
 constexpr std::string_view kFormat = "sparsescope-report";
 constexpr int64_t kVersion = 1;
-constexpr double kInfiniteError = 1e300;
-constexpr double kRounding = 1e-6;  // by which sums of rounded shares may pass 1
 constexpr int64_t kMaxIndex = int64_t{1} << 20;
-
-double finite(double value) { return std::min(value, kInfiniteError); }
-
-// A number of the summary, or a bound of its interval, in the file.
-double read_value(const JsonPlace& place, const std::string& name) {
-  const NaturalRange range = natural_range(name);
-  return place.number(std::max(range.low, -kInfiniteError),
-                      std::min(range.high + kRounding, kInfiniteError));
-}
-
-Json optional_number(const std::optional<double>& value) {
-  return value ? Json(finite(*value)) : Json(nullptr);
-}
 
 Json site_to_json(const SiteResult& site) {
   return {{"prompt", site.prompt},
@@ -62,11 +47,6 @@ SiteResult read_site(const JsonPlace& place, int64_t num_prompts) {
   return site;
 }
 
-std::optional<double> read_bound(const JsonPlace& place, const std::string& name) {
-  if (place.is_null()) return std::nullopt;
-  return read_value(place, name);
-}
-
 RequirementResult read_requirement(const JsonPlace& place) {
   place.check_keys({"name", "comparison", "bound", "value", "holds"});
   const std::string comparison = place.at("comparison").text();
@@ -92,19 +72,11 @@ RequirementResult read_requirement(const JsonPlace& place) {
 void read_summary(const JsonPlace& place, ValidationReport& report) {
   size_t known = 1;  // requirements
   for (const std::string& name : summary_names()) {
-    const std::optional<JsonPlace> value = place.find(name);
-    if (!value) {
+    if (!place.find(name)) {
       if (!name.ends_with("_pixel")) place.at(name);  // only pixels may be missing
       continue;
     }
-    SummaryValue& entry = report.summary[name];
-    entry.value = read_value(*value, name);
-    ++known;
-    entry.has_interval = place.find(name + "_low").has_value();
-    if (!entry.has_interval) continue;
-    entry.low = read_bound(place.at(name + "_low"), name);
-    entry.high = read_bound(place.at(name + "_high"), name);
-    known += 2;
+    known += take_summary_value(place, name, report.summary[name]);
   }
   for (const JsonPlace& item : place.at("requirements").items()) {
     report.requirements.push_back(read_requirement(item));
@@ -139,10 +111,7 @@ Json summary_to_json(const ValidationReport& report) {
   for (const std::string& name : summary_names()) {
     const auto found = report.summary.find(name);
     if (found == report.summary.end()) continue;
-    json[name] = finite(found->second.value);
-    if (!found->second.has_interval) continue;
-    json[name + "_low"] = optional_number(found->second.low);
-    json[name + "_high"] = optional_number(found->second.high);
+    put_summary_value(json, name, found->second);
   }
   json["requirements"] = Json::array();
   for (const RequirementResult& result : report.requirements) {
@@ -163,6 +132,8 @@ Json report_to_json(const ValidationReport& report) {
                {"prompts", report.prompts}};
   if (report.sampling) json["sampling"] = sampling_record_to_json(*report.sampling);
   json["summary"] = summary_to_json(report);
+  if (!report.clips.empty()) json["clips"] = clips_to_json(report.clips);
+  if (!report.removal.empty()) json["removal"] = removal_to_json(report.removal);
   json["sites"] = Json::array();
   for (const SiteResult& site : report.sites) json["sites"].push_back(site_to_json(site));
   return json;
@@ -177,7 +148,7 @@ ValidationReport report_from_json(const Json& json, const std::string& what) {
                     "{}: report version {} is not supported here (version {} is)", what, version,
                     kVersion);
   root.check_keys({"format", "version", "plan", "checkpoint", "prompts", "summary", "sites"},
-                  {"sampling"});
+                  {"sampling", "clips", "removal"});
   ValidationReport report;
   report.plan_hash = root.at("plan").text();
   report.checkpoint_hash = root.at("checkpoint").text();
@@ -187,6 +158,12 @@ ValidationReport report_from_json(const Json& json, const std::string& what) {
   if (report.prompts.empty()) root.at("prompts").fail_expected("at least one prompt");
   if (const std::optional<JsonPlace> sampling = root.find("sampling")) {
     report.sampling = read_sampling_record(*sampling);
+  }
+  if (const std::optional<JsonPlace> clips = root.find("clips")) {
+    report.clips = read_clips(*clips, report.prompts.size());
+  }
+  if (const std::optional<JsonPlace> removal = root.find("removal")) {
+    report.removal = read_removal(*removal, report.prompts.size());
   }
   for (const JsonPlace& site : root.at("sites").items()) {
     report.sites.push_back(read_site(site, static_cast<int64_t>(report.prompts.size())));

@@ -21,11 +21,34 @@ struct SiteResult {
   double rel_l1 = 0, rel_l2 = 0, cosine = 1;
 };
 
+// One prompt: means over its sites and forwards, and its free-running video against the dense one.
+struct ClipResult {
+  double density = 1, recall = 1, rel_l2 = 0;  // means over sites
+  double output_rel_l2 = 0;                    // mean over forwards
+  double latent_rel_l2 = 0;                    // of the final latents
+  double psnr_latent = 0, ssim_latent = 1;
+  std::optional<double> psnr_pixel, ssim_pixel;  // where the checkpoint has a codec
+  double speedup = 0;                            // of attention, medians over forwards
+};
+
 struct SummaryValue {
   double value = 0;
   // Means over prompts have an interval at confidence 0.95; with one prompt it is unknown.
   bool has_interval = false;
   std::optional<double> low, high;
+};
+
+// The plan in one layer (or step) alone, and dense attention everywhere else.
+struct RemovalResult {
+  int64_t index = 0;           // of the layer or step
+  double density = 1;          // of its sites, mean
+  SummaryValue latent_rel_l2;  // of the free-running result, mean over prompts
+  std::vector<double> of_prompt;
+};
+
+struct RemovalReport {
+  std::vector<RemovalResult> layers, steps;  // empty: not asked for
+  bool empty() const { return layers.empty() && steps.empty(); }
 };
 
 struct RequirementResult {
@@ -38,6 +61,8 @@ struct ValidationReport {
   std::string plan_hash, checkpoint_hash;
   std::vector<std::string> prompts;
   std::optional<SamplingRecord> sampling;  // of both trajectories
+  std::vector<ClipResult> clips;           // of each prompt; older reports have none
+  RemovalReport removal;
   std::vector<SiteResult> sites;
   std::map<std::string, SummaryValue> summary;  // by summary_names(); pixels only with a codec
   std::vector<RequirementResult> requirements;

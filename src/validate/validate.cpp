@@ -1,14 +1,17 @@
 #include "validate/validate.h"
 
 #include <fstream>
+#include <memory>
 #include <sstream>
 
 #include "core/atomic_file.h"
 #include "core/error.h"
+#include "stats/kept_part.h"
 #include "stats/profile_manifest.h"
 #include "validate/prompt_part.h"
 #include "validate/prompt_validation.h"
 #include "validate/summary.h"
+#include "validate/videos_file.h"
 
 namespace sparsescope {
 namespace {
@@ -100,6 +103,9 @@ Json run_settings(const ValidationRequest& request, const Denoiser& denoiser) {
                                      .precision = request.precision,
                                      .impl = request.impl},
                                     denoiser));
+  if (!request.videos.empty()) settings["videos"] = true;
+  const std::string removal = to_string(request.removal);
+  if (!removal.empty()) settings["removal"] = removal;
   return settings;
 }
 
@@ -111,6 +117,12 @@ void check_place(const ValidationRequest& request) {
     finished = finished && fs::exists(folder / prompt_part_name(prompt));
   }
   if (!finished) check_writable_output(request.out.path, request.out.replace);
+}
+
+// Killed between writing the videos and the report: they are this run's own.
+void check_videos_place(const ValidationRequest& request, const std::string& fingerprint) {
+  if (request.videos.empty() || holds_videos_of(request.videos, fingerprint)) return;
+  check_writable_output(request.videos, request.out.replace);
 }
 
 PromptOutcome finish_prompt(int64_t prompt, PromptValidation& validation, const PartsFolder& parts,
@@ -125,6 +137,7 @@ PromptOutcome finish_prompt(int64_t prompt, PromptValidation& validation, const 
   }
   outcome = validation.run(prompt);
   write_prompt_part(parts.path_of(name), prompt, *outcome, parts.fingerprint());
+  outcome->dense_latents = outcome->sparse_latents = {};  // they stay in the part
   return std::move(*outcome);
 }
 
@@ -138,9 +151,33 @@ ValidationReport make_report(const ValidationRequest& request, const Denoiser& d
   for (const PromptOutcome& outcome : outcomes) {
     report.sites.insert(report.sites.end(), outcome.sites.begin(), outcome.sites.end());
   }
-  report.summary = summarize(outcomes, kReportConfidence);
+  report.clips = clips_of(outcomes);
+  report.summary = summarize(outcomes, report.clips, kReportConfidence);
+  report.removal = removal_of(outcomes, kReportConfidence);
   report.requirements = judge(request.requirements, report.summary);
   return report;
+}
+
+// From the finished parts, one array at a time.
+void publish_videos(const ValidationRequest& request, const PartsFolder& parts) {
+  if (request.videos.empty()) return;
+  SampledVideos videos{.plan = request.plan_hash,
+                       .fingerprint = parts.fingerprint(),
+                       .prompts = request.prompts.names,
+                       .dense = {},
+                       .sparse = {},
+                       .codec = nullptr};
+  const std::vector<int64_t>& latents = request.sampling.latent_shape;  // [1, C, F, Hl, Wl]
+  const std::vector<int64_t> shape(latents.begin() + 1, latents.end());
+  for (int64_t prompt = 0; prompt < std::ssize(videos.prompts); ++prompt) {
+    const fs::path part = parts.path_of(prompt_part_name(prompt));
+    videos.dense.push_back(array_in_file(part, kDenseLatents, shape));
+    videos.sparse.push_back(array_in_file(part, kSparseLatents, shape));
+  }
+  if (request.folder.codec) {
+    videos.codec = std::make_shared<const LinearCodec>(LinearCodec::open(*request.folder.codec));
+  }
+  write_videos(request.videos, videos, true);
 }
 
 bool holds_text(const fs::path& path, const std::string& text) {
@@ -161,6 +198,15 @@ void publish(const ValidationReport& report, const OutputOptions& out, const Par
 
 }  // namespace
 
+void check_validation_outputs(const OutputOptions& out, const fs::path& videos) {
+  check_output(out);
+  if (videos.empty()) return;
+  SPARSESCOPE_CHECK(ErrorKind::kUsage,
+                    fs::weakly_canonical(videos) != fs::weakly_canonical(out.path),
+                    "--videos: expected another file than --out, found {}", videos.string());
+  if (!fs::exists(parts_folder_of(out.path))) check_writable_output(videos, out.replace);
+}
+
 ValidationReport run_validation(const ValidationRequest& request, const RunMonitor& monitor) {
   check_model(request.plan.model, request.model.info(), monitor);
   SPARSESCOPE_CHECK(ErrorKind::kData,
@@ -170,13 +216,16 @@ ValidationReport run_validation(const ValidationRequest& request, const RunMonit
   const Denoiser denoiser(request.model, request.folder, request.sampling);
   check_options(request, denoiser);
   check_place(request);
-  const PartsFolder parts(request.out, "sparsescope-report-parts", run_settings(request, denoiser));
+  const Json settings = run_settings(request, denoiser);
+  check_videos_place(request, run_fingerprint(settings));
+  const PartsFolder parts(request.out, "sparsescope-report-parts", settings);
   PromptValidation validation(request, denoiser, monitor);
   std::vector<PromptOutcome> outcomes;
   for (int64_t prompt = 0; prompt < std::ssize(request.prompts.names); ++prompt) {
     outcomes.push_back(finish_prompt(prompt, validation, parts, monitor));
   }
   ValidationReport report = make_report(request, denoiser, outcomes);
+  publish_videos(request, parts);
   publish(report, request.out, parts);
   return report;
 }

@@ -2,7 +2,8 @@
 //   (a) every attention call of the dense trajectory, dense and sparse on the same q, k, v; and the
 //       model's output at the same latents with the plan at every site;
 //   (b) the whole sampled video with sparse attention against the dense one from the same noise;
-//   (c) the time of attention.
+//   (c) the time of attention;
+//   (d) where asked for, the sampled video with the plan in one layer or step alone.
 #pragma once
 
 #include <string>
@@ -14,6 +15,7 @@
 #include "model/denoiser.h"
 #include "plan/plan.h"
 #include "stats/parts_folder.h"
+#include "validate/removal.h"
 #include "validate/report.h"
 
 namespace sparsescope {
@@ -31,7 +33,13 @@ struct ValidationRequest {
   ThreadPool& pool;
   std::string precision;  // "fp32", "bf16": compute type of the model
   OutputOptions out;
+  std::filesystem::path videos = {};  // HDF5 beside the report (videos_file.h); empty: none
+  RemovalUnits removal = {};
 };
+
+// The answer before any work is done: Error(kUsage) where an output exists and is not to be
+// replaced.
+void check_validation_outputs(const OutputOptions& out, const std::filesystem::path& videos);
 
 // Confidence of the intervals over prompts.
 inline constexpr double kReportConfidence = 0.95;

@@ -66,7 +66,7 @@ std::vector<PromptOutcome> two_prompts() {
 }
 
 TEST(Summary, ByHand) {
-  const auto summary = summarize(two_prompts(), 0.95);
+  const auto summary = summarize(two_prompts(), clips_of(two_prompts()), 0.95);
   EXPECT_DOUBLE_EQ(summary.at("density").value, 0.4);  // (0.3 + 0.5) / 2
   EXPECT_DOUBLE_EQ(summary.at("rel_l2").value, 0.25);
   EXPECT_DOUBLE_EQ(summary.at("output_rel_l2").value, 0.2);
@@ -94,7 +94,7 @@ TEST(Summary, IntervalsEndWhereTheQuantityDoes) {
     }
     prompts[i].latent = {95.0 + 5.0 * sign, 0.5 + 0.5 * sign};
   }
-  const auto summary = summarize(prompts, 0.95);
+  const auto summary = summarize(prompts, clips_of(prompts), 0.95);
   EXPECT_EQ(summary.at("density").low, 0.0);
   EXPECT_EQ(summary.at("density").high, 1.0);
   EXPECT_EQ(summary.at("rel_l2").low, 0.0);
@@ -110,13 +110,14 @@ TEST(Summary, IntervalsEndWhereTheQuantityDoes) {
 TEST(Summary, AnInfiniteErrorHasNoInterval) {
   auto prompts = two_prompts();
   prompts[0].sites[0].rel_l2 = std::numeric_limits<double>::infinity();
-  const auto summary = summarize(prompts, 0.95);
+  const auto summary = summarize(prompts, clips_of(prompts), 0.95);
   EXPECT_FALSE(summary.at("rel_l2").low.has_value());
   EXPECT_FALSE(summary.at("rel_l2").high.has_value());
 }
 
 TEST(Summary, OnePromptHasNoInterval) {
-  const auto summary = summarize({two_prompts()[0]}, 0.95);
+  const std::vector<PromptOutcome> one = {two_prompts()[0]};
+  const auto summary = summarize(one, clips_of(one), 0.95);
   EXPECT_TRUE(summary.at("density").has_interval);
   EXPECT_FALSE(summary.at("density").low.has_value());
 }
@@ -130,9 +131,12 @@ ValidationReport sample_report() {
   auto outcomes = two_prompts();
   for (PromptOutcome& outcome : outcomes) {
     outcome.pixel = VideoQuality{33, 0.95};
+    outcome.layer_alone = {0.1, 0.3};
     report.sites.insert(report.sites.end(), outcome.sites.begin(), outcome.sites.end());
   }
-  report.summary = summarize(outcomes, 0.95);
+  report.clips = clips_of(outcomes);
+  report.summary = summarize(outcomes, report.clips, 0.95);
+  report.removal = removal_of(outcomes, 0.95);
   report.requirements = judge(parse_requirements("psnr>=40 density<=0.5"), report.summary);
   return report;
 }
@@ -154,6 +158,10 @@ TEST(Report, RoundTrip) {
   const ValidationReport read = report_from_json(parse_json(json.dump(), "r"), "r");
   EXPECT_EQ(report_to_json(read), json);
   EXPECT_EQ(read.sampling, report.sampling);
+  ASSERT_EQ(read.clips.size(), 2u);
+  EXPECT_EQ(read.clips[1].ssim_pixel, 0.95);
+  ASSERT_EQ(read.removal.layers.size(), 2u);
+  EXPECT_EQ(read.removal.layers[1].latent_rel_l2.value, 0.3);
   ASSERT_EQ(read.sites.size(), 4u);
   EXPECT_EQ(read.sites[3].layer, 1);
   EXPECT_DOUBLE_EQ(read.sites[3].density, 0.6);
@@ -165,6 +173,16 @@ TEST(Report, InfiniteErrorsStayNumbers) {
   const Json json = report_to_json(report);
   EXPECT_EQ(json.at("sites")[0].at("rel_l2"), 1e300);
   EXPECT_NO_THROW(report_from_json(json, "r"));
+}
+
+TEST(Report, OlderOnesHaveNoClips) {
+  Json json = report_to_json(sample_report());
+  json.erase("clips");
+  json.erase("removal");
+  const ValidationReport read = report_from_json(json, "r");
+  EXPECT_TRUE(read.clips.empty());
+  EXPECT_TRUE(read.removal.empty());
+  EXPECT_EQ(report_to_json(read), json);
 }
 
 struct Damage {
@@ -187,6 +205,17 @@ TEST(Report, DamageIsFound) {
          j["sampling"]["grid"] = {2, 4};
        }},
       {"shift", [](Json& j) { j["sampling"].erase("shift"); }},
+      {"/clips", [](Json& j) { j["clips"].erase(1); }},
+      {"/clips/1/prompt", [](Json& j) { j["clips"][1]["prompt"] = 0; }},
+      {"/clips/0/recall", [](Json& j) { j["clips"][0]["recall"] = 1.5; }},
+      {"/clips/0/latent_rel_l2", [](Json& j) { j["clips"][0]["latent_rel_l2"] = -1; }},
+      {"ssim_pixel", [](Json& j) { j["clips"][0].erase("ssim_pixel"); }},
+      {"/removal", [](Json& j) { j["removal"] = Json::object(); }},
+      {"/removal/layers/1/layer", [](Json& j) { j["removal"]["layers"][1]["layer"] = 2; }},
+      {"/removal/layers/0/of_prompt",
+       [](Json& j) { j["removal"]["layers"][0]["of_prompt"].erase(0); }},
+      {"latent_rel_l2_low", [](Json& j) { j["removal"]["layers"][0].erase("latent_rel_l2_low"); }},
+      {"/removal/steps", [](Json& j) { j["removal"]["steps"] = Json::array(); }},
       {"/sites/1/prompt", [](Json& j) { j["sites"][1]["prompt"] = 2; }},
       {"/sites/0/branch", [](Json& j) { j["sites"][0]["branch"] = 2; }},
       {"/sites/0/density", [](Json& j) { j["sites"][0]["density"] = 1.5; }},

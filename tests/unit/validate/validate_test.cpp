@@ -8,82 +8,17 @@
 
 #include "core/error.h"
 #include "support/expect_error.h"
-#include "support/temp_dir.h"
-#include "unit/validate/tiny_transformer.h"
+#include "unit/validate/tiny_run.h"
 #include "validate/compare_hook.h"
 
 namespace sparsescope {
 namespace {
 
+using testing::expect_same_measurements;
 using ::testing::HasSubstr;
-using testing::TinyTransformer;
-
-constexpr TokenGrid kGrid{2, 4, 4};  // 4 tiles of 2,2,2
-
-Plan tiny_plan(int64_t top_k) {
-  Plan plan;
-  plan.model = {.family = "wan", .layers = 2, .heads = 2, .head_dim = 8, .checkpoint_hash = "tiny"};
-  plan.grid = kGrid;
-  plan.tile = {2, 2, 2};
-  plan.num_steps = 3;
-  plan.method = top_k == 0 ? Method::kDense : Method::kVsa;
-  if (top_k > 0) plan.rules = {{{0, 2}, {0, 1}, {0, 1}, VsaParams{.top_k = top_k}}};
-  return plan;
-}
-
-struct TinyRun {
-  CheckpointFolder folder;
-  TinyTransformer model;
-  PromptSet prompts{.names = {"a", "b"},
-                    .conditional = {HostTensor::zeros({1, 1, 1}), HostTensor::zeros({1, 1, 1})},
-                    .unconditional = {HostTensor::zeros({1, 1, 1}), HostTensor::zeros({1, 1, 1})},
-                    .source_hash = ""};
-  SamplingOptions sampling{.steps = 3,
-                           .guidance = 2.0,
-                           .scheduler = "flow-euler",
-                           .shift = 3.0,
-                           .seed = 7,
-                           .latent_shape = {1, 4, 2, 4, 4}};
-  std::vector<std::string> notes;
-  int64_t last_done = 0, total = 0;
-  testing::TempDir temp;
-  OutputOptions out{.path = temp / "report.json", .replace = true};
-  std::function<bool()> stop_requested;
-
-  ValidationReport validate(const Plan& plan, const std::string& require = "", int threads = 2) {
-    ThreadPool pool(threads);
-    RunMonitor monitor;
-    monitor.note = [&](const std::string& text) { notes.push_back(text); };
-    monitor.stop_requested = stop_requested;
-    monitor.progress = [&](int64_t done, int64_t all, const std::string&) {
-      last_done = done;
-      total = all;
-    };
-    return run_validation({.folder = folder,
-                           .model = model,
-                           .plan = plan,
-                           .plan_hash = "p",
-                           .prompts = prompts,
-                           .sampling = sampling,
-                           .latents = {},
-                           .requirements = parse_requirements(require),
-                           .impl = Impl::kReference,
-                           .pool = pool,
-                           .precision = "fp32",
-                           .out = out},
-                          monitor);
-  }
-
-  ErrorKind error_of(const Plan& plan, const std::string& require = "") {
-    try {
-      validate(plan, require);
-    } catch (const Error& error) {
-      return error.kind();
-    }
-    ADD_FAILURE() << "no error";
-    return ErrorKind::kInternal;
-  }
-};
+using testing::kGrid;
+using testing::tiny_plan;
+using testing::TinyRun;
 
 TEST(Validate, ADensePlanIsTheDenseModel) {
   TinyRun run;
@@ -202,17 +137,6 @@ TEST(Validate, AnotherCheckpointOfTheSameShapeIsARemark) {
   EXPECT_THAT(run.notes[0], HasSubstr("another checkpoint"));
   EXPECT_EQ(report.sampling->guidance, 1.0);
   EXPECT_EQ(report.sites.size(), 2u * 1 * 3 * 2 * 2);  // the conditional branch alone
-}
-
-// Sites and video of the same numbers, bit for bit; times are left out.
-void expect_same_measurements(const ValidationReport& found, const ValidationReport& expected) {
-  Json left = report_to_json(found), right = report_to_json(expected);
-  for (Json* json : {&left, &right}) {
-    for (const char* name : {"time_dense_ms", "time_sparse_ms", "time_selection_ms", "speedup"}) {
-      json->at("summary").erase(name);
-    }
-  }
-  EXPECT_EQ(left, right);
 }
 
 class ValidateResumes : public ::testing::Test {
