@@ -65,6 +65,13 @@ REPORT_DAMAGE = [
     lambda report: report["summary"].update(rel_l2_low=-0.1),
     lambda report: report["summary"].update(cosine_low=-1.1),
     lambda report: report["sites"][0].update(branch=2),
+    lambda report: report["clips"][0].pop("speedup"),
+    lambda report: report["clips"][0].pop("ssim_pixel"),
+    lambda report: report["clips"][0].update(latent_rel_l2=-0.1),
+    lambda report: report["removal"].clear(),
+    lambda report: report["removal"]["layers"][0].pop("latent_rel_l2_low"),
+    lambda report: report["removal"]["layers"][0]["of_prompt"].append("0.1"),
+    lambda report: report["removal"]["steps"].clear(),
 ]
 SUMMARY_DAMAGE = [
     lambda summary: summary["findings"].update(extra=1),
@@ -97,7 +104,8 @@ def main(program, data):
                 "--out", plan)
             check(plan_schema, plan, PLAN_DAMAGE)
             run(program, "validate", checkpoint, "--plan", plan, "--prompts",
-                folder / "heldout.txt", "--require", "density<=1", "--out", report)
+                folder / "heldout.txt", "--require", "density<=1", "--removal", "layers,steps",
+                "--out", report)
             check(report_schema, report, REPORT_DAMAGE)
         costs, plan = folder / "costs.json", folder / "timed.json"
         run(program, "bench", "costs", "--profile", folder / "run.h5", "--repeats", "1", "--out",
