@@ -81,3 +81,17 @@ def heaviest(mass: np.ndarray, kept: int) -> np.ndarray:
     marks = np.zeros(mass.shape, dtype=bool)
     np.put_along_axis(marks, order[..., :kept], True, axis=-1)
     return marks
+
+
+def rank_correlation(x: np.ndarray, y: np.ndarray) -> float:
+    """Spearman's: the correlation of the ranks, ties at their mean rank. NaN where one of them is constant."""
+    ranks = [_ranks(np.asarray(values, dtype=np.float64)) for values in (x, y)]
+    deviations = [rank - rank.mean() for rank in ranks]
+    scale = np.sqrt((deviations[0] ** 2).sum() * (deviations[1] ** 2).sum())
+    return float((deviations[0] * deviations[1]).sum() / scale) if scale > 0 else float("nan")
+
+
+def _ranks(values: np.ndarray) -> np.ndarray:
+    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
+    ends = np.cumsum(counts)
+    return (ends - (counts - 1) / 2)[place]

@@ -39,7 +39,7 @@ def test_numbers_are_explained(drawn):
 
 def test_caption_says_what_and_where(drawn):
     caption = drawn[1].caption
-    assert "tiny-wan" in caption and caption.endswith(".") and "nan" not in caption.lower().split()
+    assert "tiny-wan" in caption.lower() and caption.endswith(".") and "nan" not in caption.lower().split()
     assert "  " not in caption and ".." not in caption.replace("...", "")
 
 

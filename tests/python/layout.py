@@ -3,6 +3,7 @@ nobody can tell from another."""
 from __future__ import annotations
 
 import numpy as np
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.text import Annotation, Text
 from matplotlib.transforms import Bbox
@@ -12,13 +13,27 @@ SLACK = 1.0  # pixels at 150 dpi
 
 def visible_texts(figure: Figure) -> list[tuple[str, Bbox]]:
     renderer = figure.canvas.get_renderer()
-    found = []
+    found, undrawn = [], _ticks_out_of_view(figure)
     for artist in figure.findobj(Text):
         if isinstance(artist, Annotation) or not artist.get_text().strip() or not _shown(artist):
+            continue
+        if id(artist) in undrawn:
             continue
         box = artist.get_window_extent(renderer)
         if box.width > 0 and box.height > 0:
             found.append((artist.get_text(), box))
+    return found
+
+
+def _ticks_out_of_view(figure: Figure) -> set[int]:
+    """Ids of the labels of ticks beyond an axis' limits: they exist and are not drawn."""
+    found = set()
+    for axis in figure.findobj(Axis):
+        low, high = sorted(axis.get_view_interval())
+        slack = 1e-9 * (high - low)
+        for tick in (*axis.get_major_ticks(), *axis.get_minor_ticks()):
+            if not low - slack <= tick.get_loc() <= high + slack:
+                found |= {id(tick.label1), id(tick.label2)}
     return found
 
 

@@ -9,16 +9,18 @@ from sparsescope.profile import BRANCHES, Site, manifest, recorded
 
 
 def caption(profile: xr.Dataset, shown: str, *, site: Site | None = None, axes: tuple[str, ...] = (),
-            averaged: str = "", notes: tuple[str, ...] = ()) -> str:
+            averaged: str = "", notes: tuple[str, ...] = (), rows: bool = True, lead: str = "") -> str:
     """shown: a sentence on what is drawn. site: where, without the axes that the figure itself spans.
-    averaged: what values are means over. notes: further sentences (thresholds, bands, samples)."""
+    averaged: what values are means over. notes: further sentences (thresholds, bands, samples). rows: whether
+    statistics of the profile are drawn, of which the rows must be named. lead: what the profile has to do
+    with the figure, where it is not drawn from it."""
     sentences = [shown]
     if site is not None:
         sentences.append(site_text(profile, site, skip=axes))
     if averaged:
         sentences.append(f"Means over {averaged}")
     sentences += [note for note in notes if note]
-    sentences += [model_text(profile), rows_text(profile)]
+    sentences += [f"{lead} {model_text(profile)}".strip(), rows_text(profile) if rows else ""]
     return " ".join(sentence[0].upper() + sentence[1:].rstrip(".") + "." for sentence in sentences if sentence)
 
 
@@ -61,6 +63,21 @@ def step_text(profile: xr.Dataset, step: int) -> str:
     if "sigma" not in profile:
         return f"step {step}"
     return f"step {step} (noise level {float(profile['sigma'][step]):.3g})"
+
+
+def expert_text(profile: xr.Dataset) -> str:
+    """What the line of style.step_axis is; empty where one model runs all steps."""
+    experts = profile["expert"].values if "expert" in profile else ()
+    if len(set(experts)) < 2:
+        return ""
+    return "Dashed line: the low-noise expert takes over from the high-noise one"
+
+
+def text_note(profile: xr.Dataset) -> str:
+    """What masses and shares leave out where the model attends to text keys; empty where there are none."""
+    if "prefix_mass" not in profile or not float(profile["prefix_mass"].max()) > 0:
+        return ""
+    return "Mass on text keys, which every method keeps, is not counted"
 
 
 def prompts_text(profile: xr.Dataset) -> str:

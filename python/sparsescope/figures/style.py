@@ -5,6 +5,7 @@ ramps rise in lightness, so that they read in grey.
 """
 from __future__ import annotations
 
+import re
 from contextlib import contextmanager
 from importlib import resources
 
@@ -15,6 +16,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
 WIDTHS = {1: 3.5, 2: 7.16}  # inches: one and two columns of a paper
@@ -80,9 +82,73 @@ def index_axis(axis, label: str) -> None:
     axis.set_label_text(label)
 
 
-def step_label(profile: xr.Dataset) -> str:
-    """The label of an axis of step indices, which says where the noise is."""
-    return "denoising step (0: noise)"
+def step_axis(axis, profile: xr.Dataset, label: str = "denoising step / noise level", most: int = 8) -> None:
+    """Denoising steps (axes.xaxis or axes.yaxis) with the noise level under or behind each tick, at most
+    about `most` ticks. Where a model changes experts a line crosses the plot (captions.expert_text)."""
+    below = axis.axis_name == "x"
+    noise = profile["sigma"].values if "sigma" in profile else np.full(profile.sizes["step"], np.nan)
+
+    def text(value: float, _) -> str:
+        step = round(value)
+        if abs(value - step) > 1e-6 or not 0 <= step < len(noise):
+            return ""
+        if np.isnan(noise[step]):
+            return str(step)
+        return f"{step}\n{noise[step]:.2f}" if below else f"{step} / {noise[step]:.2f}"
+
+    index_axis(axis, label if not np.isnan(noise).all() else "denoising step")
+    axis.set_major_locator(MaxNLocator(integer=True, nbins=most, min_n_ticks=1, steps=[1, 2, 5, 10]))
+    axis.set_major_formatter(FuncFormatter(text))
+    experts = profile["expert"].values if "expert" in profile else ()
+    _border(axis, experts, "\n\nhigh | low" if below else "")
+
+
+def layer_axis(axis, profile: xr.Dataset, label: str = "layer") -> None:
+    """Layers in execution order; a line parts blocks of different kinds (Hunyuan: dual, then single)."""
+    index_axis(axis, label)
+    names = profile["layer_name"].values if "layer_name" in profile else ()
+    kinds = [re.sub(r"\d+", "", name.decode() if isinstance(name, bytes) else str(name)) for name in names]
+    single = any(kind.startswith("single") for kind in kinds)
+    _border(axis, kinds, "\ndual | single" if axis.axis_name == "x" and single else "")
+
+
+def _border(axis, kinds, text: str) -> None:
+    """A dashed line across the plot where kinds change, named by a tick of its own."""
+    borders = [i - 0.5 for i in range(1, len(kinds)) if kinds[i] != kinds[i - 1]]
+    draw = axis.axes.axvline if axis.axis_name == "x" else axis.axes.axhline
+    for border in borders:
+        draw(border, color=INK, linewidth=0.8, linestyle=(0, (3, 2)),
+             path_effects=[withStroke(linewidth=2, foreground="white")])
+    if borders and text:
+        axis.set_minor_locator(FixedLocator(borders))
+        axis.set_minor_formatter(FuncFormatter(lambda *_: text))
+
+
+def is_narrow(figure) -> bool:
+    """Of one column: at most two panels fit beside each other."""
+    return figure.bbox.width / figure.dpi < 5
+
+
+def panel_grid(figure, count: int, across: int, narrow: int = 1, **keywords) -> np.ndarray:
+    """`count` panels, [row, column], `across` beside each other; only `narrow` on a narrow figure, which
+    grows with the rows that this adds. Places beyond count are hidden."""
+    wide, columns = min(across, count), min(narrow if is_narrow(figure) else across, count)
+    rows = -(-count // columns)
+    if columns < wide:
+        keywords.pop("width_ratios", None)
+        if isinstance(figure, Figure):
+            figure.set_figheight(figure.get_figheight() * (0.2 + 0.8 * rows / -(-count // wide)))
+    panels = figure.subplots(rows, columns, squeeze=False, **keywords)
+    for place in range(count, panels.size):
+        panels.flat[place].set_visible(False)
+        # The one above is the lowest of its column now.
+        panels.flat[place - columns].tick_params(which="both", labelbottom=True)
+    return panels
+
+
+def row_of_panels(figure, count: int, **keywords) -> np.ndarray:
+    """Panels beside each other [count]; below each other on a narrow figure."""
+    return panel_grid(figure, count, count, **keywords).ravel()
 
 
 def legend_above(owner, columns: int, **keywords):
@@ -91,6 +157,8 @@ def legend_above(owner, columns: int, **keywords):
     if isinstance(owner, Axes):
         keywords.setdefault("handles", owner.get_legend_handles_labels()[0])
         owner = owner.figure
+    if is_narrow(owner) and columns > 3:
+        columns = 2
     return owner.legend(loc="outside upper left", ncols=columns, **keywords)
 
 
