@@ -16,11 +16,12 @@ ROWS_AT_ONCE = 256  # 256 x 75,600 probabilities in fp64 are 150 MB
 
 
 def spread_rows(total: int, most: int) -> np.ndarray:
-    """At most `most` of `total` rows, one from the middle of each of equal runs: all of them if they fit."""
+    """At most `most` of `total` rows, one from each of equal runs: all of them if they fit. The place in a run
+    moves with the golden ratio, so that a row length of the grid does not put all rows into one column."""
     if total <= most:
         return np.arange(total)
-    edges = np.linspace(0, total, most + 1)
-    return ((edges[:-1] + edges[1:]) / 2).astype(int)
+    runs = np.arange(most)
+    return ((runs + runs * 0.6180339887498949 % 1) * (total / most)).astype(int)
 
 
 def row_probabilities(head: Captured, rows: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -51,3 +52,10 @@ def tile_means(tokens: np.ndarray, tiles: TileGrid) -> np.ndarray:
 def pooled_scores(head: Captured, tiles: TileGrid) -> np.ndarray:
     """Z[i, j] = mean(q in i) . mean(k in j) / sqrt(D): what VSA's selector ranks, [N, N] fp64."""
     return tile_means(head.q[head.video], tiles) @ tile_means(head.k[head.video], tiles).T * head.scale
+
+
+def spread_tile_rows(tiles: TileGrid, most: int) -> np.ndarray:
+    """All rows of at most `most` evenly spread tiles, raster indices in tile order."""
+    chosen = spread_rows(tiles.tiles, most)
+    order = tiles.tile_order()
+    return order[np.isin(tiles.tile_of_token()[order], chosen)]

@@ -183,6 +183,16 @@ def captured(profile: xr.Dataset, site: Site) -> Captured:
                         float(attributes["scale"]))
 
 
+def value_norms(profile: xr.Dataset, site: Site) -> np.ndarray:
+    """Euclidean norm of every video token's v of one head, [token in raster order], where it was kept."""
+    with h5py.File(source(profile), "r") as file:
+        _expect(site.call in file.get("qkv", {}), profile, "qkv", site)
+        group = file[f"qkv/{site.call}"]
+        values = group["v"][site.head]
+        inside = slice(int(group.attrs["prefix"]), len(values) - int(group.attrs["suffix"]))
+        return np.linalg.norm(values[inside], axis=1)
+
+
 def video(profile: xr.Dataset, prompt: int) -> np.ndarray | None:
     """The decoded video of a prompt, [frame, height, width, 3] uint8; None where it was not kept."""
     with h5py.File(source(profile), "r") as file:

@@ -30,6 +30,7 @@ NEEDS = {
     "sweep": "a table of tune --sweep: --sweep SWEEP.json",
     "benches": "results of bench attention: --bench RESULT.json",
     "costs": "kernel costs of bench costs: --costs COSTS.json",
+    "tiles": "raw q, k, v (profile --keep-qkv) or profiles of other tiles on the same grid (--other RUN2.h5)",
     "others": "another profile to hold against: --other RUN2.h5",
 }
 
@@ -96,6 +97,7 @@ class Sources:
             "clips": any("clips" in v.report for v in self.validations),
             "removal": any("removal" in v.report for v in self.validations),
         }
+        found["tiles"] = found["qkv"] or bool(other_tiles(profile, self.others))
         for name in ("plan", "validations", "sweep", "benches", "costs", "summary", "others", "videos"):
             found[name] = bool(getattr(self, name))
         return frozenset(name for name, here in found.items() if here)
@@ -118,6 +120,15 @@ def open_sources(files: SourceFiles) -> Sources:
         _check_videos(files.videos)
         sources.videos = files.videos
     return sources
+
+
+def other_tiles(profile: xr.Dataset, others: list[xr.Dataset]) -> list[xr.Dataset]:
+    """Of other profiles those of the same grid and another tile."""
+    def extents(of: xr.Dataset, name: str) -> list[int]:
+        return [int(n) for n in of.attrs[name]]
+
+    return [other for other in others if extents(other, "grid") == extents(profile, "grid")
+            and extents(other, "tile") != extents(profile, "tile")]
 
 
 def read_json(path: str, kind: str) -> dict:

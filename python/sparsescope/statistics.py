@@ -50,6 +50,13 @@ def prompt_band(values: np.ndarray) -> Band:
     return Band(mean, low, high, prompts)
 
 
+def mean_recorded(values: np.ndarray, axis: int | tuple[int, ...]) -> np.ndarray:
+    """Mean over what was recorded along an axis; NaN where nothing was."""
+    values = np.asarray(values, dtype=np.float64)
+    count = (~np.isnan(values)).sum(axis=axis)
+    return np.where(count, np.nansum(values, axis=axis) / np.maximum(count, 1), np.nan)
+
+
 def kept_tiles(fraction: float | np.ndarray, tiles: int) -> np.ndarray:
     """K(f) = clamp(ceil(f * N), 1, N)."""
     return np.clip(np.ceil(np.asarray(fraction) * tiles), 1, tiles).astype(int)

@@ -4,7 +4,7 @@
     profile = open_profile("run.h5")
     with figures.style.context(columns=1):
         paper = figures.style.new_figure(columns=1, height=2.4)
-        drawn = figures.coverage(paper.subplots(), profile)
+        drawn = figures.coverage(paper, profile)
         paper.savefig("coverage.pdf")
     print(drawn.caption)
 
@@ -12,8 +12,23 @@
 """
 from sparsescope.figures import style
 from sparsescope.figures.registry import FIGURES, SECTIONS, Drawn, FigureSpec
-from sparsescope.figures.coverage import coverage
+# maps
 from sparsescope.figures.tile_map import tile_map
+# curves
+from sparsescope.figures.concentration import concentration
+from sparsescope.figures.coverage import (
+    coverage, coverage_all, coverage_heads, coverage_layers, coverage_steps)
+from sparsescope.figures.coverage_methods import coverage_methods
+from sparsescope.figures.density import density_grid, density_heads
+from sparsescope.figures.key_fraction import key_fraction
+from sparsescope.figures.selector_gap import selector_gap
+from sparsescope.figures.tile_size import tile_size
+# structure
+from sparsescope.figures.distance import distance
+from sparsescope.figures.entropy import entropy
+from sparsescope.figures.frame_key_mass import frame_key_mass
+from sparsescope.figures.head_class import class_steps, head_class
+from sparsescope.figures.sinks import sinks
 # methods and plans
 from sparsescope.figures.plan import plan
 from sparsescope.figures.routing_steps import routing_steps
@@ -30,7 +45,4 @@ from sparsescope.figures.quality_bands import quality_bands
 from sparsescope.figures.removal import layer_removal, step_removal
 from sparsescope.figures.time_predicted import time_predicted
 
-__all__ = ["FIGURES", "SECTIONS", "Drawn", "FigureSpec", "style", "coverage", "tile_map",
-           "plan", "routing_steps", "skip_fit", "vmoba_choice", "vmoba_curves", "vsa_k",
-           "error_density", "kernel_efficiency", "layer_removal", "mass_vs_error", "overhead", "pareto",
-           "quality_bands", "step_removal", "time_predicted"]
+__all__ = ["FIGURES", "SECTIONS", "Drawn", "FigureSpec", "style", *(spec.draw.__name__ for spec in FIGURES.values())]

@@ -26,7 +26,8 @@ def caption(profile: xr.Dataset, shown: str, *, site: Site | None = None, axes: 
 
 def model_text(profile: xr.Dataset) -> str:
     made = manifest(profile)
-    name = os.path.basename(str(made.get("checkpoint", "")).rstrip("/")) or "captured q, k and v"
+    checkpoint = os.path.basename(str(made.get("checkpoint", "")).rstrip("/"))
+    name = f"model {checkpoint}" if checkpoint else "captured q, k and v"
     sampling = made.get("sampling", {})
     steps = profile.sizes.get("step", 0)
     parts = [f"{name}, {_times(profile.attrs['grid'])} tokens, tiles of {_times(profile.attrs['tile'])}",

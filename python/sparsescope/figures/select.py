@@ -16,6 +16,13 @@ def middle_step(profile: xr.Dataset) -> int:
     return steps[len(steps) // 2]
 
 
+def spread(items: list[int], most: int) -> list[int]:
+    """At most `most` of the items, evenly spread, the first and the last among them."""
+    if len(items) <= most:
+        return list(items)
+    return [items[round(i)] for i in np.linspace(0, len(items) - 1, most)]
+
+
 def sharpness(profile: xr.Dataset, site: Site) -> xr.DataArray:
     """[layer, head] mass of a quarter of the tiles at the site's prompt, branch and step."""
     at = profile["coverage_tile"].isel(prompt=site.prompt, branch=site.branch, step=site.step)

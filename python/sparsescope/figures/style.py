@@ -14,7 +14,8 @@ import matplotlib.style
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
-from matplotlib.colors import LogNorm
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import BoundaryNorm, ListedColormap, LogNorm
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
@@ -55,6 +56,17 @@ def new_figure(columns: int, height: float) -> Figure:
     return Figure(figsize=(WIDTHS[columns], height), layout="constrained")
 
 
+def fit_height(figure, inches: float) -> None:
+    """For figures whose number of rows follows from the site; a SubFigure keeps the room it was given."""
+    if isinstance(figure, Figure):
+        figure.set_figheight(inches)
+
+
+def is_narrow(figure) -> bool:
+    """Of one column: at most two panels fit beside each other."""
+    return figure.bbox.width / figure.dpi < 5
+
+
 def fraction_axis(axis, label: str) -> None:
     """A kept fraction on a log axis (axes.xaxis or axes.yaxis): 1/64 to 1."""
     axes, name = axis.axes, axis.axis_name
@@ -75,9 +87,24 @@ def fraction_text(value: float) -> str:
     return f"1/{round(inverse)}" if abs(inverse - round(inverse)) < 1e-6 else f"{value:.3g}"
 
 
+def line_ramp(count: int) -> ScalarMappable:
+    """Colours of `count` lines in order, layers or steps, for lines and their colour bar: the ramp
+    without its lightest end, which white paper swallows."""
+    colours = ListedColormap(mpl.colormaps[RAMP](np.linspace(0, 0.88, max(2, count))))
+    return ScalarMappable(BoundaryNorm(np.arange(max(2, count) + 1) - 0.5, max(2, count)), colours)
+
+
+def line_bar(figure, ramp: ScalarMappable, axes, label: str) -> None:
+    """The colour bar of line_ramp, the first line at the top."""
+    bar = figure.colorbar(ramp, ax=axes, pad=0.02, aspect=25)
+    index_axis(bar.ax.yaxis, label)
+    bar.ax.invert_yaxis()
+    bar.outline.set_visible(False)
+
+
 def index_axis(axis, label: str) -> None:
     """Layers, heads, tiles, frames: whole numbers."""
-    axis.set_major_locator(MaxNLocator(integer=True, nbins=8, min_n_ticks=1))
+    axis.set_major_locator(MaxNLocator(integer=True, nbins=8, min_n_ticks=1, steps=[1, 2, 5, 10]))
     axis.set_minor_locator(NullLocator())
     axis.set_label_text(label)
 
@@ -97,10 +124,10 @@ def step_axis(axis, profile: xr.Dataset, label: str = "denoising step / noise le
         return f"{step}\n{noise[step]:.2f}" if below else f"{step} / {noise[step]:.2f}"
 
     index_axis(axis, label if not np.isnan(noise).all() else "denoising step")
-    axis.set_major_locator(MaxNLocator(integer=True, nbins=most, min_n_ticks=1, steps=[1, 2, 5, 10]))
+    axis.get_major_locator().set_params(nbins=most)
     axis.set_major_formatter(FuncFormatter(text))
     experts = profile["expert"].values if "expert" in profile else ()
-    _border(axis, experts, "\n\nhigh | low" if below else "")
+    _border(axis, experts, "high | low" if below else "", lines=2)
 
 
 def layer_axis(axis, profile: xr.Dataset, label: str = "layer") -> None:
@@ -109,11 +136,11 @@ def layer_axis(axis, profile: xr.Dataset, label: str = "layer") -> None:
     names = profile["layer_name"].values if "layer_name" in profile else ()
     kinds = [re.sub(r"\d+", "", name.decode() if isinstance(name, bytes) else str(name)) for name in names]
     single = any(kind.startswith("single") for kind in kinds)
-    _border(axis, kinds, "\ndual | single" if axis.axis_name == "x" and single else "")
+    _border(axis, kinds, "dual | single" if axis.axis_name == "x" and single else "", lines=1)
 
 
-def _border(axis, kinds, text: str) -> None:
-    """A dashed line across the plot where kinds change, named by a tick of its own."""
+def _border(axis, kinds, text: str, lines: int) -> None:
+    """A dashed line across the plot where kinds change, named by a tick of its own under `lines` of others."""
     borders = [i - 0.5 for i in range(1, len(kinds)) if kinds[i] != kinds[i - 1]]
     draw = axis.axes.axvline if axis.axis_name == "x" else axis.axes.axhline
     for border in borders:
@@ -122,11 +149,7 @@ def _border(axis, kinds, text: str) -> None:
     if borders and text:
         axis.set_minor_locator(FixedLocator(borders))
         axis.set_minor_formatter(FuncFormatter(lambda *_: text))
-
-
-def is_narrow(figure) -> bool:
-    """Of one column: at most two panels fit beside each other."""
-    return figure.bbox.width / figure.dpi < 5
+        axis.set_tick_params(which="minor", pad=2 + 1.2 * lines * mpl.rcParams["xtick.labelsize"])
 
 
 def panel_grid(figure, count: int, across: int, narrow: int = 1, **keywords) -> np.ndarray:
