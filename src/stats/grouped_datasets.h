@@ -1,5 +1,5 @@
-// Datasets of a group that share their axes, and the group's own scales of these: extents hang on
-// what the group holds.
+// Datasets of a group that share their axes. The scales of these stand at the root of the file,
+// like those of all axes; where one of another extent has the name, in the group.
 #pragma once
 
 #include <cstdint>
@@ -18,7 +18,7 @@ inline constexpr std::string_view kPixelUnit = "1/255";
 
 class GroupWriter {
  public:
-  // group: "/latents". The axis head is the file's, /head.
+  // group: "/latents"
   GroupWriter(Hdf5File& file, std::string group, std::vector<std::string> axes);
 
   // With axes, unit and description; scales that are not there yet are written.
@@ -28,6 +28,8 @@ class GroupWriter {
              std::string_view description);
 
  private:
+  std::string scale_of(const std::string& axis, int64_t extent);
+
   Hdf5File& file_;
   std::string group_;
   std::vector<std::string> axes_;

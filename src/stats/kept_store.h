@@ -3,7 +3,7 @@
 //                             attributes prefix, suffix, scale, heads (those that are kept)
 //   /latents/pP               [channel, frame, latent_height, latent_width] float32
 //   /videos/pP                [frame, height, width, rgb] uint8
-// Axes have their scales in the group, for they hang on what was kept; head is the profile's.
+// Where their scales stand: grouped_datasets.h.
 #pragma once
 
 #include <memory>

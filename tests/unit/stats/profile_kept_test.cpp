@@ -215,11 +215,24 @@ TEST_F(KeptProfile, HeadsThatWereNotAskedForAreMissingInTheFile) {
   EXPECT_THAT(stored, Each(::testing::IsNan()));
   EXPECT_EQ(file.int64s_attribute(group, "heads", 1).front(), 1);
   EXPECT_EQ(file.int64_attribute(group, "prefix"), 0);
-  EXPECT_THAT(file.scales(group + "/k"),
-              ElementsAre("/head", group + "/token", group + "/channel"));
+  EXPECT_THAT(file.scales(group + "/k"), ElementsAre("/head", "/token", "/channel"));
   EXPECT_THAT(file.scales("/latents/p0"),
-              ElementsAre("/latents/channel", "/latents/frame", "/latents/latent_height",
-                          "/latents/latent_width"));
+              ElementsAre("/channel", "/frame", "/latent_height", "/latent_width"));
+}
+
+TEST_F(KeptProfile, AScaleOfAnotherLengthStandsInTheGroup) {
+  Profile profile = sample();
+  for (auto& [name, call] : profile.kept.calls) {  // 6 channels instead of 4
+    for (KeptArray<float>& array : call.qkv) {
+      array = {{2, 24, 6}, [] { return std::vector<float>(2 * 24 * 6, 0.5f); }};
+    }
+  }
+  write_profile(temp_ / "other.h5", profile, false);
+  const Hdf5File file = Hdf5File::open(temp_ / "other.h5");
+  EXPECT_THAT(file.scales("/qkv/p0_b0_s1_l1/q"), ElementsAre("/head", "/token", "/channel"));
+  EXPECT_EQ(file.scales("/latents/p0").front(), "/latents/channel");
+  EXPECT_EQ(file.info("/latents/channel").shape, std::vector<int64_t>{4});
+  EXPECT_THAT(check_profile(temp_ / "other.h5"), IsEmpty());
 }
 
 TEST_F(KeptProfile, WithoutTheOptionsNothingIsAdded) {

@@ -96,8 +96,7 @@ TEST(Videos, HoldWhatTheReportCompares) {
   EXPECT_EQ(file.string_attribute("/", "prompts"), R"(["a","b"])");
   EXPECT_FALSE(file.exists("/dense"));  // no codec
   EXPECT_THAT(file.scales("/sparse_latents/p1"),
-              ElementsAre("/sparse_latents/channel", "/sparse_latents/frame",
-                          "/sparse_latents/latent_height", "/sparse_latents/latent_width"));
+              ElementsAre("/channel", "/frame", "/latent_height", "/latent_width"));
   EXPECT_EQ(check_videos(run.videos).prompts, 2u);
 }
 
