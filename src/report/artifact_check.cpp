@@ -68,7 +68,7 @@ ArtifactCheck check_profile_file(const fs::path& path) {
 
 ArtifactCheck check_videos_file(const fs::path& path) {
   const VideosCheck videos = check_videos(path);
-  return {.kind = "videos",
+  return {.kind = "videos file",
           .verified = {fmt::format("{} prompts, dense and sparse {}: names, shapes, values",
                                    videos.prompts,
                                    videos.has_pixels ? "latents and pixels" : "latents"),
