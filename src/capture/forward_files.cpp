@@ -85,7 +85,8 @@ ForwardResult forward_to_file(VideoTransformer& model, const ModelInputs& inputs
   const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
 
   std::vector<TensorToWrite> tensors = {named("sample", sample)};
-  for (const RecordedCall& call : recorder.take()) {
+  const std::vector<RecordedCall> calls = recorder.take();
+  for (const RecordedCall& call : calls) {
     const std::string layer = std::to_string(call.site.layer);
     tensors.push_back(named("q." + layer, call.q));
     tensors.push_back(named("k." + layer, call.k));
