@@ -144,7 +144,8 @@ def kept_calls(profile: xr.Dataset, kind: str) -> list[Site]:
 def kept_videos(profile: xr.Dataset) -> list[int]:
     """The prompts whose decoded videos were kept."""
     with h5py.File(source(profile), "r") as file:
-        return sorted(int(name[1:]) for name in file["videos"]) if "videos" in file else []
+        names = [match for name in file.get("videos", ()) if (match := re.fullmatch(r"p(\d+)", name))]
+        return sorted(int(match.group(1)) for match in names)
 
 
 def tile_map(profile: xr.Dataset, site: Site) -> np.ndarray:

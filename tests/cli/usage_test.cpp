@@ -66,13 +66,13 @@ TEST(Usage, MissingAndUnknownCommandsListTheCommands) {
   EXPECT_EQ(nothing.exit_code, 2);
   EXPECT_THAT(nothing.err,
               HasSubstr("inspect, check, forward, attend, profile, derive, validate, tune, "
-                        "merge, compare, summary, export, bench"));
+                        "merge, compare, summary, export, render, report, notebook, bench"));
   const ProgramRun unknown = run_program({"explore"});
   EXPECT_EQ(unknown.exit_code, 2);
   EXPECT_THAT(unknown.err, HasSubstr("'explore'"));
   EXPECT_THAT(unknown.err,
               HasSubstr("inspect, check, forward, attend, profile, derive, validate, tune, "
-                        "merge, compare, summary, export, bench"));
+                        "merge, compare, summary, export, render, report, notebook, bench"));
 }
 
 TEST(Usage, ExtraArgumentsAreNamedBesideTheAllowedOptions) {
