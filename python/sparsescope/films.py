@@ -4,11 +4,11 @@ from __future__ import annotations
 import numpy as np
 
 FRAMES_PER_SECOND = 8
-SMALLEST_SIDE = 256  # smaller frames are enlarged by whole pixels, so that players do not blur them
+SMALLEST_SIDE = 256  # about: smaller frames are enlarged by whole pixels, so that players do not blur them
 
 
 def enlarge(frames: np.ndarray) -> np.ndarray:
-    times = max(1, -(-SMALLEST_SIDE // min(frames.shape[1:3])))
+    times = max(1, round(SMALLEST_SIDE / min(frames.shape[1:3])))
     return frames.repeat(times, axis=1).repeat(times, axis=2)
 
 

@@ -52,6 +52,17 @@ def tile_grid(profile: xr.Dataset) -> TileGrid:
     return TileGrid(tuple(int(n) for n in profile.attrs["grid"]), tuple(int(n) for n in profile.attrs["tile"]))
 
 
+def partition_blocks(partition: str, grid: tuple[int, int, int]) -> TileGrid:
+    """VMoBA's partition as tiles, which are numbered alike: "temporal:a" cuts time alone, "spatial:bh,bw"
+    height and width, "st:bt,bh,bw" all three. Its token order is tile_order()."""
+    kind, _, numbers = partition.partition(":")
+    sizes = tuple(int(number) for number in numbers.split(","))
+    frames, height, width = grid
+    blocks = {"temporal": lambda: (sizes[0], height, width), "spatial": lambda: (frames, *sizes),
+              "st": lambda: sizes}
+    return TileGrid(grid, blocks[kind]())
+
+
 def lift(tile_mass: np.ndarray, sizes: np.ndarray) -> np.ndarray:
     """M[i, j] * S / n_j: 1 where attention is uniform. tile_mass [.., key tile], sizes [key tile]."""
     return tile_mass * (sizes.sum() / sizes)

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from sparsescope.command_line import Parser, Streams, add_source_options, source_files
 from sparsescope.errors import UnsupportedError, UsageError
 from sparsescope.figures import FIGURES, SECTIONS
-from sparsescope.figures.select import check_site, parse_site
+from sparsescope.figures.select import check_site, parse_query, parse_site
 from sparsescope.files import refuse_existing
 from sparsescope.render import FORMATS, RenderOptions, chosen_figures, missing_needs, outputs_of, render
 from sparsescope.sources import open_sources
@@ -26,10 +26,12 @@ def run(argv: list[str]) -> None:
     parser.add_argument("--site", default="")
     parser.add_argument("--fraction", type=float)
     parser.add_argument("--recall", type=float)
+    parser.add_argument("--query", default="")
     arguments = parser.parse_args(argv)
     streams = Streams(arguments.json, arguments.quiet)
     options = RenderOptions(_formats(arguments.formats), arguments.columns, arguments.dpi,
-                            parse_site(arguments.site), arguments.fraction, arguments.recall)
+                            parse_site(arguments.site), arguments.fraction, arguments.recall,
+                            parse_query(arguments.query))
     _check_share("--fraction", options.fraction)
     _check_share("--recall", options.recall)
     specs = chosen_figures(arguments.figure)

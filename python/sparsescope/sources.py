@@ -102,6 +102,10 @@ class Sources:
             found[name] = bool(getattr(self, name))
         return frozenset(name for name, here in found.items() if here)
 
+    def lacks(self, need: str) -> bool:
+        """need: a name of NEEDS, or some of which one will do: "qkv|maps"."""
+        return not any(name in self.present for name in need.split("|"))
+
 
 def open_sources(files: SourceFiles) -> Sources:
     """Error names the file, what was expected and what was found."""

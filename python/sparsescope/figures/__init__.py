@@ -13,7 +13,14 @@
 from sparsescope.figures import style
 from sparsescope.figures.registry import FIGURES, SECTIONS, Drawn, FigureSpec
 # maps
-from sparsescope.figures.tile_map import tile_map
+from sparsescope.figures.frame_map import frame_map
+from sparsescope.figures.head_grid import head_grid, layer_grid
+from sparsescope.figures.pattern_map import pattern_map
+from sparsescope.figures.query_importance import query_importance
+from sparsescope.figures.query_view import query_view
+from sparsescope.figures.relayout_map import relayout_map
+from sparsescope.figures.segment_mass import segment_mass
+from sparsescope.figures.tile_map import tile_map, tile_map_linear
 # curves
 from sparsescope.figures.concentration import concentration
 from sparsescope.figures.coverage import (
@@ -38,6 +45,7 @@ from sparsescope.figures.vmoba_curves import vmoba_curves
 from sparsescope.figures.vsa_k import vsa_k
 # error, quality and time
 from sparsescope.figures.error_density import error_density
+from sparsescope.figures.film_strip import film_strip
 from sparsescope.figures.kernel_times import kernel_efficiency, overhead
 from sparsescope.figures.mass_vs_error import mass_vs_error
 from sparsescope.figures.pareto import pareto

@@ -8,7 +8,7 @@ where a figure has panels of its own. What else it needs comes as keywords of th
     costs        kernel costs (dict)               summary      findings of `summary --json` (dict)
     others       other profiles (list)             videos       what validate --videos wrote (path)
 
-and choices of the caller's, all with defaults: site, fraction, recall, branch, tile, ...
+and choices of the caller's, all with defaults: site, fraction, recall, query, branch, tile, ...
 It draws, and returns the numbers that it drew and a caption; it reads no global state and saves nothing.
 """
 from __future__ import annotations
@@ -40,7 +40,7 @@ class FigureSpec:
     section: str
     question: str
     draw: Callable[..., Drawn]
-    needs: tuple[str, ...]  # of sparsescope.sources.NEEDS
+    needs: tuple[str, ...]  # of sparsescope.sources.NEEDS; "qkv|maps": one of them will do
     panels: bool  # target is a Figure, not an Axes
     columns: int  # of a paper
     height: float | Callable[[xr.Dataset], float]  # inches

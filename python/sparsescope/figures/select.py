@@ -60,6 +60,41 @@ def default_site(profile: xr.Dataset, kept: str = "", diffuse: bool = False, **w
     return site.with_(layer=int(layer), head=int(head))
 
 
+def kept_site(profile: xr.Dataset, kinds: tuple[str, ...], **wanted: int) -> tuple[Site, str]:
+    """default_site among the calls that the first of kinds ("qkv", "maps") was kept of which has any at
+    `wanted` -> (site, kind)."""
+    for kind in kinds[:-1]:
+        if any(all(getattr(call, axis) == n for axis, n in wanted.items() if axis != "head")
+               for call in kept_calls(profile, kind)):
+            return default_site(profile, kept=kind, **wanted), kind
+    return default_site(profile, kept=kinds[-1], **wanted), kinds[-1]
+
+
+def spread(items: list[int], most: int) -> list[int]:
+    """At most `most` of the items, evenly spread, the first and the last among them."""
+    if len(items) <= most:
+        return list(items)
+    return [items[round(i)] for i in np.linspace(0, len(items) - 1, most)]
+
+
+def spread_with(items: list[int], most: int, always: int) -> list[int]:
+    """spread, where the nearest of the chosen gives way to `always` if that was not chosen."""
+    chosen = spread(items, most)
+    if always not in chosen:
+        chosen[int(np.argmin(np.abs(np.array(chosen) - always)))] = always
+    return chosen
+
+
+def parse_query(text: str) -> tuple[int, int, int] | None:
+    """"2,8,8" -> the token at latent frame 2, row 8, column 8; nothing where nothing is asked."""
+    if not text:
+        return None
+    parts = text.split(",")
+    if len(parts) != 3 or not all(part.strip().isdigit() for part in parts):
+        raise UsageError(f"--query: expected T,H,W, three whole numbers, found '{text}'")
+    return tuple(int(part) for part in parts)
+
+
 def parse_site(text: str) -> dict[str, int]:
     """"step=4 layer=3" -> {"step": 4, "layer": 3}."""
     wanted = {}

@@ -56,6 +56,11 @@ def new_figure(columns: int, height: float) -> Figure:
     return Figure(figsize=(WIDTHS[columns], height), layout="constrained")
 
 
+def width_of(figure) -> float:
+    """Inches that a Figure or SubFigure is wide."""
+    return figure.bbox.width / figure.dpi
+
+
 def fit_height(figure, inches: float) -> None:
     """For figures whose number of rows follows from the site; a SubFigure keeps the room it was given."""
     if isinstance(figure, Figure):
@@ -64,7 +69,7 @@ def fit_height(figure, inches: float) -> None:
 
 def is_narrow(figure) -> bool:
     """Of one column: at most two panels fit beside each other."""
-    return figure.bbox.width / figure.dpi < 5
+    return width_of(figure) < 5
 
 
 def fraction_axis(axis, label: str) -> None:
@@ -185,15 +190,19 @@ def legend_above(owner, columns: int, **keywords):
     return owner.legend(loc="outside upper left", ncols=columns, **keywords)
 
 
-def lift_norm() -> LogNorm:
-    return LogNorm(*LIFT_RANGE, clip=True)
+def lift_norm(limit: float = LIFT_RANGE[1]) -> LogNorm:
+    """1 in the middle. A smaller limit where no value can or does pass it, like T for T frames."""
+    return LogNorm(1 / limit, limit, clip=True)
 
 
 def lift_bar(figure, image, axes, label: str = "attention over uniform") -> None:
     """The colour bar of a map of lift."""
-    bar = figure.colorbar(image, ax=axes, ticks=[0.01, 0.1, 1, 10, 100], pad=0.02, aspect=25)
+    limit = image.norm.vmax
+    inside = [10.0**power for power in (-1, 0, 1) if 10.0**abs(power) < limit]
+    bar = figure.colorbar(image, ax=axes, ticks=[1 / limit, *inside, limit], pad=0.02, aspect=25)
     bar.ax.minorticks_off()
-    bar.ax.set_yticklabels(["≤ 1/100", "1/10", "uniform", "10 x", "≥ 100 x"])
+    names = {0.1: "1/10", 1.0: "uniform", 10.0: "10 x"}
+    bar.set_ticklabels([f"≤ 1/{limit:g}", *(names[value] for value in inside), f"≥ {limit:g} x"])
     bar.set_label(label)
     bar.outline.set_visible(False)
 

@@ -2,52 +2,93 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 import xarray as xr
 from matplotlib.figure import Figure
 
 from sparsescope import profile as files
+from sparsescope.errors import UsageError
 from sparsescope.figures import style
 from sparsescope.figures.captions import caption
+from sparsescope.figures.mass_maps import frame_lines, map_table
 from sparsescope.figures.registry import Drawn, figure
 from sparsescope.figures.select import default_site
-from sparsescope.grid import lift, tile_grid
+from sparsescope.grid import TileGrid, lift, tile_grid
 from sparsescope.profile import Site
 
-
-def map_table(mass: np.ndarray) -> pd.DataFrame:
-    """The matrix M as a table: a row a query tile, a column a key tile."""
-    return pd.DataFrame(mass, index=pd.RangeIndex(len(mass), name="query_tile"),
-                        columns=pd.RangeIndex(mass.shape[1], name="key_tile"))
+LINEAR_TOP = 99.5  # percentile of the masses where the linear ramp ends: a few pairs would darken the rest
 
 
-def frame_lines(axes, counts: tuple[int, int, int]) -> None:
-    """Thin lines where the frame of tiles changes, on both axes."""
-    inside = counts[1] * counts[2]
-    for border in range(1, counts[0]):
-        axes.axhline(border * inside - 0.5, color="white", linewidth=0.4, alpha=0.6)
-        axes.axvline(border * inside - 0.5, color="white", linewidth=0.4, alpha=0.6)
-
-
-@figure("tile-map", "maps", "Where does this head look?", needs=("maps",), panels=True, height=3.1)
-def tile_map(figure: Figure, profile: xr.Dataset, *, site: Site | None = None) -> Drawn:
-    """Lift of every tile pair on a log scale, with the mass that each key tile receives above."""
+@figure("tile-map", "maps", "Where does this head look?", needs=("maps",), panels=True)
+def tile_map(figure: Figure, profile: xr.Dataset, *, site: Site | None = None, scale: str = "log") -> Drawn:
+    """Every pair of tiles, as lift on a log scale or (scale="linear") as the mass itself. Margins: what each
+    key tile receives, and what each query tile gives to its own frame of tiles and to all video tiles."""
+    if scale not in ("log", "linear"):
+        raise UsageError(f"tile-map: scale: expected log or linear, found '{scale}'")
     site = site or default_site(profile, kept="maps")
     mass = files.tile_map(profile, site)
     tiles = tile_grid(profile)
-    sizes = tiles.tile_sizes()
-    over, below = figure.subplots(2, 1, sharex=True, height_ratios=[1, 7])
-    image = below.imshow(lift(mass, sizes), cmap=style.RAMP, norm=style.lift_norm(), rasterized=True)
+    style.fit_height(figure, 0.73 * style.width_of(figure) + 0.4)
+    grid = figure.add_gridspec(2, 2, width_ratios=[7, 1], height_ratios=[1.3, 7])
+    below = figure.add_subplot(grid[1, 0])
+    over = figure.add_subplot(grid[0, 0], sharex=below)
+    beside = figure.add_subplot(grid[1, 1], sharey=below)
+    # "antialiased" blends tiles only where the paper has fewer dots than the map has tiles.
+    look = {"cmap": style.RAMP, "interpolation": "antialiased", "interpolation_stage": "data",
+            "aspect": "auto", "rasterized": True}
+    if scale == "log":
+        image = below.imshow(lift(mass, tiles.tile_sizes()), norm=style.lift_norm(), **look)
+        style.lift_bar(figure, image, [below, beside])
+        colour = "colour: attention over what uniform attention would give, log scale"
+    else:
+        image = below.imshow(mass, vmin=0, vmax=np.percentile(mass, LINEAR_TOP), **look)
+        bar = figure.colorbar(image, ax=[below, beside], extend="max", pad=0.02, aspect=25)
+        bar.set_label("probability on the key tile")
+        bar.outline.set_visible(False)
+        colour = f"colour: mean probability on the key tile, linear up to the {LINEAR_TOP:g} % percentile"
     below.grid(False)
-    frame_lines(below, tiles.counts)
+    frame_lines(below, np.arange(1, tiles.counts[0]) * tiles.counts[1] * tiles.counts[2])
     style.index_axis(below.xaxis, "key tile (t, h, w; w fastest)")
     style.index_axis(below.yaxis, "query tile")
-    style.lift_bar(figure, image, [over, below])
-    received = sizes @ mass / sizes.sum()
-    over.step(np.arange(tiles.tiles), received * tiles.tokens / sizes, where="mid", color=style.INK, linewidth=0.7)
-    over.axhline(1, color=style.QUIET, linewidth=0.6)
-    over.set_ylabel("received")
-    over.set_ylim(bottom=0)
+    _received(over, mass, tiles)
+    _given(beside, mass, tiles)
     return Drawn(map_table(mass), caption(
-        profile, "Attention of every query tile on every key tile, over what uniform attention gives (log scale); "
-        "above, what each key tile receives; lines part the frames of tiles", site=site))
+        profile, f"Attention of every query tile on every key tile; {colour}; lines part the frames of tiles",
+        site=site, notes=("above, what each key tile receives over uniform; at the right, the share of its "
+                          "attention that each query tile gives to its own frame of tiles (filled) and to "
+                          "all video tiles (line; text tokens get the rest)",)))
+
+
+@figure("tile-map-linear", "maps", "Which tile pairs hold the mass itself?", needs=("maps",), panels=True)
+def tile_map_linear(figure: Figure, profile: xr.Dataset, *, site: Site | None = None) -> Drawn:
+    """tile-map on a linear scale."""
+    return tile_map(figure, profile, site=site, scale="linear")
+
+
+def _received(axes, mass: np.ndarray, tiles: TileGrid) -> None:
+    sizes = tiles.tile_sizes()
+    received = (sizes @ mass.astype(np.float64)) / sizes  # S * key_mass / n_j
+    axes.stairs(received, np.arange(tiles.tiles + 1) - 0.5, baseline=None, color=style.INK, linewidth=0.7)
+    axes.axhline(1, color=style.QUIET, linewidth=0.6)
+    axes.grid(False)
+    axes.set_ylabel("received")
+    axes.set_ylim(bottom=0)
+    axes.tick_params(labelbottom=False)
+
+
+def _given(axes, mass: np.ndarray, tiles: TileGrid) -> None:
+    edges = np.arange(tiles.tiles + 1) - 0.5
+    axes.stairs(own_frame_mass(mass, tiles), edges, orientation="horizontal", fill=True, color=style.SKY)
+    axes.stairs(mass.sum(axis=1), edges, orientation="horizontal", baseline=None, color=style.INK,
+                linewidth=0.7)
+    axes.grid(False)
+    axes.set_xlim(0, 1.05)
+    axes.set_xticks([0, 1])
+    axes.set_xlabel("given")
+    axes.tick_params(labelleft=False)
+
+
+def own_frame_mass(mass: np.ndarray, tiles: TileGrid) -> np.ndarray:
+    """What each query tile gives to the tiles of its own frame of tiles: [N, N] -> [N]."""
+    inside = tiles.counts[1] * tiles.counts[2]
+    frames = np.add.reduceat(mass.astype(np.float64), np.arange(0, tiles.tiles, inside), axis=1)
+    return frames[np.arange(tiles.tiles), np.arange(tiles.tiles) // inside]
