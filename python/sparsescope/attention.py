@@ -59,3 +59,15 @@ def spread_tile_rows(tiles: TileGrid, most: int) -> np.ndarray:
     chosen = spread_rows(tiles.tiles, most)
     order = tiles.tile_order()
     return order[np.isin(tiles.tile_of_token()[order], chosen)]
+
+
+def spread_tiles(tiles: TileGrid, pairs: int, keys: int) -> np.ndarray:
+    """Whole query tiles, evenly spread, whose rows make at most `pairs` pairs with the keys."""
+    return np.unique(spread_rows(tiles.tiles, max(1, int(pairs / keys / np.prod(tiles.tile)))))
+
+
+def tile_rows(tiles: TileGrid, chosen: np.ndarray) -> list[np.ndarray]:
+    """Raster indices of each chosen tile's rows, in (t, h, w) order."""
+    starts = np.concatenate([[0], np.cumsum(tiles.tile_sizes())])
+    order = tiles.tile_order()
+    return [order[starts[tile]:starts[tile + 1]] for tile in chosen]

@@ -11,11 +11,16 @@ import h5py
 import xarray as xr
 
 from sparsescope.errors import DataError, UsageError
-from sparsescope.profile import kept_calls, kept_videos, open_profile
+from sparsescope.profile import kept_calls, kept_videos, open_profile, recorded
 
 # What a figure may need beyond the statistics -> how to get it.
 NEEDS = {
     "maps": "whole tile maps: profile --maps \"step=0,4 layer=* head=*\"",
+    "map_steps": "tile maps of several steps: profile --maps \"step=0,4 layer=* head=*\"",
+    "map_prompts": "tile maps of several prompts: profile --prompts FILE --maps ... with two prompts or more",
+    "prompts": "several prompts: profile --prompts FILE with two lines or more",
+    "held_out": "a validation report with its plan, or another profile: --validation REPORT.json "
+                "--plan PLAN.json, --other RUN2.h5",
     "qkv": "raw q, k, v: profile --keep-qkv \"step=4 layer=3 head=*\"",
     "sensitivity": "effects on the model's output: profile --sensitivity N",
     "errors": "error curves: profile --error-tiles N",
@@ -87,8 +92,13 @@ class Sources:
     def present(self) -> frozenset[str]:
         """The needs that are met."""
         profile = self.profile
+        maps = kept_calls(profile, "maps")
         found = {
-            "maps": bool(kept_calls(profile, "maps")),
+            "maps": bool(maps),
+            "map_steps": len({call.step for call in maps}) > 1,
+            "map_prompts": len({call.prompt for call in maps}) > 1,
+            "prompts": len(recorded(profile, "prompt")) > 1,
+            "held_out": bool(self.others) or any(v.plan for v in self.validations),
             "qkv": bool(kept_calls(profile, "qkv")),
             "sensitivity": "effect_pooled" in profile,
             "errors": "error_pooled" in profile,

@@ -102,3 +102,32 @@ def _ranks(values: np.ndarray) -> np.ndarray:
     _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
     ends = np.cumsum(counts)
     return (ends - (counts - 1) / 2)[place]
+
+
+def value_at(curve: np.ndarray, fractions: np.ndarray, fraction: float) -> np.ndarray:
+    """A coverage curve at any kept fraction, linear in log f, constant below the first.
+    curve [.., f] -> [..]"""
+    above = int(np.searchsorted(fractions, fraction))
+    if above == 0 or fractions[min(above, len(fractions) - 1)] == fraction:
+        return curve[..., above]
+    if above == len(fractions):
+        return curve[..., -1]
+    low, high = np.log(fractions[above - 1]), np.log(fractions[above])
+    weight = (np.log(fraction) - low) / (high - low)
+    return curve[..., above - 1] * (1 - weight) + curve[..., above] * weight
+
+
+def histogram_quantile(counts: np.ndarray, edges: np.ndarray, share: float) -> np.ndarray:
+    """The value below which that share of the counts lies, counts spread evenly inside their bins.
+    counts [.., bin], edges [bin + 1] -> [..]; NaN where nothing was counted."""
+    flat = np.asarray(counts, dtype=np.float64).reshape(-1, len(edges) - 1)
+    found = np.full(len(flat), np.nan)
+    for row, bins in enumerate(flat):
+        total = bins.sum()
+        if total > 0:
+            full = np.flatnonzero(bins)  # empty bins would make the inverse ambiguous
+            upper = np.cumsum(bins)[full] / total
+            at = min(int(np.searchsorted(upper, share)), len(full) - 1)
+            inside = (share - (upper[at] - bins[full[at]] / total)) * total / bins[full[at]]
+            found[row] = edges[full[at]] + inside * (edges[full[at] + 1] - edges[full[at]])
+    return found.reshape(np.shape(counts)[:-1])

@@ -2,12 +2,15 @@
 themselves. What the numbers are is tested beside each figure's own file."""
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 from layout import problems
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from sparsescope.figures import FIGURES
+from sparsescope.figures import FIGURES, columns
 from sparsescope.figures.columns import COLUMNS
 from sparsescope.render import RenderOptions, draw, missing_needs
 
@@ -54,3 +57,9 @@ def test_axes_are_labelled(drawn):
 def test_some_data_is_drawn(drawn):
     numbers = drawn[1].table.select_dtypes("number").to_numpy()
     assert np.isfinite(numbers).any()
+
+
+def test_no_column_is_explained_twice():
+    source = Path(columns.__file__).read_text(encoding="utf-8")
+    names = re.findall(r'^    "(\w+)": \(', source, re.MULTILINE)
+    assert len(names) == len(set(names)) == len(COLUMNS)

@@ -12,7 +12,7 @@ from sparsescope import figures
 from sparsescope.figures.skip_fit import fit_exponential, skip_gaps, skipped_share
 from sparsescope.figures.vmoba_choice import recall_at, recall_table
 from sparsescope.figures.vsa_k import least_measured
-from sparsescope.partitions import block_count, cycle_kind, nearest_count, published_cycle
+from sparsescope.partition_names import block_count, cycle_kind, nearest_count, published_cycle
 from sparsescope.profile import Captured, Site, partitions
 
 

@@ -36,9 +36,22 @@ from sparsescope.figures.entropy import entropy
 from sparsescope.figures.frame_key_mass import frame_key_mass
 from sparsescope.figures.head_class import class_steps, head_class
 from sparsescope.figures.sinks import sinks
+# queries
+from sparsescope.figures.ideal_sets import ideal_sets
+from sparsescope.figures.mass_vs_redundancy import mass_vs_redundancy
+from sparsescope.figures.prune_error import prune_error
+from sparsescope.figures.query_cosine import query_cosine
+from sparsescope.figures.row_overlap import row_overlap
+# stability
+from sparsescope.figures.reuse_decay import reuse_decay
+from sparsescope.figures.set_steps import set_prompts, set_steps
+from sparsescope.figures.spread_prompts import spread_prompts
+from sparsescope.figures.transfer import transfer
 # methods and plans
+from sparsescope.figures.bsa_cutoff import bsa_cutoff
 from sparsescope.figures.plan import plan
 from sparsescope.figures.routing_steps import routing_steps
+from sparsescope.figures.score_normal import score_normal
 from sparsescope.figures.skip_fit import skip_fit
 from sparsescope.figures.vmoba_choice import vmoba_choice
 from sparsescope.figures.vmoba_curves import vmoba_curves

@@ -99,9 +99,9 @@ def line_ramp(count: int) -> ScalarMappable:
     return ScalarMappable(BoundaryNorm(np.arange(max(2, count) + 1) - 0.5, max(2, count)), colours)
 
 
-def line_bar(figure, ramp: ScalarMappable, axes, label: str) -> None:
+def line_bar(figure, ramp: ScalarMappable, axes, label: str, aspect: float = 25) -> None:
     """The colour bar of line_ramp, the first line at the top."""
-    bar = figure.colorbar(ramp, ax=axes, pad=0.02, aspect=25)
+    bar = figure.colorbar(ramp, ax=axes, pad=0.02, aspect=aspect)
     index_axis(bar.ax.yaxis, label)
     bar.ax.invert_yaxis()
     bar.outline.set_visible(False)
@@ -213,3 +213,25 @@ def grid_image(axes: Axes, values: np.ndarray, **keywords):
     for spine in axes.spines.values():
         spine.set_visible(False)
     return axes.imshow(values, aspect="auto", interpolation="none", **keywords)
+
+
+def head_points(axes: Axes, x: np.ndarray, y: np.ndarray) -> ScalarMappable:
+    """A point for every head, coloured by layer; -> the colours for line_bar. x, y [layer, head]."""
+    size = 3.4 if x.size <= 200 else 1.9
+    ramp = line_ramp(len(x))
+    for layer, colour in enumerate(ramp.to_rgba(range(len(x)))):
+        axes.plot(x[layer], y[layer], "o", color=colour, markersize=size, alpha=0.9, markeredgecolor="white",
+                  markeredgewidth=size / 11, zorder=3)
+    return ramp
+
+
+def cell_texts(axes: Axes, image, values: np.ndarray, texts) -> None:
+    """Writes into the cells of a small table, white on dark cells. texts [row, column]: strings, or a format
+    such as "{:.2f}" of the values. NaN stays blank."""
+    for (row, column), value in np.ndenumerate(values):
+        if np.isfinite(value):
+            red, green, blue, _ = image.cmap(image.norm(value))
+            dark = 0.299 * red + 0.587 * green + 0.114 * blue < 0.5
+            text = texts.format(value) if isinstance(texts, str) else texts[row][column]
+            axes.text(column, row, text, ha="center", va="center", fontsize="small",
+                      color="white" if dark else INK)

@@ -11,7 +11,7 @@ from sparsescope.figures import style
 from sparsescope.figures.captions import caption, prompts_text
 from sparsescope.figures.registry import Drawn, figure
 from sparsescope.grid import tile_grid
-from sparsescope.partitions import KINDS, cycle_kind, kind_of, published_cycle
+from sparsescope.partition_names import KINDS, cycle_kind, kind_of, published_cycle
 from sparsescope.profile import Site, partitions, vmoba
 
 _ROUNDING = 1e-6  # of densities stored as fp32

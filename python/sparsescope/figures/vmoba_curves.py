@@ -11,7 +11,7 @@ from sparsescope.figures import style
 from sparsescope.figures.captions import caption
 from sparsescope.figures.registry import Drawn, figure
 from sparsescope.figures.select import default_site
-from sparsescope.partitions import KINDS, PUBLISHED_SHARE, PUBLISHED_TAU, kind_of, nearest_count
+from sparsescope.partition_names import KINDS, PUBLISHED_SHARE, PUBLISHED_TAU, kind_of, nearest_count
 from sparsescope.profile import Site, partitions, vmoba
 from sparsescope.statistics import prompt_band
 
