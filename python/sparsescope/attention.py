@@ -20,8 +20,9 @@ def spread_rows(total: int, most: int) -> np.ndarray:
     moves with the golden ratio, so that a row length of the grid does not put all rows into one column."""
     if total <= most:
         return np.arange(total)
-    runs = np.arange(most)
-    return ((runs + runs * 0.6180339887498949 % 1) * (total / most)).astype(int)
+    edges = np.arange(most + 1) * total // most
+    places = np.arange(most) * 0.6180339887498949 % 1
+    return edges[:-1] + (places * np.diff(edges)).astype(int)
 
 
 def row_probabilities(head: Captured, rows: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:

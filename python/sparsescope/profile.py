@@ -144,8 +144,12 @@ def kept_calls(profile: xr.Dataset, kind: str) -> list[Site]:
 def kept_videos(profile: xr.Dataset) -> list[int]:
     """The prompts whose decoded videos were kept."""
     with h5py.File(source(profile), "r") as file:
-        names = [match for name in file.get("videos", ()) if (match := re.fullmatch(r"p(\d+)", name))]
-        return sorted(int(match.group(1)) for match in names)
+        return prompts_of(file.get("videos", ()))
+
+
+def prompts_of(names) -> list[int]:
+    """The prompts P among the names pP of a group; scales of its own may stand beside them."""
+    return sorted(int(match.group(1)) for name in names if (match := re.fullmatch(r"p(\d+)", name)))
 
 
 def tile_map(profile: xr.Dataset, site: Site) -> np.ndarray:

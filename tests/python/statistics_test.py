@@ -83,3 +83,4 @@ def test_tile_sums_and_pooled_scores_by_loops():
 def test_spread_rows_are_even_and_distinct():
     np.testing.assert_array_equal(spread_rows(3, 8), [0, 1, 2])
     np.testing.assert_array_equal(spread_rows(100, 4), [0, 40, 55, 96])  # one in each quarter, at shifting places
+    np.testing.assert_array_equal(spread_rows(6, 4), [0, 2, 3, 5])  # runs of one or two rows: none twice

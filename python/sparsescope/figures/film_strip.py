@@ -17,6 +17,7 @@ from sparsescope.figures.captions import caption
 from sparsescope.figures.registry import Drawn, figure
 from sparsescope.figures.select import spread
 from sparsescope.metrics import mean_square_error, printed_psnr, psnr, ssim, unit_range
+from sparsescope.profile import prompts_of
 
 MOST_FRAMES, MOST_WIDE_FRAMES, MOST_NARROW = 8, 6, 4  # of landscapes, and in one column
 GAIN = 4  # of the difference
@@ -93,7 +94,7 @@ def read_clip(path: str, clip: int | None) -> Clip:
         if groups is None:
             raise DataError(f"{path}: expected /dense and /sparse, or /dense_latents and /sparse_latents; "
                             f"found {', '.join(file) or 'nothing'}")
-        kept = sorted(int(name[1:]) for name in file[groups[0]])
+        kept = prompts_of(file[groups[0]])
         prompt = kept[0] if clip is None else clip
         name = f"p{prompt}"
         if any(name not in file[group] for group in groups):

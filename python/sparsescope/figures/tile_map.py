@@ -50,7 +50,7 @@ def tile_map(figure: Figure, profile: xr.Dataset, *, site: Site | None = None, s
     style.index_axis(below.xaxis, "key tile (t, h, w; w fastest)")
     style.index_axis(below.yaxis, "query tile")
     _received(over, mass, tiles)
-    _given(beside, mass, tiles)
+    _own_frame(beside, mass, tiles)
     return Drawn(map_table(mass), caption(
         profile, f"Attention of every query tile on every key tile; {colour}; lines part the frames of tiles",
         site=site, notes=("above, what each key tile receives over uniform; at the right, the share of its "
@@ -75,7 +75,7 @@ def _received(axes, mass: np.ndarray, tiles: TileGrid) -> None:
     axes.tick_params(labelbottom=False)
 
 
-def _given(axes, mass: np.ndarray, tiles: TileGrid) -> None:
+def _own_frame(axes, mass: np.ndarray, tiles: TileGrid) -> None:
     edges = np.arange(tiles.tiles + 1) - 0.5
     axes.stairs(own_frame_mass(mass, tiles), edges, orientation="horizontal", fill=True, color=style.SKY)
     axes.stairs(mass.sum(axis=1), edges, orientation="horizontal", baseline=None, color=style.INK,
@@ -83,7 +83,7 @@ def _given(axes, mass: np.ndarray, tiles: TileGrid) -> None:
     axes.grid(False)
     axes.set_xlim(0, 1.05)
     axes.set_xticks([0, 1])
-    axes.set_xlabel("given")
+    axes.set_xlabel("own frame")
     axes.tick_params(labelleft=False)
 
 
