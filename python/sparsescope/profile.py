@@ -141,6 +141,14 @@ def kept_calls(profile: xr.Dataset, kind: str) -> list[Site]:
     return sorted(found, key=lambda site: (site.prompt, site.branch, site.step, site.layer))
 
 
+def kept_heads(profile: xr.Dataset, kind: str, call: Site) -> list[int]:
+    """The heads that "maps" or "qkv" were kept of at a call that kept_calls names."""
+    with h5py.File(source(profile), "r") as file:
+        if kind == "maps":
+            return [int(head) for head in np.flatnonzero(~np.isnan(file[f"maps/{call.call}"][:, 0, 0]))]
+        return _qkv_heads(file[f"qkv/{call.call}"])
+
+
 def kept_videos(profile: xr.Dataset) -> list[int]:
     """The prompts whose decoded videos were kept."""
     with h5py.File(source(profile), "r") as file:
@@ -180,8 +188,7 @@ class Captured:
 def captured(profile: xr.Dataset, site: Site) -> Captured:
     """q, k and v of one head, where `profile --keep-qkv` kept them."""
     with h5py.File(source(profile), "r") as file:
-        _expect(site.call in file.get("qkv", {}), profile, "qkv", site)
-        group = file[f"qkv/{site.call}"]
+        group = _qkv(file, profile, site)
         q, k, v = (group[name][site.head] for name in "qkv")
         attributes = group.attrs
         return Captured(q, k, v, int(attributes["prefix"]), int(attributes["suffix"]),
@@ -191,8 +198,7 @@ def captured(profile: xr.Dataset, site: Site) -> Captured:
 def value_norms(profile: xr.Dataset, site: Site) -> np.ndarray:
     """Euclidean norm of every video token's v of one head, [token in raster order], where it was kept."""
     with h5py.File(source(profile), "r") as file:
-        _expect(site.call in file.get("qkv", {}), profile, "qkv", site)
-        group = file[f"qkv/{site.call}"]
+        group = _qkv(file, profile, site)
         values = group["v"][site.head]
         inside = slice(int(group.attrs["prefix"]), len(values) - int(group.attrs["suffix"]))
         return np.linalg.norm(values[inside], axis=1)
@@ -205,9 +211,20 @@ def video(profile: xr.Dataset, prompt: int) -> np.ndarray | None:
         return file[name][:] if name in file else None
 
 
+def _qkv(file: h5py.File, profile: xr.Dataset, site: Site) -> h5py.Group:
+    kept = site.call in file.get("qkv", {}) and site.head in _qkv_heads(file[f"qkv/{site.call}"])
+    _expect(kept, profile, "qkv", site)
+    return file[f"qkv/{site.call}"]
+
+
+def _qkv_heads(group: h5py.Group) -> list[int]:
+    return [int(head) for head in group.attrs.get("heads", range(len(group["q"])))]
+
+
 def _expect(kept: bool, profile: xr.Dataset, kind: str, site: Site) -> None:
     if kept:
         return
     calls = ", ".join(call.call for call in kept_calls(profile, kind)[:6]) or "none"
     option = {"maps": "--maps", "qkv": "--keep-qkv"}[kind]
-    raise UsageError(f"{source(profile)}: /{kind}/{site.call} was not kept (profile {option}); kept: {calls}")
+    raise UsageError(f"{source(profile)}: /{kind}/{site.call} was not kept of head {site.head} "
+                     f"(profile {option}); kept: {calls}")

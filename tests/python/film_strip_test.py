@@ -32,6 +32,7 @@ def write_clips(path, dense, sparse, latents=False):
                            "prompts": json.dumps(["a disc", "a ring"])})
         ending = "_latents" if latents else ""
         file[f"dense{ending}/p1"], file[f"sparse{ending}/p1"] = dense, sparse
+        file[f"dense{ending}/frame"] = np.arange(len(dense))  # scales may stand beside the clips
     return str(path)
 
 

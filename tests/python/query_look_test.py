@@ -13,8 +13,9 @@ from sparsescope.figures import FIGURES, style
 from sparsescope.figures.pattern_map import block_similarity, key_blocks, patch_means, query_patches
 from sparsescope.figures.query_importance import mass_sums, sampled_places, similarity_sums
 from sparsescope.figures.relayout_map import cell_masses, covering_rows, heaviest_share, token_orders
+from sparsescope.figures.select import kept_site
 from sparsescope.grid import TileGrid
-from sparsescope.profile import Site, captured
+from sparsescope.profile import Site, captured, kept_heads
 from sparsescope.query_look import inner_half, look
 
 TILES = TileGrid((3, 5, 4), (2, 2, 2))  # 2 x 3 x 2 tiles
@@ -75,6 +76,22 @@ def test_look_of_a_tile_spreads_each_tile_s_mass(profile):
         key = (t // 2 * 3 + h // 2) * 2 + w // 2
         assert seen.lift[t, h, w] == pytest.approx(mass[tile, key] * TOKENS / sizes[key], rel=1e-5)
     assert seen.mass.sum() == pytest.approx(1, rel=1e-6)
+
+
+def test_sites_are_chosen_among_the_heads_that_were_kept(tmp_path):
+    """q, k, v of head 2 of layer 1 alone, maps of head 1 of layer 0: the rest is NaN in the file."""
+    qkv = np.full((3, 3, TOKENS, CHANNELS), np.nan)
+    qkv[:, 2] = np.random.default_rng(5).standard_normal((3, TOKENS, CHANNELS))
+    maps = np.full((3, TILES.tiles, TILES.tiles), np.nan)
+    maps[1] = local_mass(TILES, 1)
+    write_profile(tmp_path / "run.h5", TILES, Sizes(layers=2, heads=3), qkv={"p0_b0_s0_l1": qkv},
+                  maps={"p0_b0_s0_l0": maps})
+    profile = open_profile(tmp_path / "run.h5")
+    assert kept_site(profile, ("qkv", "maps")) == (Site(layer=1, head=2), "qkv")
+    assert kept_site(profile, ("qkv", "maps"), layer=0) == (Site(layer=0, head=1), "maps")
+    assert kept_heads(profile, "qkv", Site(layer=1)) == [2] and kept_heads(profile, "maps", Site()) == [1]
+    with pytest.raises(UsageError, match="not kept of head 1"):
+        captured(profile, Site(layer=1, head=1))
 
 
 def test_a_query_outside_the_grid_is_refused(profile):

@@ -34,7 +34,8 @@ def write_profile(path: Path, tiles: TileGrid, sizes: Sizes, *, maps: dict[str, 
                   qkv: dict[str, np.ndarray] | None = None, statistics: dict[str, np.ndarray] | None = None,
                   videos: dict[int, np.ndarray] | None = None, prefix: int = 0,
                   partitions: tuple[str, ...] = ()) -> None:
-    """maps: call -> [head, N, N]. qkv: call -> [3, head, token, channel]. statistics: frame_mass [.., T, T]
+    """maps: call -> [head, N, N]. qkv: call -> [3, head, token, channel]; heads that were not kept are NaN.
+    statistics: frame_mass [.., T, T]
     and prefix_mass [..] replace uniform attention. videos: prompt -> [frame, height, width, 3]."""
     frames = tiles.grid[0]
     leading = ("prompt", "branch", "step", "layer", "head")
@@ -62,7 +63,8 @@ def write_profile(path: Path, tiles: TileGrid, sizes: Sizes, *, maps: dict[str, 
             group = file.create_group(f"qkv/{call}")
             for name, tensor in zip("qkv", tensors):
                 group[name] = tensor.astype(np.float32)
-            group.attrs.update({"prefix": prefix, "suffix": 0, "scale": tensors.shape[-1] ** -0.5})
+            group.attrs.update({"prefix": prefix, "suffix": 0, "scale": tensors.shape[-1] ** -0.5,
+                                "heads": np.flatnonzero(~np.isnan(tensors[0, :, 0, 0]))})
         for prompt, video in (videos or {}).items():
             file[f"videos/p{prompt}"] = video
 

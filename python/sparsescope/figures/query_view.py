@@ -15,7 +15,7 @@ from sparsescope.figures import style
 from sparsescope.figures.captions import caption
 from sparsescope.figures.registry import Drawn, figure
 from sparsescope.figures.select import kept_site, spread_with
-from sparsescope.profile import Site, kept_calls
+from sparsescope.profile import Site, kept_calls, kept_heads
 from sparsescope.query_look import CANDIDATES, QueryLook, Token, look
 
 MOST_PANELS = 16
@@ -38,7 +38,9 @@ def query_view(figure: Figure, profile: xr.Dataset, *, site: Site | None = None,
     if site is None:
         site, kind = kept_site(profile, ("qkv", "maps"))
     else:
-        kind = "qkv" if site.with_(head=0) in kept_calls(profile, "qkv") else "maps"
+        call = site.with_(head=0)
+        exact = call in kept_calls(profile, "qkv") and site.head in kept_heads(profile, "qkv", call)
+        kind = "qkv" if exact else "maps"
     seen = look(profile, site, kind, query)
     video = files.video(profile, site.prompt)
     frames = spread_with(list(range(len(seen.mass))), MOST_PANELS, seen.query[0])

@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 
 from sparsescope.errors import UsageError
-from sparsescope.profile import LEADING, Site, kept_calls, recorded, source
+from sparsescope.profile import LEADING, Site, kept_calls, kept_heads, recorded, source
 
 REFERENCE_FRACTION = 0.25  # of the tiles, at which heads are called sharp or diffuse
 
@@ -47,9 +47,11 @@ def default_site(profile: xr.Dataset, kept: str = "", diffuse: bool = False, **w
     site = first.with_(**{axis: wanted[axis] for axis in ("prompt", "branch", "step") if axis in wanted})
     sharp = sharpness(profile, site)
     if calls is not None:
-        at_site = {call.layer for call in fitting
-                   if (call.prompt, call.branch, call.step) == (site.prompt, site.branch, site.step)}
-        sharp = sharp.where(sharp["layer"].isin(list(at_site)))
+        here = np.zeros(sharp.shape, dtype=bool)
+        for call in fitting:
+            if (call.prompt, call.branch, call.step) == (site.prompt, site.branch, site.step):
+                here[call.layer, kept_heads(profile, kept, call)] = True
+        sharp = sharp.where(here)
     for axis in ("layer", "head"):
         if axis in wanted:
             sharp = sharp.where(sharp[axis] == wanted[axis])
@@ -68,13 +70,6 @@ def kept_site(profile: xr.Dataset, kinds: tuple[str, ...], **wanted: int) -> tup
                for call in kept_calls(profile, kind)):
             return default_site(profile, kept=kind, **wanted), kind
     return default_site(profile, kept=kinds[-1], **wanted), kinds[-1]
-
-
-def spread(items: list[int], most: int) -> list[int]:
-    """At most `most` of the items, evenly spread, the first and the last among them."""
-    if len(items) <= most:
-        return list(items)
-    return [items[round(i)] for i in np.linspace(0, len(items) - 1, most)]
 
 
 def spread_with(items: list[int], most: int, always: int) -> list[int]:
