@@ -18,6 +18,8 @@ from sparsescope.sources import Validation
 
 QUANTILES = (("median over heads", 0.5, "-"), ("95 % of the heads below", 0.95, "--"))
 
+LEAST_REACH = 0.1  # of the densities on either side: plans of nearly equal density stay side by side
+
 
 @figure("error-density", "error", "Which method is best at equal work?", needs=("validations",), panels=True,
         columns=2, height=3.2)
@@ -49,6 +51,9 @@ def error_density(figure: Figure, profile: xr.Dataset, *, validations: list[Vali
     for axes in panels:
         axes.set_xlabel("density (kept share of the pairs)")
         axes.set_ylim(bottom=0)
+        low, high = axes.get_xlim()
+        reach = max((high - low) / 2, LEAST_REACH)
+        axes.set_xlim(max((low + high) / 2 - reach, 0), min((low + high) / 2 + reach, 1.02))
     style.legend_above(figure, 4, handles=handles(methods, set()) + looks)
     return Drawn(pd.DataFrame(rows), caption(
         profile, "Error of each head's output with the sparse kernels on held-out prompts: median and 95 % "
