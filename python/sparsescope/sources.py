@@ -11,7 +11,8 @@ import h5py
 import xarray as xr
 
 from sparsescope.errors import DataError, UsageError
-from sparsescope.profile import kept_calls, kept_videos, open_profile, recorded
+from sparsescope.profile import kept_calls, open_profile, recorded
+from sparsescope.program import find_program, summarize
 
 # What a figure may need beyond the statistics -> how to get it.
 NEEDS = {
@@ -26,7 +27,7 @@ NEEDS = {
     "errors": "error curves: profile --error-tiles N",
     "vmoba": "VMoBA's partitions: profile --partitions auto",
     "text": "text or other prefix tokens among the keys: this model has none",
-    "summary": "findings of summary: --summary FILE (the program hands them over by itself)",
+    "summary": "the program sparsescope on the PATH, or what summary --json printed: --summary FILE",
     "plan": "a plan: --plan PLAN.json",
     "validations": "validation reports: --validation REPORT.json",
     "clips": "a validation report that lists its clips: --validation REPORT.json",
@@ -84,9 +85,16 @@ class Sources:
     sweep: dict | None = None
     benches: list[dict] = field(default_factory=list)
     costs: dict | None = None
-    summary: dict | None = None
     others: list[xr.Dataset] = field(default_factory=list)
     videos: str | None = None
+
+    @cached_property
+    def summary(self) -> dict | None:
+        """The findings: of the file that was given, or asked of the program when a figure first needs them,
+        which takes a second and reads the whole profile."""
+        if self.files.summary:
+            return read_json(self.files.summary, "summary")
+        return summarize(self.files.profile) if find_program() else None
 
     @cached_property
     def present(self) -> frozenset[str]:
@@ -108,7 +116,8 @@ class Sources:
             "removal": any("removal" in v.report for v in self.validations),
         }
         found["tiles"] = found["qkv"] or bool(other_tiles(profile, self.others))
-        for name in ("plan", "validations", "sweep", "benches", "costs", "summary", "others", "videos"):
+        found["summary"] = bool(self.files.summary or find_program())
+        for name in ("plan", "validations", "sweep", "benches", "costs", "others", "videos"):
             found[name] = bool(getattr(self, name))
         return frozenset(name for name, here in found.items() if here)
 
@@ -128,8 +137,9 @@ def open_sources(files: SourceFiles) -> Sources:
     sources.sweep = read_json(files.sweep, "sweep") if files.sweep else None
     sources.benches = [read_json(path, "benches") for path in files.benches]
     sources.costs = read_json(files.costs, "costs") if files.costs else None
-    sources.summary = read_json(files.summary, "summary") if files.summary else None
     sources.others = [open_profile(path) for path in files.others]
+    if files.summary:
+        _ = sources.summary  # a broken file is refused before anything is drawn
     if files.videos:
         _check_videos(files.videos)
         sources.videos = files.videos

@@ -14,7 +14,7 @@ from sparsescope.figures.curve_panels import (
 from sparsescope.figures.registry import Drawn, figure
 from sparsescope.grid import tile_grid
 from sparsescope.profile import Site, partitions
-from sparsescope.statistics import Band, kept_tiles, prompt_band
+from sparsescope.statistics import kept_tiles, prompt_band
 
 
 def at_densities(densities: np.ndarray, values: np.ndarray, wanted: np.ndarray) -> np.ndarray:

@@ -12,8 +12,6 @@ from sparsescope.errors import UsageError
 from sparsescope.figures import style
 from sparsescope.figures.captions import caption, expert_text, prompts_text, step_text
 from sparsescope.figures.registry import Drawn, figure
-from sparsescope.figures.select import middle_step
-from sparsescope.profile import Site
 
 # Of summary -> letter, our name, what Sparse-VideoGen and VMoBA call it, colour. Lightness differs as well.
 CLASSES = {

@@ -1,7 +1,6 @@
 """What quality costs in time."""
 from __future__ import annotations
 
-import numpy as np
 import pandas as pd
 import xarray as xr
 from matplotlib.axes import Axes

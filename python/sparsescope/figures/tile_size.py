@@ -15,7 +15,6 @@ from sparsescope.figures import style
 from sparsescope.figures.captions import caption, text_note
 from sparsescope.figures.curve_panels import colour_handles, head_names, sharp_and_diffuse
 from sparsescope.figures.registry import Drawn, figure
-from sparsescope.figures.select import default_site
 from sparsescope.grid import TileGrid, tile_grid
 from sparsescope.profile import Captured, Site, captured, manifest
 from sparsescope.sources import other_tiles

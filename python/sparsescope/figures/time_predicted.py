@@ -32,7 +32,7 @@ def time_predicted(figure: Figure, profile: xr.Dataset, *, costs: dict,
     style.legend_above(figure, 5, handles=panels[0].get_legend_handles_labels()[0])
     shape = costs["shape"]
     tokens = int(np.prod(shape["grid"])) + shape["prefix"] + shape["suffix"]
-    pays = "; ".join(f"{style.METHODS[method][0]} {_range_text(values)}" 
+    pays = "; ".join(f"{style.METHODS[method][0]} {_range_text(values)}"
                      for method, values in crossings.items())
     return Drawn(pd.DataFrame(rows), caption(
         profile, "First panel: time of one attention call with selection, as straight lines in the density "
