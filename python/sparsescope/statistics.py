@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 RESAMPLES = 1000
+PLACES_AT_ONCE = 4096  # 1,000 resamples of as many places in fp64 are 33 MB
 LEAST_PROMPTS = 4  # fewer: the band spans the prompts themselves
 
 
@@ -43,10 +44,7 @@ def prompt_band(values: np.ndarray) -> Band:
         return Band(mean, np.full_like(mean, np.nan), np.full_like(mean, np.nan), 1)
     if prompts < LEAST_PROMPTS:
         return Band(mean, values.min(axis=0), values.max(axis=0), prompts)
-    draws = np.random.default_rng(0).integers(prompts, size=(RESAMPLES, prompts))
-    weights = np.stack([np.bincount(draw, minlength=prompts) for draw in draws]) / prompts
-    means = np.tensordot(weights, values, axes=1)
-    low, high = np.percentile(means, [2.5, 97.5], axis=0)
+    low, high = _resampled_limits(values)
     return Band(mean, low, high, prompts)
 
 
@@ -55,6 +53,45 @@ def mean_recorded(values: np.ndarray, axis: int | tuple[int, ...]) -> np.ndarray
     values = np.asarray(values, dtype=np.float64)
     count = (~np.isnan(values)).sum(axis=axis)
     return np.where(count, np.nansum(values, axis=axis) / np.maximum(count, 1), np.nan)
+
+
+def site_band(values: np.ndarray) -> Band:
+    """prompt_band place by place: where a place of values [prompt, ...] lacks some prompts, it is a mean
+    over those that it has (sensitivity shares out the steps among prompts). prompts: the most of any place."""
+    values = np.asarray(values, dtype=np.float64)
+    flat = values.reshape(len(values), -1)
+    known = ~np.isnan(flat)
+    band = Band(*(np.full(flat.shape[1], np.nan) for _ in range(3)), int(known.sum(axis=0).max(initial=0)))
+    patterns, of_place = np.unique(known, axis=1, return_inverse=True)
+    for number, pattern in enumerate(patterns.T):
+        places = np.flatnonzero(of_place.reshape(-1) == number)
+        for some in np.array_split(places, -(-len(places) // PLACES_AT_ONCE)):
+            part = prompt_band(flat[np.ix_(pattern, some)]) if pattern.any() else None
+            if part is not None:
+                band.mean[some], band.low[some], band.high[some] = part.mean, part.low, part.high
+    shape = values.shape[1:]
+    return Band(band.mean.reshape(shape), band.low.reshape(shape), band.high.reshape(shape), band.prompts)
+
+
+def _resampled_limits(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """2.5 and 97.5 % points of the means of RESAMPLES resamples by prompt, linear between order statistics.
+    Few prompts give few different resamples: each is averaged once and counted as often as it was drawn."""
+    prompts = len(values)
+    draws = np.random.default_rng(0).integers(prompts, size=(RESAMPLES, prompts))
+    counts = [np.bincount(draw, minlength=prompts) for draw in draws]
+    weights, times = np.unique(counts, axis=0, return_counts=True)
+    means = np.tensordot(weights / prompts, values, axes=1)
+    order = np.argsort(means, axis=0)
+    ranked = np.take_along_axis(means, order, axis=0)
+    through = np.cumsum(times[order], axis=0)  # resamples at or below each
+
+    def quantile(share: float) -> np.ndarray:
+        place = share * (RESAMPLES - 1)
+        below, above = (np.take_along_axis(ranked, (through <= rank).sum(axis=0)[None], axis=0)[0]
+                        for rank in (int(np.floor(place)), int(np.ceil(place))))
+        return below + (place % 1) * (above - below)
+
+    return quantile(0.025), quantile(0.975)
 
 
 def kept_tiles(fraction: float | np.ndarray, tiles: int) -> np.ndarray:
@@ -67,8 +104,12 @@ def fraction_for(curve: np.ndarray, fractions: np.ndarray, target: float) -> np.
     fraction where the curve starts above it. curve [.., f] -> [..]; NaN where the curve is NaN."""
     log_f = np.log(fractions)
     flat = np.asarray(curve, dtype=np.float64).reshape(-1, len(fractions))
-    found = [np.nan if np.isnan(row).any() else np.exp(np.interp(target, row, log_f)) for row in flat]
-    return np.reshape(found, np.shape(curve)[:-1])
+    above = np.clip((flat < target).sum(axis=1), 1, len(fractions) - 1)  # the end of the piece that crosses
+    low, high = (np.take_along_axis(flat, at[:, None], axis=1)[:, 0] for at in (above - 1, above))
+    share = np.divide(target - low, high - low, out=np.zeros_like(low), where=high > low)
+    found = np.exp(log_f[above - 1] + np.clip(share, 0, 1) * (log_f[above] - log_f[above - 1]))
+    found[np.isnan(flat).any(axis=1)] = np.nan
+    return found.reshape(np.shape(curve)[:-1])
 
 
 def chance_jaccard(kept: float, tiles: int) -> float:
