@@ -7,7 +7,7 @@ import nbformat
 
 from sparsescope.command_line import Parser, Streams, add_source_options, source_files
 from sparsescope.errors import UsageError
-from sparsescope.files import refuse_existing, write_text
+from sparsescope.files import expect_folder, refuse_existing, write_text
 from sparsescope.notebook.exporter import build, choose, execute, templates
 from sparsescope.sources import open_sources
 
@@ -25,10 +25,10 @@ def run(argv: list[str]) -> None:
     template = choose(arguments.template)
     if not arguments.out or not arguments.out.endswith(".ipynb"):
         raise UsageError(f"--out: expected a file that ends in .ipynb, found '{arguments.out or ''}'")
+    expect_folder(arguments.out)
     refuse_existing([arguments.out], arguments.force)
     sources = open_sources(source_files(arguments))
     folder = os.path.dirname(os.path.abspath(arguments.out))
-    os.makedirs(folder, exist_ok=True)
     notebook = build(template, sources, folder)
     if not arguments.no_run:
         streams.message(f"running {sum(cell.cell_type == 'code' for cell in notebook.cells)} cells")

@@ -15,6 +15,13 @@ def refuse_existing(paths: Iterable[str], force: bool) -> None:
             raise UsageError(f"{path} exists; --force replaces it")
 
 
+def expect_folder(path: str) -> None:
+    """UsageError where the folder of an output file does not exist, as in the program's other commands."""
+    folder = os.path.dirname(path)
+    if folder and not os.path.isdir(folder):
+        raise UsageError(f"{path}: the folder {folder} does not exist")
+
+
 def write_atomically(path: str, write: Callable[[str], None]) -> None:
     """write(temporary path) fills a file beside the place; it is flushed, then renamed."""
     folder, name = os.path.split(path)

@@ -40,7 +40,7 @@ def test_every_figure_that_the_files_allow_has_a_cell(sources, tmp_path):
 
 def test_paths_are_relative_to_the_notebook_so_that_the_folder_moves(data, tmp_path):
     home = tmp_path / "home"
-    home.mkdir()
+    (home / "notes").mkdir(parents=True)
     os.link(data / "run.h5", home / "run.h5")
     done = subprocess.run([PROGRAM, "notebook", home / "run.h5", "--template", "one_head", "--out",
                            home / "notes/head.ipynb", "--json"], capture_output=True, text=True, check=False)
@@ -65,6 +65,8 @@ def test_wrong_arguments(data, tmp_path):
                               text=True, check=False)
 
     assert run("--out", tmp_path / "a.txt").returncode == 2
+    missing = run("--out", tmp_path / "nowhere/a.ipynb")
+    assert missing.returncode == 2 and "does not exist" in missing.stderr
     assert run("--template", "none", "--out", tmp_path / "a.ipynb").returncode == 2
     assert run("--no-run", "--out", tmp_path / "a.ipynb").returncode == 0
     assert run("--no-run", "--out", tmp_path / "a.ipynb").returncode == 2  # exists

@@ -5,7 +5,7 @@ import os
 
 from sparsescope.command_line import Parser, Streams, add_source_options, source_files
 from sparsescope.errors import UsageError
-from sparsescope.files import refuse_existing, write_text
+from sparsescope.files import expect_folder, refuse_existing, write_text
 from sparsescope.profile import manifest
 from sparsescope.report.data import report_data
 from sparsescope.report.page import html_page
@@ -19,6 +19,7 @@ def run(argv: list[str]) -> None:
     streams = Streams(arguments.json, arguments.quiet)
     if not arguments.out:
         raise UsageError("--out is required")
+    expect_folder(arguments.out)
     refuse_existing([arguments.out], arguments.force)
     sources = open_sources(source_files(arguments))
     content = report_data(sources)
