@@ -49,8 +49,7 @@ def templates() -> dict[str, Template]:
 def build(template: Template, sources: Sources, folder: str) -> nbformat.NotebookNode:
     """The template with its parameters and figures, to be saved in folder. UnsupportedError where the files
     lack what the template needs."""
-    lacking = "; ".join(f"needs {NEEDS[need]}" for need in template.needs if need not in sources.present)
-    if lacking:
+    if lacking := sources.lacking(template.needs):
         raise UnsupportedError(f"notebook {template.name} {lacking}")
     notebook = nbformat.v4.new_notebook(metadata={"kernelspec": {
         "name": "python3", "display_name": "Python 3", "language": "python"}})

@@ -13,7 +13,7 @@ from sparsescope.figures import FIGURES, SECTIONS, FigureSpec
 from sparsescope.figures.columns import COLUMNS
 from sparsescope.files import write_atomically, write_text
 from sparsescope.render import RenderOptions, draw, missing_needs
-from sparsescope.sources import NEEDS, SourceFiles, Sources, open_sources
+from sparsescope.sources import SourceFiles, Sources, need_text, open_sources
 
 DPI = 130  # of the pictures on the page; what render writes is sharper
 COLOURS = 128
@@ -57,7 +57,7 @@ def entry(spec: FigureSpec, sources: Sources, pictures: Path) -> str:
     caption = write_picture(spec, sources, pictures / f"{spec.name}.png")
     lines += [f"![{spec.name}](figures/{spec.name}.png)", "", caption, ""]
     if spec.needs:
-        lines += ["Needs " + "; ".join(NEEDS[need] for need in spec.needs) + ".", ""]
+        lines += ["Needs " + "; ".join(map(need_text, spec.needs)) + ".", ""]
     return "\n".join(lines)
 
 

@@ -50,8 +50,7 @@ class Rendered:
 
 def missing_needs(spec: FigureSpec, sources: Sources) -> str:
     """What a figure lacks and how to get it; empty where it can be drawn."""
-    return "; ".join("needs " + ", or ".join(NEEDS[name] for name in need.split("|"))
-                     for need in spec.needs if sources.lacks(need))
+    return sources.lacking(spec.needs)
 
 
 def chosen_figures(names: list[str] | None) -> list[FigureSpec]:

@@ -40,6 +40,12 @@ NEEDS = {
     "others": "another profile to hold against: --other RUN2.h5",
 }
 
+
+def need_text(need: str) -> str:
+    """A name of NEEDS, or some of which one will do ("qkv|maps"), in words."""
+    return ", or ".join(NEEDS[name] for name in need.split("|"))
+
+
 FORMATS = {
     "plan": "sparsescope-plan", "validations": "sparsescope-report", "sweep": "sparsescope-sweep",
     "benches": "sparsescope-bench", "costs": "sparsescope-costs", "summary": "sparsescope-summary",
@@ -122,8 +128,11 @@ class Sources:
         return frozenset(name for name, here in found.items() if here)
 
     def lacks(self, need: str) -> bool:
-        """need: a name of NEEDS, or some of which one will do: "qkv|maps"."""
         return not any(name in self.present for name in need.split("|"))
+
+    def lacking(self, needs: tuple[str, ...]) -> str:
+        """What is missing of the needs and how to get it; empty where nothing is."""
+        return "; ".join(f"needs {need_text(need)}" for need in needs if self.lacks(need))
 
 
 def open_sources(files: SourceFiles) -> Sources:
