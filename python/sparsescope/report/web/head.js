@@ -154,7 +154,7 @@ function entropySteps() {
   return {
     traces: [...others, ...lineWithBand(steps, band, `head ${at.head}`, BLUE)],
     label: `Entropy over steps of ${headText(at)}`,
-    layout: { xaxis: axis("denoising step (0: noise)"), yaxis: axis("entropy (nat)"),
+    layout: { xaxis: stepsAxis(steps), yaxis: axis("entropy (nat)"),
       shapes: [levelLine(Math.log(AXES.tokens)), stepLine(at.step)] },
   };
 }

@@ -105,7 +105,7 @@ function layerSteps() {
   return {
     traces: headLines(steps, series, ownHeads(stat), DATA.terms[stat].unit),
     label: `${statText()} of all heads of layer ${state.layer} over steps`,
-    layout: { xaxis: axis("denoising step (0: noise)"), yaxis: axis(title), shapes: [stepLine(state.step)] },
+    layout: { xaxis: stepsAxis(steps), yaxis: axis(title), shapes: [stepLine(state.step)] },
   };
 }
 

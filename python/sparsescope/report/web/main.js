@@ -43,6 +43,7 @@ function startPrint() {
     showView();
     for (const details of document.querySelectorAll("details")) details.open = true;
     for (const printer of printers) printer();
+    loadPlotly();
     for (const picture of pictures.values()) draw(picture);
   });
   window.addEventListener("afterprint", () => {
@@ -69,4 +70,4 @@ startPrint();
 readAddress();
 showView();
 startTheme();
-window.addEventListener("DOMContentLoaded", startPictures);
+startPictures();

@@ -8,12 +8,22 @@ const watcher = new IntersectionObserver((entries) => {
     picture.seen = entry.isIntersecting;
     if (picture.seen && picture.stale) draw(picture);
   }
-  document.documentElement.dataset.ready = "true";
+  document.documentElement.dataset.ready ||= Math.round(performance.now()); // ms until the first pictures
 }, { rootMargin: "200px" });
 
-// Plotly stands behind this script, so that words and tables show before it is compiled.
+// Plotly takes longer to compile than all else together: it is run once words and tables are on the screen.
+function loadPlotly() {
+  if (window.Plotly) return;
+  const script = element("script");
+  script.textContent = byId("plotly").textContent;
+  document.head.append(script);
+}
+
 function startPictures() {
-  for (const picture of pictures.values()) watcher.observe(picture.plot);
+  requestAnimationFrame(() => setTimeout(() => {
+    loadPlotly();
+    for (const picture of pictures.values()) watcher.observe(picture.plot);
+  }));
 }
 
 // make(width in pixels) -> {traces, layout, label, note, height} or {empty: why}. size: "half", "wide", "side".
@@ -100,6 +110,11 @@ function shareAxis(title) {
   const ticks = [1 / 64, 1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 1];
   return axis(title, { type: "log", tickvals: ticks, ticktext: ticks.map(fractionText),
     range: [Math.log10(1 / 72), 0.02] });
+}
+
+// Denoising steps by their own numbers.
+function stepsAxis(steps) {
+  return axis("denoising step (0: noise)", { tickmode: "linear", tick0: 0, dtick: Math.ceil((Math.max(...steps) + 1) / 10) });
 }
 
 function wholeAxis(title, count, extra = {}) {

@@ -70,6 +70,7 @@ function sweepPicture(across, title, width) {
     const key = `${point.method} ${point.kind}`;
     groups.set(key, [...(groups.get(key) || []), point]);
   }
+  const most = Math.max(...DATA.sweep.points.map((point) => point.error_high));
   const beside = width > 600; // room for the legend
   const traces = [...groups.values()].map((points) => sweepLine(points, across));
   const knees = DATA.sweep.points.filter((point) => point.knee);
@@ -83,7 +84,7 @@ function sweepPicture(across, title, width) {
     height: beside ? 380 : 300 + 19 * groups.size,
     layout: {
       xaxis: axis(title, { rangemode: "tozero" }),
-      yaxis: axis("relative L2 of the output", { rangemode: "tozero" }),
+      yaxis: axis("relative L2 of the output", { range: [0, 1.05 * most] }),
       showlegend: true, legend: beside ? { x: 1.02, y: 1, font: { size: 11 } }
         : { orientation: "h", x: 0, y: -0.22, yanchor: "top", font: { size: 11 } },
     },
