@@ -14,7 +14,7 @@ from time import perf_counter
 
 import pandas as pd
 
-from sparsescope.errors import UsageError
+from sparsescope.errors import UnsupportedError, UsageError
 from sparsescope.figures import FIGURES, Drawn, FigureSpec, style
 from sparsescope.figures.select import default_site, kept_site
 from sparsescope.files import write_atomically, write_text
@@ -50,7 +50,7 @@ class Rendered:
 
 def missing_needs(spec: FigureSpec, sources: Sources) -> str:
     """What a figure lacks and how to get it; empty where it can be drawn."""
-    return sources.lacking(spec.needs)
+    return sources.lacking(("statistics", *spec.needs))
 
 
 def chosen_figures(names: list[str] | None) -> list[FigureSpec]:
@@ -141,13 +141,25 @@ def _start_worker(files: SourceFiles, out: str, options: RenderOptions) -> None:
     _worker = open_sources(files), out, options
 
 
-def _work(name: str) -> Rendered:
-    return render_one(FIGURES[name], *_worker)
+def _work(name: str, asked: bool) -> Rendered:
+    return _render_or_skip(FIGURES[name], *_worker, asked)
 
 
-def render(sources: Sources, specs: list[FigureSpec], out: str, options: RenderOptions,
-           jobs: int) -> Iterator[Rendered]:
-    """Draws what the sources allow, and says of the rest what it lacks, each as soon as it is done."""
+def _render_or_skip(spec: FigureSpec, sources: Sources, out: str, options: RenderOptions,
+                    asked: bool) -> Rendered:
+    """One figure that finds its site missing must not end a run over all of them."""
+    try:
+        return render_one(spec, sources, out, options)
+    except (UsageError, UnsupportedError) as error:
+        if asked:
+            raise
+        return Rendered(spec.name, skipped=str(error))
+
+
+def render(sources: Sources, specs: list[FigureSpec], out: str, options: RenderOptions, jobs: int,
+           asked: bool = False) -> Iterator[Rendered]:
+    """Draws what the sources allow, and says of the rest what it lacks, each as soon as it is done. asked:
+    the figures were named, so that one which cannot be drawn is an error."""
     ready = []
     for spec in specs:
         lack = missing_needs(spec, sources)
@@ -157,12 +169,12 @@ def render(sources: Sources, specs: list[FigureSpec], out: str, options: RenderO
             ready.append(spec)
     if jobs == 1 or len(ready) <= 1:
         for spec in ready:
-            yield render_one(spec, sources, out, options)
+            yield _render_or_skip(spec, sources, out, options, asked)
         return
     # Processes of their own: HDF5 handles do not survive a fork.
     with ProcessPoolExecutor(min(jobs, len(ready)), mp_context=get_context("spawn"),
                              initializer=_start_worker, initargs=(sources.files, out, options)) as pool:
-        futures = [pool.submit(_work, spec.name) for spec in ready]
+        futures = [pool.submit(_work, spec.name, asked) for spec in ready]
         try:
             for future in as_completed(futures):
                 yield future.result()

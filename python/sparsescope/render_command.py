@@ -48,7 +48,8 @@ def run(argv: list[str]) -> None:
                     arguments.force)
     os.makedirs(arguments.out, exist_ok=True)
     done = []
-    for count, rendered in enumerate(render(sources, specs, arguments.out, options, max(1, arguments.jobs)), 1):
+    drawing = render(sources, specs, arguments.out, options, max(1, arguments.jobs), asked=bool(arguments.figure))
+    for count, rendered in enumerate(drawing, 1):
         done.append(rendered)
         if rendered.skipped:
             streams.message(f"left out {rendered.name}: {rendered.skipped}")

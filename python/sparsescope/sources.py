@@ -16,6 +16,7 @@ from sparsescope.program import find_program, summarize
 
 # What a figure may need beyond the statistics -> how to get it.
 NEEDS = {
+    "statistics": "the statistics of attention: profile without --effects-only",
     "maps": "whole tile maps: profile --maps \"step=0,4 layer=* head=*\"",
     "map_steps": "tile maps of several steps: profile --maps \"step=0,4 layer=* head=*\"",
     "map_prompts": "tile maps of several prompts: profile --prompts FILE --maps ... with two prompts or more",
@@ -108,6 +109,7 @@ class Sources:
         profile = self.profile
         maps = kept_calls(profile, "maps")
         found = {
+            "statistics": "coverage_tile" in profile,
             "maps": bool(maps),
             "map_steps": len({call.step for call in maps}) > 1,
             "map_prompts": len({call.prompt for call in maps}) > 1,

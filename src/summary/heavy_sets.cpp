@@ -52,20 +52,24 @@ double HeavySets::overlap(const CallKey& a, const CallKey& b) const {
     return std::numeric_limits<double>::quiet_NaN();
   double sum = 0, weights = 0;
   for (size_t i = 0; i < left->second.size(); ++i) {
+    if (left->second[i].empty() || right->second[i].empty()) continue;
     const double weight = weights_[i % weights_.size()];
     sum += weight * jaccard(left->second[i], right->second[i]);
     weights += weight;
   }
-  return sum / weights;
+  return weights > 0 ? sum / weights : std::numeric_limits<double>::quiet_NaN();
 }
 
 void HeavySets::add(const CallKey& call, std::span<const float> masses, int64_t num_tiles,
                     int64_t kept) {
   const auto finite = [](float value) { return std::isfinite(value); };
-  if (!std::all_of(masses.begin(), masses.end(), finite)) return;
+  if (!std::any_of(masses.begin(), masses.end(), finite)) return;
   std::vector<TileSet>& sets = calls_[call];
   for (size_t first = 0; first < masses.size(); first += static_cast<size_t>(num_tiles)) {
-    sets.push_back(heaviest_tiles(masses.subspan(first, static_cast<size_t>(num_tiles)), kept));
+    const auto row = masses.subspan(first, static_cast<size_t>(num_tiles));
+    // Maps of some heads alone hold NaN for the others: no set.
+    const bool kept_head = std::all_of(row.begin(), row.end(), finite);
+    sets.push_back(kept_head ? heaviest_tiles(row, kept) : TileSet{});
   }
 }
 

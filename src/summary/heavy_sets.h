@@ -24,13 +24,14 @@ struct CallKey {
 
 class HeavySets {
  public:
-  // kept: K. Calls without finite masses have no sets.
+  // kept: K. Calls without finite masses have no sets; heads that a map was not kept of have empty
+  // ones.
   HeavySets(const Profile& profile, SetSource source, int64_t kept);
 
   const std::map<CallKey, std::vector<TileSet>>& calls() const { return calls_; }
   std::vector<int64_t> steps() const;  // of the calls, ascending
 
-  // Mean Jaccard index over heads and their sets; NaN where either call has none.
+  // Mean Jaccard index over the heads that both have, and their sets; NaN where there is none.
   double overlap(const CallKey& a, const CallKey& b) const;
 
  private:

@@ -1,6 +1,7 @@
 """Captions from a figure's own parameters: what is shown, of which model and site, measured how."""
 from __future__ import annotations
 
+import math
 import os
 
 import xarray as xr
@@ -61,9 +62,8 @@ def site_text(profile: xr.Dataset, site: Site, skip: tuple[str, ...] = ()) -> st
 
 
 def step_text(profile: xr.Dataset, step: int) -> str:
-    if "sigma" not in profile:
-        return f"step {step}"
-    return f"step {step} (noise level {float(profile['sigma'][step]):.3g})"
+    noise = float(profile["sigma"][step]) if "sigma" in profile else math.nan
+    return f"step {step}" if math.isnan(noise) else f"step {step} (noise level {noise:.3g})"
 
 
 def expert_text(profile: xr.Dataset) -> str:

@@ -2,11 +2,14 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 
 import numpy as np
+import xarray as xr
 
 from sparsescope.figures import style
+from sparsescope.figures.select import default_site
 from sparsescope.grid import tile_grid
 from sparsescope.profile import BRANCHES, manifest, partitions, recorded
 from sparsescope.report.budget import choose_levels, left_out
@@ -55,6 +58,14 @@ def report_data(sources: Sources, most_bytes: int = MOST_BYTES) -> dict:
     return content
 
 
+def start_head(profile: xr.Dataset) -> dict[str, int]:
+    """The head that the page opens on: the one that figures show. The first where coverage was not recorded."""
+    if "coverage_tile" not in profile:
+        return {"layer": 0, "head": 0}
+    site = default_site(profile)
+    return {"layer": site.layer, "head": site.head}
+
+
 def axes(sources: Sources) -> dict:
     profile = sources.profile
     tiles, made = tile_grid(profile), manifest(profile)
@@ -70,6 +81,7 @@ def axes(sources: Sources) -> dict:
             "name": BRANCHES[n]
         } for n in recorded(profile, "branch")],
         "steps": recorded(profile, "step"),
+        "start": start_head(profile),
         "layers": profile.sizes["layer"],
         "heads": profile.sizes["head"],
         "layer_names": _texts(profile, "layer_name"),
@@ -103,8 +115,10 @@ def colours() -> dict:
     }
 
 
-def _numbers(profile, name: str) -> list[float]:
-    return profile[name].values.astype(np.float64).tolist() if name in profile.variables else []
+def _numbers(profile, name: str) -> list[float | None]:
+    """None where it is unknown, as the noise level of captured calls."""
+    values = profile[name].values.astype(np.float64).tolist() if name in profile.variables else []
+    return [None if math.isnan(value) else value for value in values]
 
 
 def _texts(profile, name: str) -> list[str]:

@@ -19,7 +19,7 @@ const STATS = ["needed_tile", "needed_pooled", "needed_row", "entropy", "entropy
 const needsRecall = (stat) => stat.startsWith("needed_");
 
 const defaults = {
-  view: "overview", layer: 0, head: 0, step: AXES.steps[Math.floor(AXES.steps.length / 2)],
+  view: "overview", layer: AXES.start.layer, head: AXES.start.head, step: AXES.steps[Math.floor(AXES.steps.length / 2)],
   branch: AXES.branches[0].number, prompt: "mean", stat: STATS[0],
   recall: AXES.targets.includes(0.9) ? 0.9 : AXES.targets[0],
   rule: "topk", plan: 0, planStep: "mean", report: 0, video: 0, frame: 0,
@@ -87,7 +87,7 @@ function readAddress() {
 
 function stepText(step) {
   const sigma = AXES.sigma[step];
-  return sigma === undefined ? `${step}` : `${step} (noise level ${Number(sigma.toPrecision(3))})`;
+  return sigma === undefined || sigma === null ? `${step}` : `${step} (noise level ${Number(sigma.toPrecision(3))})`;
 }
 
 function statText(stat = state.stat) {
