@@ -11,7 +11,7 @@ import h5py
 import numpy as np
 import pytest
 from PIL import Image
-from report_profiles import write_profile
+from report_profiles import no_program, write_profile
 from scipy.stats import spearmanr
 
 from sparsescope.command_line import main
@@ -204,7 +204,8 @@ def test_every_script_is_part_of_the_page(small):
 
 
 def test_a_profile_without_anything_else(small, tmp_path):
-    content = report_data(open_sources(SourceFiles(small[1].encoding["source"])))
+    with no_program():
+        content = report_data(open_sources(SourceFiles(small[1].encoding["source"])))
     assert content["findings"] == [] and content["plans"] == [] and content["maps"] == {}
     assert any("--maps" in line for line in content["lacking"]) and any("--plan" in line
                                                                         for line in content["lacking"])
@@ -212,7 +213,8 @@ def test_a_profile_without_anything_else(small, tmp_path):
 
 
 def command(*arguments: str) -> int:
-    return main(["report", *map(str, arguments)])
+    with no_program():
+        return main(["report", *map(str, arguments)])
 
 
 def test_the_command_writes_one_file_and_says_so(small, tmp_path, capsys):

@@ -2,10 +2,12 @@
 from __future__ import annotations
 
 import json
+from contextlib import contextmanager
 from pathlib import Path
 
 import h5py
 import numpy as np
+import pytest
 
 LEADING = ("prompt", "branch", "step", "layer", "head")
 F = np.array([1 / 64, 1 / 32, 3 / 64, 1 / 16, 3 / 32, 1 / 8, 3 / 16, 1 / 4, 3 / 8, 1 / 2, 3 / 4, 1])
@@ -68,3 +70,11 @@ def rising_curves(shape: tuple[int, ...], seed: int = 0) -> np.ndarray:
     steps = np.random.default_rng(seed).random((*shape, len(F)))
     curves = np.cumsum(steps, axis=-1)
     return curves / curves[..., -1:]
+
+
+@contextmanager
+def no_program():
+    """Profiles that are written here hold too little for the program's summary: there is no program."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sparsescope.sources.find_program", lambda: None)
+        yield

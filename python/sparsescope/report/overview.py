@@ -7,7 +7,7 @@ import xarray as xr
 
 from sparsescope.grid import tile_grid
 from sparsescope.profile import manifest, recorded
-from sparsescope.sources import NEEDS, Sources
+from sparsescope.sources import Sources, need_text
 
 
 def profiled(profile: xr.Dataset) -> list[list[str]]:
@@ -47,12 +47,13 @@ def manifest_lines(profile: xr.Dataset) -> list[list[str]]:
             if isinstance(value, (str, int, float, bool)) and value != ""]
 
 
+SHOWN = ("maps", "sensitivity", "errors", "vmoba", "summary", "plan", "validations", "clips", "removal", "videos",
+         "sweep", "costs")  # of NEEDS: what the page has a place for
+
+
 def lacking(sources: Sources) -> list[str]:
-    """What figures and this page could also show, and the option that records it."""
-    return [
-        NEEDS[need] for need in NEEDS
-        if need not in sources.present and need not in ("text", "benches", "others", "qkv")
-    ]
+    """What the page could also show, and the option that records or hands it over."""
+    return [need_text(need) for need in SHOWN if sources.lacks(need)]
 
 
 def _counted(count: int, of: int, axis: str) -> str:
