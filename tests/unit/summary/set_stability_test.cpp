@@ -3,6 +3,8 @@
 
 #include <gmock/gmock.h>
 
+#include <limits>
+
 #include "core/error.h"
 #include "core/rng.h"
 #include "stats/chance.h"
@@ -90,6 +92,17 @@ TEST(SetStability, MapsWeighQueryTilesByTheirTokens) {
   EXPECT_DOUBLE_EQ(line.jaccard.value, 0.25);
   EXPECT_DOUBLE_EQ(line.chance, 0.5);
   EXPECT_DOUBLE_EQ(line.excess.value, -0.5);
+}
+
+// A map of some heads holds NaN for the others: they are left out, not the call.
+TEST(SetStability, HeadsThatAMapWasNotKeptOfAreLeftOut) {
+  Profile profile = make_profile({.grid = {1, 4, 4}, .steps = 2, .layers = 1, .heads = 2});
+  profile.tile = {1, 4, 2};
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  profile.maps[map_name(0, 0, 0, 0)] = {nan, nan, nan, nan, 0.9f, 0.1f, 0.2f, 0.8f};
+  profile.maps[map_name(0, 0, 1, 0)] = {nan, nan, nan, nan, 0.1f, 0.9f, 0.2f, 0.8f};
+  EXPECT_DOUBLE_EQ(
+      line_of(find_set_stability(profile, SetSource::kMaps, {}), "steps", 1).jaccard.value, 0.5);
 }
 
 TEST(SetStability, NeedsSets) {
