@@ -43,7 +43,7 @@ def ideal_sets(axes: Axes, profile: xr.Dataset, *, site: Site | None = None) -> 
     fractions = profile["f"].values
     counts = kept_tiles(fractions, tiles.tiles)
     chance = np.array([chance_jaccard(kept, tiles.tiles) for kept in counts])
-    heads = layer_heads(profile, site)
+    heads = layer_heads(profile, site, kept="qkv")
     rows = []
     for place, look in zip(heads, zip(style.COLOURS, style.DASHES, style.MARKERS)):
         head = files.captured(profile, place)

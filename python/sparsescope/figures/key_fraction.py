@@ -10,7 +10,7 @@ from sparsescope.attention import row_probabilities, spread_rows
 from sparsescope.figures import style
 from sparsescope.figures.captions import caption, expert_text
 from sparsescope.figures.registry import Drawn, figure
-from sparsescope.profile import Captured, Site, captured, kept_calls
+from sparsescope.profile import Captured, Site, captured, kept_calls, kept_heads
 from sparsescope.statistics import mean_recorded
 
 ROWS = 48  # a head: the mean's standard error is a seventh of the spread over rows
@@ -36,7 +36,7 @@ def key_fraction(figure: Figure, profile: xr.Dataset, *, mass: float = 0.95, bra
     calls = [call for call in kept if call.branch == branch]
     rows = []
     for call in calls:
-        for head in range(profile.sizes["head"]):
+        for head in kept_heads(profile, "qkv", call):
             raw = captured(profile, call.with_(head=head))
             of = spread_rows(raw.video.stop - raw.video.start, ROWS)
             rows.append({"prompt": call.prompt, "step": call.step, "layer": call.layer, "head": head,

@@ -55,7 +55,7 @@ def prune_error(figure: Figure, profile: xr.Dataset, *, site: Site | None = None
     """Error of the head's output against the share of pruned queries, a line for each restore rule."""
     site = site or default_site(profile, kept="qkv")
     tiles = tile_grid(profile)
-    heads = layer_heads(profile, site)
+    heads = layer_heads(profile, site, kept="qkv")
     panels = style.row_of_panels(figure, len(heads), sharey=True)
     rows = []
     for axes, place in zip(panels, heads):

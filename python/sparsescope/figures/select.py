@@ -108,9 +108,10 @@ def check_site(profile: xr.Dataset, wanted: dict[str, int]) -> None:
                              f"{profile.sizes[axis] - 1}")
 
 
-def layer_heads(profile: xr.Dataset, site: Site, most: int = 3) -> list[Site]:
-    """Heads of the site's layer from the sharpest to the most diffuse, evenly spread in that order."""
+def layer_heads(profile: xr.Dataset, site: Site, kept: str, most: int = 3) -> list[Site]:
+    """Heads of the site's layer that "maps" or "qkv" were kept of, from the sharpest to the most diffuse, evenly
+    spread in that order."""
     sharp = sharpness(profile, site).values[site.layer]
-    order = [int(head) for head in np.argsort(-sharp, kind="stable") if not np.isnan(sharp[head])]
+    order = [int(head) for head in np.argsort(-sharp, kind="stable") if head in kept_heads(profile, kept, site)]
     places = np.unique(np.linspace(0, len(order) - 1, min(most, len(order))).round().astype(int))
     return [site.with_(head=order[place]) for place in places]

@@ -1,6 +1,8 @@
 """Tiles that draw attention from everywhere, and whether they carry value."""
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pandas as pd
 import xarray as xr
@@ -13,7 +15,7 @@ from sparsescope.figures.captions import caption
 from sparsescope.figures.registry import Drawn, figure
 from sparsescope.figures.select import middle_step
 from sparsescope.grid import TileGrid, tile_grid
-from sparsescope.profile import Site, kept_calls, recorded, value_norms
+from sparsescope.profile import Site, kept_calls, kept_heads, recorded, value_norms
 from sparsescope.statistics import heaviest, kept_tiles, mean_recorded, prompt_band
 
 SHARE = 0.01  # of the tiles
@@ -103,11 +105,13 @@ def _calls(profile: xr.Dataset, branch: int, step: int | None) -> list[Site]:
 
 
 def _value_ratios(profile: xr.Dataset, call: Site, marks: np.ndarray, tiles: TileGrid) -> list[float]:
-    ratios = []
-    for head, chosen in enumerate(marks):
+    """By head; NaN where v was not kept."""
+    ratios = [math.nan] * len(marks)
+    for head in kept_heads(profile, "qkv", call):
+        chosen = marks[head]
         norms = value_norms(profile, call.with_(head=head)).astype(np.float64)
         inside = tile_sums(norms, tiles)[chosen].sum() / tiles.tile_sizes()[chosen].sum()
-        ratios.append(float(inside / norms.mean()))
+        ratios[head] = float(inside / norms.mean())
     return ratios
 
 

@@ -13,7 +13,7 @@ from sparsescope.figures import style
 from sparsescope.figures.captions import caption
 from sparsescope.figures.registry import Drawn, figure
 from sparsescope.figures.select import default_site
-from sparsescope.profile import Captured, Site, captured
+from sparsescope.profile import Captured, Site, captured, kept_heads
 
 BLOCK = 64  # rows of a query block and keys of a key block, in the order of the tokens
 THRESHOLDS = np.geomspace(1e-6, 0.9, 20)  # lambda
@@ -73,19 +73,18 @@ def skip_fit(axes: Axes, profile: xr.Dataset, *, site: Site | None = None) -> Dr
     """ln(scale) against the sparsity it gives, at 20 thresholds: the heads of a layer, and all of them pooled
     with the fit that calibration makes."""
     site = site or default_site(profile, kept="qkv")
-    heads = profile.sizes["head"]
-    most_blocks = max(1, MOST_ROWS // (BLOCK * heads))
+    heads = kept_heads(profile, "qkv", site)
+    most_blocks = max(1, MOST_ROWS // (BLOCK * len(heads)))
     by_head = []
-    for head in range(heads):
+    for head in heads:
         call = captured(profile, site.with_(head=head))
         by_head.append(skip_gaps(call, most_blocks))
     keys = len(call.k)
     log_scale = np.log(THRESHOLDS * keys)
     shares = [skipped_share(gaps, THRESHOLDS) for gaps in by_head]
     pooled = skipped_share(np.concatenate(by_head), THRESHOLDS)
-    for head, share in enumerate(shares):
-        axes.plot(share, log_scale, color=style.QUIET, linewidth=0.7,
-                  label="each head" if head == 0 else None)
+    for i, share in enumerate(shares):
+        axes.plot(share, log_scale, color=style.QUIET, linewidth=0.7, label=None if i else "each head")
     axes.plot(pooled, log_scale, "o", color=style.BLUE, label="all heads of the layer")
     fit = fit_exponential(pooled, log_scale)
     if fit:
@@ -98,7 +97,7 @@ def skip_fit(axes: Axes, profile: xr.Dataset, *, site: Site | None = None) -> Dr
     axes.set_ylabel("ln(scale)")
     style.legend_above(axes, 3)
     rows = [{"curve": name, "threshold": t, "ln_scale": y, "sparsity": x}
-            for name, share in [("pooled", pooled), *((f"head {h}", share) for h, share in enumerate(shares))]
+            for name, share in [("pooled", pooled), *((f"head {h}", share) for h, share in zip(heads, shares))]
             for t, y, x in zip(THRESHOLDS, log_scale, share)]
     text = (f"fit of all heads over sparsities {FITTED[0]:g} to {FITTED[1]:g} ({fit.points} points): scale = "
             f"{np.exp(fit.log_a):.3g} exp({fit.b:.3g} sparsity), R² = {fit.r_squared:.3f}" if fit else

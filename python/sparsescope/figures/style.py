@@ -95,8 +95,8 @@ def fraction_text(value: float) -> str:
 def line_ramp(count: int) -> ScalarMappable:
     """Colours of `count` lines in order, layers or steps, for lines and their colour bar: the ramp
     without its lightest end, which white paper swallows."""
-    colours = ListedColormap(mpl.colormaps[RAMP](np.linspace(0, 0.88, max(2, count))))
-    return ScalarMappable(BoundaryNorm(np.arange(max(2, count) + 1) - 0.5, max(2, count)), colours)
+    colours = ListedColormap(mpl.colormaps[RAMP](np.linspace(0, 0.88, count)))
+    return ScalarMappable(BoundaryNorm(np.arange(count + 1) - 0.5, count), colours)
 
 
 def line_bar(figure, ramp: ScalarMappable, axes, label: str, aspect: float = 25) -> None:
