@@ -32,7 +32,7 @@ def test_render_writes_every_format_with_numbers_and_caption(data, tmp_path):
     assert "<text" not in svg and "font-family" not in svg
     assert 'width="252pt"' in svg  # 3.5 inches
     with open(tmp_path / "figures/coverage.csv", encoding="utf-8") as file:
-        assert next(csv.reader(file))[0] == "head"
+        assert next(csv.reader(file)) == ["step", "layer", "head", "curve", "f", "mass", "low", "high"]
 
 
 def test_the_same_files_give_the_same_bytes(data, tmp_path):
@@ -73,7 +73,7 @@ def test_an_existing_file_is_not_replaced_unasked(data, tmp_path):
     (["--figure", "coverage", "--formats", "bmp"], 2, "svg, pdf, png"),
     (["--figure", "coverage", "--recall", "1.5"], 2, "--recall"),
     (["--figure", "tile-map", "--site", "layer=0 step=1 prompt=2"], 0, ""),
-    (["--figure", "pareto"], 4, "--sweep"),
+    (["--figure", "pareto"], 4, "--validation"),
     (["--plan", "/nowhere.json"], 2, "no such file"),
 ])
 def test_wrong_arguments_say_what_is_allowed(data, tmp_path, arguments, code, words):

@@ -1,6 +1,8 @@
 """Numbers of the figures of error, quality and removal, from reports that loops can repeat."""
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import reports
@@ -10,10 +12,11 @@ from matplotlib.figure import Figure
 
 from sparsescope import figures
 from sparsescope.errors import UsageError
-from sparsescope.figures import style
+from sparsescope.figures import FIGURES, style
 from sparsescope.figures.mass_vs_error import error_bound
 from sparsescope.figures.routing_steps import layer_bands
 from sparsescope.figures.sweep_lines import interval_arms
+from sparsescope.render import RenderOptions, draw, missing_needs
 from sparsescope.reports import in_order, label, one_a_method
 from sparsescope.statistics import rank_correlation
 
@@ -180,3 +183,16 @@ def test_many_prompts_and_layers_keep_the_layout(profile, columns):
             FigureCanvasAgg(target)
             draw_figure(target if panels else target.subplots(), profile, validations=validations)
             assert problems(target) == []
+
+
+@pytest.mark.parametrize("name", ["pareto", "error-density"])
+def test_a_sweep_alone_is_enough(name, sources):
+    """One panel, with the sweep's points and nothing of reports."""
+    alone = dataclasses.replace(sources, validations=[])
+    spec = FIGURES[name]
+    assert not missing_needs(spec, alone)
+    figure, drawn = draw(spec, alone, RenderOptions())
+    assert len(figure.axes) == 1
+    assert set(drawn.table["error"].dropna()) <= {point["error"] for point in sources.sweep["points"]}
+    assert len(drawn.table["error"].dropna()) == len(drawn.table) > 0
+    assert "report" not in drawn.caption

@@ -21,33 +21,35 @@ QUANTILES = (("median over heads", 0.5, "-"), ("95 % of the heads below", 0.95, 
 LEAST_REACH = 0.1  # of the densities on either side: plans of nearly equal density stay side by side
 
 
-@figure("error-density", "error", "Which method is best at equal work?", needs=("validations",), panels=True,
+@figure("error-density", "error", "Which method is best at equal work?", needs=("validations|sweep",), panels=True,
         columns=2, height=3.2)
 def error_density(figure: Figure, profile: xr.Dataset, *, validations: list[Validation],
                   sweep: dict | None = None,
                   branch: int = 0) -> Drawn:
     """Relative L2 of the heads' outputs against measured density, by method; with a sweep also the error of
     the model's output, beside uniform, published, random and oracle selections."""
-    panels = style.row_of_panels(figure, 2 if sweep else 1)
-    rows, looks = _heads(panels[0], validations, branch)
-    notes = ["one point a report, at equal measured density"]
+    panels = style.row_of_panels(figure, bool(validations) + bool(sweep))
+    rows, looks, notes = [], [], []
+    if validations:
+        rows, looks = _heads(panels[0], validations, branch)
+        panels[0].set_ylabel("relative L2 of the heads' outputs")
+        panels[0].set_title("heads, in reports")
+        notes.append("one point a report, at equal measured density")
     if sweep:
         lines = list(lines_of(sweep))
-        draw_lines(panels[1], sweep, lambda point: point["density"])
-        panels[1].set_ylabel("relative L2 of the model's output")
-        panels[1].set_title("plans tried on the same latents")
+        draw_lines(panels[-1], sweep, lambda point: point["density"])
+        panels[-1].set_ylabel("relative L2 of the model's output")
+        panels[-1].set_title("plans tried on the same latents")
         rows += [{"method": method, "kind": kind, "density": point["density"], "error": point["error"],
                   "low": point["error_low"], "high": point["error_high"]} for method, kind, points in lines
                  for point in points]
         methods = {method for method, _, _ in lines} | {v.method for v in validations}
         looks += handles(set(), {kind for _, kind, _ in lines})
-        notes += ["second panel: error of the whole model's output along dense trajectories of held-out "
-                  f"prompts, mean over {len(sweep['points'][0]['error_of_prompt'])} prompts, with 95 % "
+        notes += [("second panel: " if validations else "") + "error of the whole model's output along dense "
+                  f"trajectories of held-out prompts, mean over {len(sweep['points'][0]['error_of_prompt'])} prompts, with 95 % "
                   "intervals for derived plans"]
     else:
         methods = {v.method for v in validations}
-    panels[0].set_ylabel("relative L2 of the heads' outputs")
-    panels[0].set_title("heads, in reports")
     for axes in panels:
         axes.set_xlabel("density (kept share of the pairs)")
         axes.set_ylim(bottom=0)
@@ -55,7 +57,11 @@ def error_density(figure: Figure, profile: xr.Dataset, *, validations: list[Vali
         reach = max((high - low) / 2, LEAST_REACH)
         axes.set_xlim(max((low + high) / 2 - reach, 0), min((low + high) / 2 + reach, 1.02))
     style.legend_above(figure, 4, handles=handles(methods, set()) + looks)
-    return Drawn(pd.DataFrame(rows), caption(
+    table = pd.DataFrame(rows)
+    if not validations:
+        return Drawn(table, caption(profile, "Error of plans against the share of the pairs that was computed",
+                                    rows=False, notes=tuple(notes)))
+    return Drawn(table, caption(
         profile, "Error of each head's output with the sparse kernels on held-out prompts: median and 95 % "
         "quantile over heads, against the share of the pairs that was computed", site=Site(branch=branch),
         axes=("prompt", "step", "layer", "head"), averaged="prompts and steps before the quantiles",

@@ -18,19 +18,21 @@ from sparsescope.sources import Validation
 COMPARED = ("derived", "uniform", "published", "published:topk", "published:threshold", "published:global")
 
 
-@figure("pareto", "error", "What does quality cost in time?", needs=("validations",), panels=True, columns=2,
+@figure("pareto", "error", "What does quality cost in time?", needs=("validations|sweep",), panels=True, columns=2,
         height=3.2)
 def pareto(figure: Figure, profile: xr.Dataset, *, validations: list[Validation],
            sweep: dict | None = None) -> Drawn:
     """Left the error of the model's output against measured time, of a sweep's plans (knees ringed) and of
-    reports; right the PSNR of the reports' videos."""
-    left, right = style.row_of_panels(figure, 2)
-    rows = _errors(left, validations, sweep)
-    psnr, name = _quality(right, validations)
-    left.set_ylabel("relative L2 of the model's output")
-    left.set_ylim(bottom=0)
-    right.set_ylabel(f"PSNR of the {name} (dB)")
-    for axes in (left, right):
+    reports; right, with reports, the PSNR of their videos."""
+    panels = style.row_of_panels(figure, 2 if validations else 1)
+    rows = _errors(panels[0], validations, sweep)
+    panels[0].set_ylabel("relative L2 of the model's output")
+    panels[0].set_ylim(bottom=0)
+    if validations:
+        psnr, name = _quality(panels[1], validations)
+        rows += psnr
+        panels[1].set_ylabel(f"PSNR of the {name} (dB)")
+    for axes in panels:
         axes.axvline(1, color=style.QUIET, linewidth=0.8)
         axes.set_xlim(left=0)
         axes.set_xlabel("attention time over dense, with selection")
@@ -39,10 +41,12 @@ def pareto(figure: Figure, profile: xr.Dataset, *, validations: list[Validation]
     style.legend_above(figure, 4, handles=handles(methods, {kind for _, kind, _ in lines}) +
                        unnamed_handles(validations))
     clips = any("clips" in v.report for v in validations)
-    return Drawn(pd.DataFrame(rows + psnr), caption(
-        profile, "Error of the model's output, and PSNR of the sampled videos against those of dense "
-        "attention, over measured attention time with selection (1: dense, grey)", rows=False, notes=(
-            "large open markers: validation reports, mean over branches, steps and held-out prompts",
+    return Drawn(pd.DataFrame(rows), caption(
+        profile, "Error of the model's output" + (", and PSNR of the sampled videos against those of dense "
+                                                  "attention," if validations else "") +
+        " over measured attention time with selection (1: dense, grey)", rows=False, notes=(
+            "large open markers: validation reports, mean over branches, steps and held-out prompts"
+            if validations else "",
             "filled markers: plans of a sweep, rings: the knee of each method's derived plans"
             if sweep else "",
             "bars: 95 % intervals over prompts",
