@@ -45,7 +45,7 @@ def facts_section(facts: dict) -> dict:
         "pooled scores choose. "
         f"Sharing one list in a tile costs {words(at['sharing'])}, ranking by pooled scores "
         f"{words(at['ranking'])}.",
-        f"The heaviest {sinks['kept']} of a head's key tiles get {words(sinks['share'])} of all attention "
+        f"{_heaviest(sinks['kept'])} {words(sinks['share'])} of all attention "
         "(even attention: "
         f"{sinks['chance']:.3f}); tile {sinks['tile']} at {', '.join(map(str, sinks['place']))} (t, h, w) "
         "is the heaviest one "
@@ -87,6 +87,10 @@ CLASS_NAMES = {
     "sink": "sink",
     "none": "none of these"
 }
+
+
+def _heaviest(count: int) -> str:
+    return "A head's heaviest key tile gets" if count == 1 else f"The {count} heaviest of a head's key tiles get"
 
 
 def classes_section(classes: dict) -> dict:
