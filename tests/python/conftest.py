@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+from report_browser import chromium, page_file, playwright  # noqa: F401  fixtures: one browser a session
 
 from sparsescope.sources import SourceFiles, Sources, open_sources
 

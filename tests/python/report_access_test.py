@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from PIL import Image
 from report_browser import report_in
-from report_browser import chromium, page_file, playwright  # noqa: F401  fixtures
 from report_profiles import no_program, rising_curves, write_profile
 
 from sparsescope.command_line import main
@@ -67,7 +66,7 @@ CONTRAST = """() => {
 
 
 @pytest.fixture(scope="module")
-def report(chromium, page_file):  # noqa: F811
+def report(chromium, page_file):
     with report_in(chromium, page_file) as opened:
         yield opened
         assert opened.troubles == []
@@ -172,7 +171,7 @@ EVIL = [
 ]
 
 
-def test_words_of_files_are_only_words(chromium, tmp_path):  # noqa: F811
+def test_words_of_files_are_only_words(chromium, tmp_path):
     lead = (3, 1, 2, 2, 2)
     statistics = {"coverage_tile": rising_curves(lead, 1), "coverage_pooled": rising_curves(lead, 2),
                   "entropy": np.random.default_rng(3).random(lead)}
@@ -226,7 +225,7 @@ SHOTS = {
 
 
 @pytest.mark.parametrize("name", SHOTS)
-def test_screenshots(chromium, page_file, tmp_path, name):  # noqa: F811
+def test_screenshots(chromium, page_file, tmp_path, name):
     view, theme, width = SHOTS[name]
     with report_in(chromium, page_file, color_scheme=theme) as opened:
         opened.page.set_viewport_size({"width": width, "height": 1000})

@@ -9,7 +9,6 @@ import h5py
 import numpy as np
 import pytest
 from report_browser import PATIENCE, launch, report_in
-from report_browser import chromium, page_file, playwright  # noqa: F401  fixtures
 
 F = np.array([1 / 64, 1 / 32, 3 / 64, 1 / 16, 3 / 32, 1 / 8, 3 / 16, 1 / 4, 3 / 8, 1 / 2, 3 / 4, 1])
 VIEWS = ("overview", "head", "layer", "heads", "plan", "validation", "sweep", "videos", "definitions")
