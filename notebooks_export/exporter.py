@@ -6,7 +6,6 @@ as a whole; a cell tagged `figures` becomes a heading and a cell for every figur
 """
 from __future__ import annotations
 
-import inspect
 import os
 import tempfile
 from dataclasses import dataclass, replace
@@ -20,8 +19,8 @@ from nbclient.exceptions import CellExecutionError
 
 from sparsescope.errors import SparsescopeError, UnsupportedError, UsageError
 from sparsescope.figures import FIGURES, SECTIONS, FigureSpec
-from sparsescope.render import missing_needs
-from sparsescope.sources import NEEDS, SourceFiles, Sources
+from sparsescope.render import missing_needs, source_names
+from sparsescope.sources import SourceFiles, Sources
 
 SECONDS_A_CELL = 600
 
@@ -96,9 +95,7 @@ def figure_cells(sources: Sources) -> list[nbformat.NotebookNode]:
 
 def figure_code(spec: FigureSpec, sources: Sources) -> str:
     """The cell of one figure, written out so that it can be edited."""
-    accepted = inspect.signature(spec.draw).parameters
-    handed = "".join(f", {name}=sources.{name}" for name in NEEDS
-                     if name in accepted and getattr(sources, name, None) is not None)
+    handed = "".join(f", {name}=sources.{name}" for name in source_names(spec, sources))
     target = "paper" if spec.panels else "paper.subplots()"
     return "\n".join([
         f"with style.context(columns={spec.columns}):",

@@ -13,7 +13,7 @@ from sparsescope.figures import FIGURES, SECTIONS, FigureSpec
 from sparsescope.figures.columns import COLUMNS
 from sparsescope.files import write_atomically, write_text
 from sparsescope.render import RenderOptions, draw, missing_needs
-from sparsescope.sources import SourceFiles, Sources, need_text, open_sources
+from sparsescope.sources import Sources, files_in, need_text, open_sources
 
 DPI = 130  # of the pictures on the page; what render writes is sharper
 COLOURS = 128
@@ -23,19 +23,6 @@ TITLES = {
     "error": "Error, quality, time",
 }
 BEGIN, END = "<!-- columns -->\n", "<!-- end of columns -->\n"
-
-
-def sources_in(data: Path) -> Sources:
-    def named(pattern: str) -> tuple[str, ...]:
-        return tuple(str(path) for path in sorted(data.glob(pattern)))
-
-    def single(name: str) -> str | None:
-        return str(data / name) if (data / name).exists() else None
-
-    return open_sources(SourceFiles(
-        str(data / "run.h5"), named("plan-*.json"), named("report-*.json"), single("sweep.json"),
-        named("bench-*.json"), single("costs.json"), single("summary.json"), named("other-*.h5"),
-        single("videos.h5")))
 
 
 def write_picture(spec: FigureSpec, sources: Sources, path: Path) -> str:
@@ -94,7 +81,7 @@ def with_columns(page: str) -> str:
 
 def main() -> None:
     data, docs, columns_page = map(Path, sys.argv[1:])
-    write_text(str(docs / "figures.md"), gallery(sources_in(data), docs))
+    write_text(str(docs / "figures.md"), gallery(open_sources(files_in(data)), docs))
     write_text(str(columns_page), with_columns(columns_page.read_text(encoding="utf-8")))
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 import pandas as pd
 
 INSTRUMENTED = ("masses", "profile-tiles", "profile-sampled", "profile")  # dense attention that records
-SPARSE = ("vsa", "bsa", "vmoba", "random")
 
 
 def attention_benches(benches: list[dict]) -> list[dict]:

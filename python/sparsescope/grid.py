@@ -48,6 +48,11 @@ class TileGrid:
         return tuple(int(i) for i in np.unravel_index(tile, self.counts))
 
 
+def extents_text(extents) -> str:
+    """(8, 16, 16) -> "8 x 16 x 16"."""
+    return " x ".join(str(int(n)) for n in extents)
+
+
 def tile_grid(profile: xr.Dataset) -> TileGrid:
     return TileGrid(tuple(int(n) for n in profile.attrs["grid"]), tuple(int(n) for n in profile.attrs["tile"]))
 

@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 
 from sparsescope.grid import TileGrid
+from sparsescope.statistics import interpolate
 
 DENSE = -1  # in place of a rule's index
 _ROUNDING = 1e-9  # 0.625 * 8 must not become 6
@@ -58,14 +59,14 @@ def _density(plan: dict, rule: dict, curves: "_Curves", sites: np.ndarray) -> np
     if plan["method"] == "vsa":
         return rule["top_k"] / tiles.tiles
     if plan["method"] == "bsa":
-        keys = _between(*curves.read("bsa_density", sites), rule["kv_keep"])
+        keys = interpolate(*curves.read("bsa_density", sites), rule["kv_keep"])
         if rule["min_blocks"] > 1:
             keys = np.maximum(keys, rule["min_blocks"] / tiles.tiles)
         return kept_query_share(tiles, rule["query_keep"], rule["window"]) * keys
     folder = f"vmoba/{rule['partition']}/"
     if rule["select"] == "topk":
-        return _between(*curves.read(folder + "density_topk", sites), rule["top_k"])
-    return _between(*curves.read(folder + "density_tau", sites, rule["pool"]), rule["threshold"])
+        return interpolate(*curves.read(folder + "density_topk", sites), rule["top_k"])
+    return interpolate(*curves.read(folder + "density_tau", sites, rule["pool"]), rule["threshold"])
 
 
 def kept_query_share(tiles: TileGrid, query_keep: float, window: list[int] | str) -> float:
@@ -105,11 +106,3 @@ class _Curves:
             self._read[name, pool] = curve[setting].values, values
         settings, values = self._read[name, pool]
         return settings, values[sites]
-
-
-def _between(knots: np.ndarray, values: np.ndarray, at: float) -> np.ndarray:
-    """Linear between knots, constant outside. values [n, knot] -> [n]."""
-    place = np.interp(at, knots, np.arange(len(knots)))
-    below = min(int(place), len(knots) - 1)
-    above = min(below + 1, len(knots) - 1)
-    return values[:, below] + (place - below) * (values[:, above] - values[:, below])

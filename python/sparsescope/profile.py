@@ -105,6 +105,11 @@ def manifest(profile: xr.Dataset) -> dict:
     return json.loads(profile.attrs["manifest"])
 
 
+def model_name(profile: xr.Dataset) -> str:
+    """The tail of the checkpoint's path; empty where q, k and v were captured."""
+    return os.path.basename(str(manifest(profile).get("checkpoint", "")).rstrip("/"))
+
+
 def partitions(profile: xr.Dataset) -> list[str]:
     """VMoBA's partitions that were recorded, in the manifest's order: "temporal:2", "st:4,4,4", ..."""
     found = {name.split("/")[1] for name in profile.data_vars if name.startswith("vmoba/")}

@@ -16,7 +16,7 @@ from sparsescope.errors import UsageError
 from sparsescope.grid import TileGrid, tile_grid
 from sparsescope.plans import DENSE, rule_indices
 from sparsescope.profile import LEADING, partitions, source
-from sparsescope.statistics import kept_tiles
+from sparsescope.statistics import interpolate, kept_tiles
 
 _RANGES = ("steps", "layers", "heads")
 
@@ -97,17 +97,6 @@ class _Reader:
         """recall [prompt, branch, layer, head, ...]."""
         text = self.text.reshape(*self.text.shape, *[1] * (recall.ndim - self.text.ndim))
         return np.minimum(1.0, text + recall)
-
-
-def interpolate(knots: np.ndarray, values: np.ndarray, x: float) -> np.ndarray:
-    """Linear between knots, constant outside. values [.., knot] -> [..]."""
-    above = int(np.searchsorted(knots, x, side="right"))
-    if above == 0:
-        return values[..., 0]
-    if above == len(knots):
-        return values[..., -1]
-    weight = (x - knots[above - 1]) / (knots[above] - knots[above - 1])
-    return values[..., above - 1] + weight * (values[..., above] - values[..., above - 1])
 
 
 def _recall_of_tiles(read: _Reader, kept: float, choice: str) -> np.ndarray:

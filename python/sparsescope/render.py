@@ -71,11 +71,16 @@ def draw(spec: FigureSpec, sources: Sources, options: RenderOptions):
     return paper, drawn
 
 
+def source_names(spec: FigureSpec, sources: Sources) -> list[str]:
+    """The files beside the profile that a figure's signature asks for, of those that were given."""
+    accepted = inspect.signature(spec.draw).parameters
+    return [name for name in NEEDS if name in accepted and getattr(sources, name, None) is not None]
+
+
 def _arguments(spec: FigureSpec, sources: Sources, options: RenderOptions) -> dict:
     """What a figure's signature asks for, of sources and options."""
     accepted = inspect.signature(spec.draw).parameters
-    arguments = {name: getattr(sources, name) for name in NEEDS
-                 if name in accepted and getattr(sources, name, None) is not None}
+    arguments = {name: getattr(sources, name) for name in source_names(spec, sources)}
     for name in ("fraction", "recall", "query"):
         if name in accepted and getattr(options, name) is not None:
             arguments[name] = getattr(options, name)

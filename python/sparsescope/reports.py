@@ -5,8 +5,6 @@ import pandas as pd
 
 from sparsescope.sources import Validation
 
-SITE = ["prompt", "branch", "step", "layer", "head"]
-
 
 def site_table(validation: Validation, branch: int | None = 0) -> pd.DataFrame:
     """The report's sites: their indices, density, recall, rel_l1, rel_l2, cosine. branch: one of them, or

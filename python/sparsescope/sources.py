@@ -6,6 +6,7 @@ import json
 import os
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 
 import h5py
 import xarray as xr
@@ -27,7 +28,6 @@ NEEDS = {
     "sensitivity": "effects on the model's output: profile --sensitivity N",
     "errors": "error curves: profile --error-tiles N",
     "vmoba": "VMoBA's partitions: profile --partitions auto",
-    "text": "text or other prefix tokens among the keys: this model has none",
     "summary": "the program sparsescope on the PATH, or what summary --json printed: --summary FILE",
     "plan": "a plan: --plan PLAN.json",
     "validations": "validation reports: --validation REPORT.json",
@@ -87,13 +87,18 @@ class Sources:
 
     files: SourceFiles
     profile: xr.Dataset
-    plan: dict | None = None  # the first of the plans
+    plans: list[dict] = field(default_factory=list)
     validations: list[Validation] = field(default_factory=list)
     sweep: dict | None = None
     benches: list[dict] = field(default_factory=list)
     costs: dict | None = None
     others: list[xr.Dataset] = field(default_factory=list)
     videos: str | None = None
+
+    @property
+    def plan(self) -> dict | None:
+        """The first, for figures of one plan."""
+        return self.plans[0] if self.plans else None
 
     @cached_property
     def summary(self) -> dict | None:
@@ -119,7 +124,6 @@ class Sources:
             "sensitivity": "effect_pooled" in profile,
             "errors": "error_pooled" in profile,
             "vmoba": any(name.startswith("vmoba/") for name in profile.data_vars),
-            "text": "prefix_mass" in profile and float(profile["prefix_mass"].max()) > 0,
             "clips": any("clips" in v.report for v in self.validations),
             "removal": any("removal" in v.report for v in self.validations),
         }
@@ -139,12 +143,13 @@ class Sources:
 
 def open_sources(files: SourceFiles) -> Sources:
     """Error names the file, what was expected and what was found."""
-    plans = {_sha256(path): read_json(path, "plan") for path in files.plans}
-    sources = Sources(files, open_profile(files.profile), plan=next(iter(plans.values()), None))
+    hashes = [_sha256(path) for path in files.plans]
+    sources = Sources(files, open_profile(files.profile), plans=[read_json(path, "plan") for path in files.plans])
+    plan_of = dict(zip(hashes, sources.plans))
     for path in files.validations:
         report = read_json(path, "validations")
         name = os.path.basename(path).removesuffix(".json")
-        sources.validations.append(Validation(name, report, plans.get(report["plan"])))
+        sources.validations.append(Validation(name, report, plan_of.get(report["plan"])))
     sources.sweep = read_json(files.sweep, "sweep") if files.sweep else None
     sources.benches = [read_json(path, "benches") for path in files.benches]
     sources.costs = read_json(files.costs, "costs") if files.costs else None
@@ -155,6 +160,20 @@ def open_sources(files: SourceFiles) -> Sources:
         _check_videos(files.videos)
         sources.videos = files.videos
     return sources
+
+
+def files_in(folder: str | os.PathLike) -> SourceFiles:
+    """The files of one folder by their names: run.h5, plan-*.json, report-*.json, bench-*.json, other-*.h5,
+    sweep.json, costs.json, summary.json, videos.h5; what is not there is left out."""
+    def named(pattern: str) -> tuple[str, ...]:
+        return tuple(str(path) for path in sorted(Path(folder).glob(pattern)))
+
+    def single(name: str) -> str | None:
+        return next(iter(named(name)), None)
+
+    return SourceFiles(os.path.join(folder, "run.h5"), named("plan-*.json"), named("report-*.json"),
+                       single("sweep.json"), named("bench-*.json"), single("costs.json"), single("summary.json"),
+                       named("other-*.h5"), single("videos.h5"))
 
 
 def other_tiles(profile: xr.Dataset, others: list[xr.Dataset]) -> list[xr.Dataset]:

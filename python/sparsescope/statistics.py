@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
 RESAMPLES = 1000
 PLACES_AT_ONCE = 4096  # 1,000 resamples of as many places in fp64 are 33 MB
@@ -133,29 +134,24 @@ def heaviest(mass: np.ndarray, kept: int) -> np.ndarray:
 
 def rank_correlation(x: np.ndarray, y: np.ndarray) -> float:
     """Spearman's: the correlation of the ranks, ties at their mean rank. NaN where one of them is constant."""
-    ranks = [_ranks(np.asarray(values, dtype=np.float64)) for values in (x, y)]
-    deviations = [rank - rank.mean() for rank in ranks]
-    scale = np.sqrt((deviations[0] ** 2).sum() * (deviations[1] ** 2).sum())
-    return float((deviations[0] * deviations[1]).sum() / scale) if scale > 0 else float("nan")
+    return float(pd.Series(x).rank().corr(pd.Series(y).rank()))
 
 
-def _ranks(values: np.ndarray) -> np.ndarray:
-    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
-    ends = np.cumsum(counts)
-    return (ends - (counts - 1) / 2)[place]
+def interpolate(knots: np.ndarray, values: np.ndarray, x: float) -> np.ndarray:
+    """Linear between knots, constant outside. values [.., knot] -> [..]."""
+    above = int(np.searchsorted(knots, x, side="right"))
+    if above == 0:
+        return values[..., 0]
+    if above == len(knots):
+        return values[..., -1]
+    weight = (x - knots[above - 1]) / (knots[above] - knots[above - 1])
+    return values[..., above - 1] + weight * (values[..., above] - values[..., above - 1])
 
 
 def value_at(curve: np.ndarray, fractions: np.ndarray, fraction: float) -> np.ndarray:
     """A coverage curve at any kept fraction, linear in log f, constant below the first.
     curve [.., f] -> [..]"""
-    above = int(np.searchsorted(fractions, fraction))
-    if above == 0 or fractions[min(above, len(fractions) - 1)] == fraction:
-        return curve[..., above]
-    if above == len(fractions):
-        return curve[..., -1]
-    low, high = np.log(fractions[above - 1]), np.log(fractions[above])
-    weight = (np.log(fraction) - low) / (high - low)
-    return curve[..., above - 1] * (1 - weight) + curve[..., above] * weight
+    return interpolate(np.log(fractions), curve, float(np.log(fraction)))
 
 
 def histogram_quantile(counts: np.ndarray, edges: np.ndarray, share: float) -> np.ndarray:

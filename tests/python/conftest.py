@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from report_browser import chromium, page_file, playwright  # noqa: F401  fixtures: one browser a session
 
-from sparsescope.sources import SourceFiles, Sources, open_sources
+from sparsescope.sources import SourceFiles, Sources, files_in, open_sources
 
 
 @pytest.fixture(scope="session")
@@ -24,15 +24,7 @@ def profile(sources):
 @pytest.fixture(scope="session")
 def source_files(data: Path) -> SourceFiles:
     """Every file that a figure can be drawn from."""
-    def named(pattern: str) -> tuple[str, ...]:
-        return tuple(str(path) for path in sorted(data.glob(pattern)))
-
-    def single(name: str) -> str | None:
-        return str(data / name) if (data / name).exists() else None
-
-    return SourceFiles(str(data / "run.h5"), named("plan-*.json"), named("report-*.json"), single("sweep.json"),
-                       named("bench-*.json"), single("costs.json"), single("summary.json"), named("other-*.h5"),
-                       single("videos.h5"))
+    return files_in(data)
 
 
 @pytest.fixture(scope="session")

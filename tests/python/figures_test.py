@@ -19,8 +19,6 @@ from sparsescope.render import RenderOptions, draw, missing_needs
 def drawn(request, sources):
     spec = FIGURES[request.param]
     lack = missing_needs(spec, sources)
-    if "text" in lack:
-        pytest.skip(lack)  # tiny-wan has no text tokens among its keys
     assert not lack
     figure, result = draw(spec, sources, RenderOptions())
     FigureCanvasAgg(figure)

@@ -2,11 +2,11 @@
 from __future__ import annotations
 
 import math
-import os
 
 import xarray as xr
 
-from sparsescope.profile import BRANCHES, Site, manifest, recorded
+from sparsescope.grid import extents_text
+from sparsescope.profile import BRANCHES, Site, manifest, model_name, recorded
 
 
 def caption(profile: xr.Dataset, shown: str, *, site: Site | None = None, axes: tuple[str, ...] = (),
@@ -27,11 +27,11 @@ def caption(profile: xr.Dataset, shown: str, *, site: Site | None = None, axes: 
 
 def model_text(profile: xr.Dataset) -> str:
     made = manifest(profile)
-    checkpoint = os.path.basename(str(made.get("checkpoint", "")).rstrip("/"))
-    name = f"model {checkpoint}" if checkpoint else "captured q, k and v"
+    model = model_name(profile)
+    name = f"model {model}" if model else "captured q, k and v"
     sampling = made.get("sampling", {})
     steps = profile.sizes.get("step", 0)
-    parts = [f"{name}, {_times(profile.attrs['grid'])} tokens, tiles of {_times(profile.attrs['tile'])}",
+    parts = [f"{name}, {extents_text(profile.attrs['grid'])} tokens, tiles of {extents_text(profile.attrs['tile'])}",
              f"{steps} step{'s' if steps != 1 else ''}"]
     if sampling.get("guidance", 1) != 1:
         parts.append(f"guidance {sampling['guidance']:g}")
@@ -85,7 +85,3 @@ def prompts_text(profile: xr.Dataset) -> str:
     """"4 prompts" that were recorded, for `averaged`."""
     count = len(recorded(profile, "prompt"))
     return f"{count} prompt{'s' if count != 1 else ''}"
-
-
-def _times(extents) -> str:
-    return " x ".join(str(int(n)) for n in extents)

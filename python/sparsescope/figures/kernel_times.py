@@ -13,6 +13,7 @@ from sparsescope.errors import UsageError
 from sparsescope.figures import style
 from sparsescope.figures.captions import caption
 from sparsescope.figures.registry import Drawn, figure
+from sparsescope.grid import extents_text
 
 MOST_PANELS = 6
 APART = "timed apart from the profile of"
@@ -129,7 +130,7 @@ def name_of(bench: dict) -> str:
 
 
 def _tiles_text(benches: list[dict]) -> str:
-    return " and ".join(sorted({" x ".join(map(str, bench["tile"])) for bench in benches}))
+    return " and ".join(sorted({extents_text(bench["tile"]) for bench in benches}))
 
 
 def _series_handles(seen: list[str]) -> list[Line2D]:

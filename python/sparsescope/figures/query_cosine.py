@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from sparsescope.figures import style
 from sparsescope.figures.captions import caption, prompts_text
 from sparsescope.figures.registry import Drawn, figure
-from sparsescope.figures.select import default_site
+from sparsescope.figures.select import default_site, spread
 from sparsescope.profile import Site
 from sparsescope.statistics import histogram_quantile, mean_recorded, prompt_band
 
@@ -56,8 +56,7 @@ def query_cosine(figure: Figure, profile: xr.Dataset, *, site: Site | None = Non
 def shown_layers(layers: np.ndarray) -> list[int]:
     """Layers whose histograms are drawn: at most MOST_LINES of those recorded, evenly spread."""
     known = np.flatnonzero(~np.isnan(layers).any(axis=1))
-    places = np.linspace(0, len(known) - 1, min(len(known), MOST_LINES)).round().astype(int)
-    return [int(known[place]) for place in places]
+    return spread([int(layer) for layer in known], MOST_LINES)
 
 
 def draw_histograms(figure: Figure, axes: Axes, layers: np.ndarray) -> list[dict]:

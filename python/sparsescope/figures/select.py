@@ -16,7 +16,7 @@ def middle_step(profile: xr.Dataset) -> int:
     return steps[len(steps) // 2]
 
 
-def spread(items: list[int], most: int) -> list[int]:
+def spread(items: list, most: int) -> list:
     """At most `most` of the items, evenly spread, the first and the last among them."""
     if len(items) <= most:
         return list(items)
@@ -112,6 +112,6 @@ def layer_heads(profile: xr.Dataset, site: Site, kept: str, most: int = 3) -> li
     """Heads of the site's layer that "maps" or "qkv" were kept of, from the sharpest to the most diffuse, evenly
     spread in that order."""
     sharp = sharpness(profile, site).values[site.layer]
-    order = [int(head) for head in np.argsort(-sharp, kind="stable") if head in kept_heads(profile, kept, site)]
-    places = np.unique(np.linspace(0, len(order) - 1, min(most, len(order))).round().astype(int))
-    return [site.with_(head=order[place]) for place in places]
+    held = kept_heads(profile, kept, site)
+    order = [int(head) for head in np.argsort(-sharp, kind="stable") if head in held]
+    return [site.with_(head=head) for head in spread(order, most)]

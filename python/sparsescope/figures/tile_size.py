@@ -15,7 +15,7 @@ from sparsescope.figures import style
 from sparsescope.figures.captions import caption, text_note
 from sparsescope.figures.curve_panels import colour_handles, head_names, sharp_and_diffuse
 from sparsescope.figures.registry import Drawn, figure
-from sparsescope.grid import TileGrid, tile_grid
+from sparsescope.grid import TileGrid, extents_text, tile_grid
 from sparsescope.profile import Captured, Site, captured, manifest
 from sparsescope.sources import other_tiles
 from sparsescope.statistics import kept_tiles, mean_recorded
@@ -114,7 +114,7 @@ def tile_size(figure: Figure, profile: xr.Dataset, *, site: Site | None = None, 
                 for row in captured_by_shapes(captured(profile, head), tile_grid(profile).grid,
                                               fraction=fraction)]
         told = (f"From raw q, k, v; query rows of at most {MOST_CUBES} evenly spread cubes of "
-                f"{_text(SHAPES[-1])} tokens")
+                f"{extents_text(SHAPES[-1])} tokens")
     table = pd.DataFrame(rows)
     panels = figure.subplots(1, 2, sharey=True)
     for panel, (column, title) in zip(panels, (("fixed_f", "K(f) tiles"), ("equal_pairs", "equal pairs"))):
@@ -141,7 +141,3 @@ def tile_size(figure: Figure, profile: xr.Dataset, *, site: Site | None = None, 
         "exactly that share of the query-key pairs, the last tile in part", site=heads[0],
         axes=("head", *(("prompt",) if stored else ())),
         notes=(told, text_note(profile))))
-
-
-def _text(shape: tuple[int, ...]) -> str:
-    return " x ".join(map(str, shape))

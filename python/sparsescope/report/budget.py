@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import numpy as np
-
+from sparsescope.figures.select import spread
 from sparsescope.report.encode import packed_bytes
 
 
@@ -82,7 +81,7 @@ def spread_steps(steps: list[int], most: int | None) -> list[int]:
         return list(steps)
     if most == 1:
         return [steps[len(steps) // 2]]
-    return [steps[i] for i in np.linspace(0, len(steps) - 1, most).round().astype(int)]
+    return spread(steps, most)
 
 
 def left_out(levels: Mapping[str, Level | None], steps: list[int], branches: int, prompts: int) -> list[str]:

@@ -1,12 +1,10 @@
 """report RUN.h5 --out FILE.html: the interactive page."""
 from __future__ import annotations
 
-import os
-
 from sparsescope.command_line import Parser, Streams, add_source_options, source_files
 from sparsescope.errors import UsageError
 from sparsescope.files import expect_folder, refuse_existing, write_text
-from sparsescope.profile import manifest
+from sparsescope.profile import model_name
 from sparsescope.report.data import report_data
 from sparsescope.report.page import html_page
 from sparsescope.sources import open_sources
@@ -23,8 +21,7 @@ def run(argv: list[str]) -> None:
     refuse_existing([arguments.out], arguments.force)
     sources = open_sources(source_files(arguments))
     content = report_data(sources)
-    model = os.path.basename(str(manifest(sources.profile).get("checkpoint", "")).rstrip("/"))
-    page = html_page(content, f"{model or 'captured q, k and v'}: attention profile")
+    page = html_page(content, f"{model_name(sources.profile) or 'captured q, k and v'}: attention profile")
     write_text(arguments.out, page)
     for note in content["left_out"]:
         streams.message(f"left out: {note}")

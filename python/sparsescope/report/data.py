@@ -21,7 +21,7 @@ from sparsescope.report.overview import lacking, manifest_lines, profiled
 from sparsescope.report.plans import page_plan
 from sparsescope.report.validations import page_validation
 from sparsescope.report.videos import page_videos
-from sparsescope.sources import Sources, read_json
+from sparsescope.sources import Sources
 
 MOST_BYTES = 9_000_000  # of JSON: with Plotly's 4.8 MB the page stays under 15 MB
 MAPS_SHARE = 0.25
@@ -35,7 +35,8 @@ def report_data(sources: Sources, most_bytes: int = MOST_BYTES) -> dict:
         "manifest": manifest_lines(profile), "lacking": lacking(sources),
         "findings": findings(sources.summary) if sources.summary else [],
         "not_told": sources.summary["missing"] if sources.summary else [],
-        "plans": [page_plan(_stem(path), read_json(path, "plan"), profile) for path in sources.files.plans],
+        "plans": [page_plan(_stem(path), plan, profile)
+                  for path, plan in zip(sources.files.plans, sources.plans)],
         "validations": [page_validation(one) for one in sources.validations],
         "sweep": sources.sweep, "costs": sources.costs,
     }

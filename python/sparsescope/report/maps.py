@@ -5,6 +5,7 @@ import h5py
 import numpy as np
 import xarray as xr
 
+from sparsescope.figures.select import spread
 from sparsescope.grid import TileGrid, tile_grid
 from sparsescope.profile import Site, kept_calls, source
 from sparsescope.report.encode import pack_lift, packed_bytes
@@ -66,6 +67,5 @@ def choose_calls(calls: list[Site], most: int) -> list[Site]:
         room = most - len(chosen)
         if room <= 0:
             break
-        picks = np.unique(np.linspace(0, len(group) - 1, min(room, len(group))).round().astype(int))
-        chosen += [group[i] for i in picks]
+        chosen += spread(group, room)
     return chosen

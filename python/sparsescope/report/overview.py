@@ -1,24 +1,22 @@
 """What was profiled and how, and what a profile lacks."""
 from __future__ import annotations
 
-import os
-
 import xarray as xr
 
-from sparsescope.grid import tile_grid
-from sparsescope.profile import manifest, recorded
+from sparsescope.grid import extents_text, tile_grid
+from sparsescope.profile import manifest, model_name, recorded
 from sparsescope.sources import Sources, need_text
 
 
 def profiled(profile: xr.Dataset) -> list[list[str]]:
     """[name, text] of the facts that a reader asks for first; all else stands in the manifest."""
     made, tiles = manifest(profile), tile_grid(profile)
-    name = os.path.basename(str(made.get("checkpoint", "")).rstrip("/")) or "captured q, k and v"
+    name = model_name(profile) or "captured q, k and v"
     facts = [["model", f"{name} ({made['family']})" if "family" in made else name],
              ["attention", f"{profile.sizes['layer']} layers of {profile.sizes['head']} heads"
               + (f", {made['head_dim']} channels each" if "head_dim" in made else "")],
-             ["tokens", f"{_times(tiles.grid)} (t, h, w) = {tiles.tokens}"],
-             ["tiles", f"{_times(tiles.tile)} tokens, {_times(tiles.counts)} = {tiles.tiles} tiles"],
+             ["tokens", f"{extents_text(tiles.grid)} (t, h, w) = {tiles.tokens}"],
+             ["tiles", f"{extents_text(tiles.tile)} tokens, {extents_text(tiles.counts)} = {tiles.tiles} tiles"],
              ["recorded", ", ".join(_counted(len(recorded(profile, axis)), profile.sizes[axis], axis)
                                     for axis in ("prompt", "branch", "step", "layer"))]]
     sampling = [f"{made['steps']} steps" if "steps" in made else "", str(made.get("scheduler", "")),
@@ -60,7 +58,3 @@ def _counted(count: int, of: int, axis: str) -> str:
     plural = {"branch": "branches"}.get(axis, axis + "s")
     noun = axis if count == 1 else plural
     return f"{count} {noun}" if count == of else f"{count} of {of} {plural}"
-
-
-def _times(extents) -> str:
-    return " x ".join(map(str, extents))

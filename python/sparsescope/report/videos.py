@@ -8,6 +8,7 @@ import h5py
 import numpy as np
 
 from sparsescope.figures.film_strip import read_clip
+from sparsescope.figures.select import spread
 from sparsescope.profile import prompts_of
 
 MOST_PROMPTS = 6
@@ -31,11 +32,11 @@ def page_videos(path: str) -> tuple[list[dict], list[str]]:
 def _strips(path: str, prompt: int) -> dict:
     clip = read_clip(path, prompt)
     frames, *sides = clip.dense.shape[:3]
-    chosen = np.unique(np.linspace(0, frames - 1, min(MOST_FRAMES, frames)).round().astype(int))
+    chosen = spread(list(range(frames)), MOST_FRAMES)
     step = -(-max(sides) // MOST_SIDE)  # whole pixels are left out: nothing is blurred or invented
     films = {name: getattr(clip, name)[chosen, ::step, ::step] for name in ("dense", "sparse", "difference")}
     height, width = films["dense"].shape[1:3]
-    return {"prompt": prompt, "words": clip.words, "numbers": chosen.tolist(), "height": height, "width": width,
+    return {"prompt": prompt, "words": clip.words, "numbers": chosen, "height": height, "width": width,
             "smaller": step > 1 or len(chosen) < frames, **{name: strip(film) for name, film in films.items()}}
 
 
