@@ -73,20 +73,26 @@ def open_profile(path: str | os.PathLike) -> xr.Dataset:
     return profile
 
 
-def _check_header(path: str) -> list[str]:
-    """Refuses what is no profile of this version; returns its partitions."""
+def open_hdf5(path: str, what: str, expected: str) -> h5py.File:
+    """The file, where it is HDF5 of that format. what: "a profile", for the message."""
     if not os.path.exists(path):
         raise UsageError(f"{path}: no such file")
     try:
         file = h5py.File(path, "r")
     except OSError as error:
-        raise DataError(f"{path}: expected a profile (HDF5), found something else: {error}") from error
-    with file:
-        found = file.attrs.get("format")
-        if isinstance(found, bytes):
-            found = found.decode()
-        if found != FORMAT:
-            raise DataError(f"{path}: attribute format: expected '{FORMAT}', found {found!r}")
+        raise DataError(f"{path}: expected {what} (HDF5), found something else: {error}") from error
+    found = file.attrs.get("format")
+    if isinstance(found, bytes):
+        found = found.decode()
+    if found != expected:
+        file.close()
+        raise DataError(f"{path}: attribute format: expected '{expected}', found {found!r}")
+    return file
+
+
+def _check_header(path: str) -> list[str]:
+    """Refuses what is no profile of this version; returns its partitions."""
+    with open_hdf5(path, "a profile", FORMAT) as file:
         version = int(file.attrs.get("version", -1))
         if version != VERSION:
             raise DataError(f"{path}: attribute version: expected {VERSION}, found {version}")

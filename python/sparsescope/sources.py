@@ -8,11 +8,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-import h5py
 import xarray as xr
 
 from sparsescope.errors import DataError, UsageError
-from sparsescope.profile import kept_calls, open_profile, recorded
+from sparsescope.profile import kept_calls, open_hdf5, open_profile, recorded
 from sparsescope.program import find_program, summarize
 
 # What a figure may need beyond the statistics -> how to get it.
@@ -51,6 +50,7 @@ FORMATS = {
     "plan": "sparsescope-plan", "validations": "sparsescope-report", "sweep": "sparsescope-sweep",
     "benches": "sparsescope-bench", "costs": "sparsescope-costs", "summary": "sparsescope-summary",
 }
+VIDEOS_FORMAT = "sparsescope-videos"
 
 
 @dataclass(frozen=True)
@@ -157,7 +157,7 @@ def open_sources(files: SourceFiles) -> Sources:
     if files.summary:
         _ = sources.summary  # a broken file is refused before anything is drawn
     if files.videos:
-        _check_videos(files.videos)
+        open_hdf5(files.videos, "videos of validate --videos", VIDEOS_FORMAT).close()
         sources.videos = files.videos
     return sources
 
@@ -200,18 +200,6 @@ def read_json(path: str, kind: str) -> dict:
     if content.get("version") != 1:
         raise DataError(f"{path}: version: expected 1, found {content.get('version')!r}")
     return content
-
-
-def _check_videos(path: str) -> None:
-    if not os.path.exists(path):
-        raise UsageError(f"{path}: no such file")
-    try:
-        with h5py.File(path, "r") as file:
-            found = file.attrs.get("format")
-    except OSError as error:
-        raise DataError(f"{path}: expected videos of validate --videos (HDF5): {error}") from error
-    if found != "sparsescope-videos":
-        raise DataError(f"{path}: format: expected 'sparsescope-videos', found {found!r}")
 
 
 def _sha256(path: str) -> str:

@@ -134,7 +134,10 @@ def heaviest(mass: np.ndarray, kept: int) -> np.ndarray:
 
 def rank_correlation(x: np.ndarray, y: np.ndarray) -> float:
     """Spearman's: the correlation of the ranks, ties at their mean rank. NaN where one of them is constant."""
-    return float(pd.Series(x).rank().corr(pd.Series(y).rank()))
+    ranks = [pd.Series(values).rank().to_numpy() for values in (x, y)]
+    deviations = [rank - rank.mean() for rank in ranks]
+    scale = np.sqrt((deviations[0] ** 2).sum() * (deviations[1] ** 2).sum())
+    return float((deviations[0] * deviations[1]).sum() / scale) if scale > 0 else float("nan")
 
 
 def interpolate(knots: np.ndarray, values: np.ndarray, x: float) -> np.ndarray:
