@@ -5,6 +5,7 @@
 #include <string>
 
 #include "core/error.h"
+#include "kernels/cuda/cuda_attention.h"
 
 namespace sparsescope {
 namespace {
@@ -43,6 +44,10 @@ std::string_view impl_name(Impl impl) {
       return "cpu-avx512";
     case Impl::kCpuAvx512Bf16:
       return "cpu-avx512bf16";
+    case Impl::kCudaSm80:
+      return "cuda-sm80";
+    case Impl::kCudaSm90:
+      return "cuda-sm90";
   }
   fail(ErrorKind::kInternal, "an implementation without a name");
 }
@@ -56,6 +61,18 @@ std::vector<Impl> available_impls() {
   }
   return impls;
 }
+
+std::vector<Impl> available_cuda_impls() {
+  const auto& devices = cuda::devices().usable;
+  if (devices.empty()) return {};
+  std::vector<Impl> impls{Impl::kCudaSm80};
+  if (cuda::current_device().major == 9) impls.push_back(Impl::kCudaSm90);
+  return impls;
+}
+
+bool is_cuda(Impl impl) { return impl == Impl::kCudaSm80 || impl == Impl::kCudaSm90; }
+
+Impl host_impl(Impl impl) { return is_cuda(impl) ? default_cpu_impl() : impl; }
 
 Impl default_cpu_impl() {
   const std::vector<Impl> impls = available_impls();

@@ -6,19 +6,35 @@
 
 namespace sparsescope {
 
-enum class Impl { kReference, kCpuBase, kCpuAvx2, kCpuAvx512, kCpuAvx512Bf16 };
+enum class Impl {
+  kReference,
+  kCpuBase,
+  kCpuAvx2,
+  kCpuAvx512,
+  kCpuAvx512Bf16,
+  kCudaSm80,
+  kCudaSm90
+};
 
-// "reference", "cpu-base", "cpu-avx2", "cpu-avx512", "cpu-avx512bf16". The last one differs from
-// cpu-avx512 on bf16 inputs alone, which it multiplies as they are.
+// "reference", "cpu-base", "cpu-avx2", "cpu-avx512", "cpu-avx512bf16", "cuda-sm80", "cuda-sm90".
+// cpu-avx512bf16 differs from cpu-avx512 on bf16 inputs alone, which it multiplies as they are. The
+// last two are bodies of the CUDA back end, for any GPU from compute capability 8.0 on and for 9.0.
 std::string_view impl_name(Impl impl);
 
-// What this machine can run, slowest first; kReference and kCpuBase always.
+// What this machine's processor can run, slowest first; kReference and kCpuBase always.
 std::vector<Impl> available_impls();
+// What the current GPU can run, slowest first; empty where there is none. They compute in 16-bit
+// elements with fp32 sums.
+std::vector<Impl> available_cuda_impls();
+
+bool is_cuda(Impl impl);
+// What computes on the host beside the implementation: itself, or the fastest one of the processor.
+Impl host_impl(Impl impl);
 
 // The fastest one, or the one that the environment variable SPARSESCOPE_ISA (base, avx2, avx512,
 // avx512bf16)
-// names. An unknown name is Error(kUsage), one that this machine lacks Error(kUnsupported); it never
-// falls back silently.
+// names. An unknown name is Error(kUsage), one that this machine lacks Error(kUnsupported); it
+// never falls back silently.
 Impl default_cpu_impl();
 
 }  // namespace sparsescope

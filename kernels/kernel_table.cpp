@@ -5,6 +5,7 @@
 
 #include "core/error.h"
 #include "kernels/cpu/cpu_attention.h"
+#include "kernels/cuda/cuda_attention.h"
 #include "kernels/reference/reference.h"
 
 namespace sparsescope {
@@ -44,6 +45,15 @@ constexpr AttentionKernels kCpuKernels{.dense = dense_attention<impl>,
                                        .sparse = sparse_attention<impl>,
                                        .sparse_backward = sparse_backward<impl>};
 
+template <cuda::Body body>
+constexpr AttentionKernels kCudaKernels{
+    .dense = [](const DenseAttentionParams& params,
+                ThreadPool&) { cuda::dense_attention(params, body); },
+    .sparse = [](const SparseAttentionParams& params,
+                 ThreadPool&) { cuda::sparse_attention(params, body); },
+    .sparse_backward = [](const SparseBackwardParams& params,
+                          ThreadPool&) { cuda::sparse_backward(params, body); }};
+
 constexpr AttentionKernels kReferenceKernels{.dense = reference::dense_attention,
                                              .sparse = reference::sparse_attention,
                                              .sparse_backward = reference::sparse_backward};
@@ -51,7 +61,9 @@ constexpr AttentionKernels kReferenceKernels{.dense = reference::dense_attention
 }  // namespace
 
 const AttentionKernels& attention_kernels(Impl impl) {
-  const std::vector<Impl> impls = available_impls();
+  const std::vector<Impl> impls = is_cuda(impl) ? available_cuda_impls() : available_impls();
+  SPARSESCOPE_CHECK(ErrorKind::kUnsupported, !impls.empty(), "attention kernels: {}: {}",
+                    impl_name(impl), cuda::devices().reason);
   SPARSESCOPE_CHECK(ErrorKind::kUnsupported,
                     std::find(impls.begin(), impls.end(), impl) != impls.end(),
                     "attention kernels: this machine cannot run {}; its fastest is {}",
@@ -67,6 +79,10 @@ const AttentionKernels& attention_kernels(Impl impl) {
       return kCpuKernels<Impl::kCpuAvx512>;
     case Impl::kCpuAvx512Bf16:
       return kCpuKernels<Impl::kCpuAvx512Bf16>;
+    case Impl::kCudaSm80:
+      return kCudaKernels<cuda::Body::kSm80>;
+    case Impl::kCudaSm90:
+      return kCudaKernels<cuda::Body::kSm90>;
   }
   fail(ErrorKind::kInternal, "an implementation without kernels");
 }

@@ -35,7 +35,7 @@ at_least() {  # at_least MINIMUM VERSION
 
 required_packages() {
   echo build-essential ca-certificates cmake ninja-build ccache pkg-config python3 python3-venv \
-       libbenchmark-dev libcli11-dev libeigen3-dev libfmt-dev libgmock-dev libgtest-dev \
+       libbenchmark-dev libboost-context-dev libcli11-dev libeigen3-dev libfmt-dev libgmock-dev libgtest-dev \
        libhdf5-dev libspdlog-dev libssl-dev nlohmann-json3-dev
   # The report is tested in real browsers. Ubuntu has them as snaps alone: there the tests say that they skip.
   [[ $target == all && $(. /etc/os-release && echo "$ID") == debian ]] && echo chromium firefox-esr

@@ -14,6 +14,9 @@ namespace sparsescope {
 // "[2, 3, 4]"
 std::string shape_to_string(const std::vector<int64_t>& shape);
 
+// Where data lie. Device memory is that of the calling thread's current CUDA device.
+enum class MemorySpace { kHost, kDevice };
+
 // q, k, v and outputs of an attention call. Strides are in elements; the last axis is contiguous.
 struct AttentionTensor {
   const void* data = nullptr;
@@ -25,6 +28,7 @@ struct AttentionTensor {
   int64_t stride_batch = 0;   // elements
   int64_t stride_head = 0;
   int64_t stride_token = 0;
+  MemorySpace space = MemorySpace::kHost;
 };
 
 struct MutableAttentionTensor {
@@ -32,6 +36,7 @@ struct MutableAttentionTensor {
   int64_t stride_batch = 0;
   int64_t stride_head = 0;
   int64_t stride_token = 0;
+  MemorySpace space = MemorySpace::kHost;
 };
 
 // A contiguous [B, H, S, D] tensor.

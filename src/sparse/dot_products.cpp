@@ -20,16 +20,16 @@ void dot_products_reference(const DotProductsParams& p) {
 void dot_products(Impl impl, const DotProductsParams& params, std::vector<float>& panel) {
   if (params.num_a == 0 || params.num_b == 0) return;
   panel.resize(params.head_dim * detail::kMaxPanelColumns);
-  switch (impl) {
+  switch (host_impl(impl)) {
     case Impl::kReference:
       return dot_products_reference(params);
-    case Impl::kCpuBase:
-      return detail::dot_products_base(params, panel.data());
     case Impl::kCpuAvx2:
       return detail::dot_products_avx2(params, panel.data());
     case Impl::kCpuAvx512:
     case Impl::kCpuAvx512Bf16:
       return detail::dot_products_avx512(params, panel.data());
+    default:
+      return detail::dot_products_base(params, panel.data());
   }
 }
 

@@ -19,7 +19,7 @@ TokenRows token_rows(const AttentionTensor& x, int64_t batch, int64_t head,
 }
 
 const TokenRowKernels& token_row_kernels(Impl impl) {
-  switch (impl) {
+  switch (host_impl(impl)) {
     case Impl::kReference:
       return detail::kTokenRowsReference;
     case Impl::kCpuAvx2:
@@ -27,7 +27,7 @@ const TokenRowKernels& token_row_kernels(Impl impl) {
     case Impl::kCpuAvx512:
     case Impl::kCpuAvx512Bf16:
       return detail::kTokenRowsAvx512;
-    case Impl::kCpuBase:
+    default:
       break;
   }
   return detail::kTokenRowsBase;

@@ -23,6 +23,7 @@ PLACES = {
     "LibTorch": (re.compile(r"^(torch|ATen|c10|caffe2)/"), {"model", "bench"}),
     "HDF5": (re.compile(r"^(hdf5|H5\w+)\.h$"), {"core", "stats"}),
     "Eigen": (re.compile(r"^(Eigen|unsupported/Eigen)/"), {"stats", "derive"}),
+    "CUDA": (re.compile(r"^(cuda|cutlass|cute|cublas|cudnn)"), {"kernels"}),
     "CLI11": (re.compile(r"^CLI/"), {"apps"}),
 }
 NOT_IN_HEADERS = {"LibTorch"}
@@ -95,6 +96,7 @@ PLANTED = {
     "kernels/cpu/model.cpp": '#include "model/attention_hook.h"\n',
     "kernels/torch.cpp": "#include <torch/torch.h>\n",
     "src/derive/hdf5.cpp": "#include <hdf5.h>\n",
+    "src/capture/cuda.cpp": "#include <cuda_runtime.h>\n",
     "src/sparse/apps.cpp": '#include "apps/command.h"\n',
     "src/model/torch_in_header.h": "#include <ATen/ATen.h>\n",
     "src/unknown/file.cpp": "\n",

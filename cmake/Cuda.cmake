@@ -1,0 +1,32 @@
+# SPARSESCOPE_CUDA decides on the CUDA back end; where it is off, kernels/cuda_stub takes its place.
+set(SPARSESCOPE_CUDA AUTO CACHE STRING "CUDA back end: AUTO (where nvcc is found), ON, OFF")
+# 80 also carries code that newer GPUs compile for themselves. 100a-real and 120a-real may be added.
+set(SPARSESCOPE_CUDA_ARCHITECTURES "80;89-real;90a-real" CACHE STRING "GPU architectures to build for")
+
+if(SPARSESCOPE_CUDA)
+  # The compiler of an installed toolkit, or of the wheels that scripts/setup.sh --cuda installs.
+  file(GLOB wheel_nvcc "${CMAKE_SOURCE_DIR}/.venv/lib/python3*/site-packages/nvidia/cu13/bin/nvcc")
+  find_program(SPARSESCOPE_NVCC nvcc HINTS ENV CUDACXX PATHS /usr/local/cuda/bin)
+  if(NOT SPARSESCOPE_NVCC AND wheel_nvcc)
+    set(SPARSESCOPE_NVCC ${wheel_nvcc} CACHE FILEPATH "" FORCE)
+  endif()
+  if(SPARSESCOPE_NVCC)
+    set(CMAKE_CUDA_COMPILER ${SPARSESCOPE_NVCC})
+    set(CMAKE_CUDA_ARCHITECTURES OFF)      # each target names its own
+    set(CMAKE_CUDA_STANDARD_REQUIRED OFF)  # CMake 3.25 does not know C++20 for nvcc 13: an option of the targets
+    if(CCACHE_PROGRAM)
+      set(CMAKE_CUDA_COMPILER_LAUNCHER ${CCACHE_PROGRAM})
+    endif()
+    enable_language(CUDA)
+    find_package(CUDAToolkit 13.0 REQUIRED)
+  elseif(NOT SPARSESCOPE_CUDA STREQUAL AUTO)
+    message(FATAL_ERROR "SPARSESCOPE_CUDA is ${SPARSESCOPE_CUDA}, but nvcc was not found: install the CUDA "
+                        "toolkit 13, or run scripts/setup.sh --cuda")
+  endif()
+endif()
+if(CMAKE_CUDA_COMPILER)
+  set(SPARSESCOPE_WITH_CUDA ON)
+else()
+  set(SPARSESCOPE_WITH_CUDA OFF)
+endif()
+message(STATUS "CUDA back end: ${SPARSESCOPE_WITH_CUDA}")

@@ -1,0 +1,17 @@
+#include "kernels/cuda/cuda_attention.h"
+
+#include "core/error.h"
+
+namespace sparsescope::cuda {
+
+void dense_attention(const DenseAttentionParams&, Body) {
+  fail(ErrorKind::kInternal, "CUDA dense attention is not there yet");
+}
+void sparse_attention(const SparseAttentionParams&, Body) {
+  fail(ErrorKind::kInternal, "CUDA sparse attention is not there yet");
+}
+void sparse_backward(const SparseBackwardParams&, Body) {
+  fail(ErrorKind::kInternal, "CUDA sparse backward is not there yet");
+}
+
+}  // namespace sparsescope::cuda

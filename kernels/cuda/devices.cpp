@@ -1,0 +1,79 @@
+#include <cuda_runtime.h>
+#include <fmt/format.h>
+
+#include "core/error.h"
+#include "kernels/cuda/check.h"
+#include "kernels/cuda/cuda_attention.h"
+
+namespace sparsescope::cuda {
+namespace {
+
+constexpr int kOldestMajor = 8;
+
+Devices find_devices() {
+  Devices found;
+  int count = 0;
+  const cudaError_t result = cudaGetDeviceCount(&count);
+  if (result != cudaSuccess) {
+    cudaGetLastError();
+    found.reason = fmt::format("no GPU can be used: {}", cudaGetErrorString(result));
+    return found;
+  }
+  for (int i = 0; i < count; ++i) {
+    cudaDeviceProp properties;
+    check_cuda(cudaGetDeviceProperties(&properties, i), "reading a device's properties");
+    if (properties.major < kOldestMajor) {
+      found.reason = fmt::format("{} has compute capability {}.{}, 8.0 is needed", properties.name,
+                                 properties.major, properties.minor);
+      continue;
+    }
+    found.usable.push_back({.index = i,
+                            .name = properties.name,
+                            .major = properties.major,
+                            .minor = properties.minor,
+                            .multiprocessors = properties.multiProcessorCount,
+                            .memory_bytes = static_cast<int64_t>(properties.totalGlobalMem)});
+  }
+  if (!found.usable.empty()) {
+    found.reason.clear();
+  } else if (count == 0) {
+    found.reason = "this machine has no GPU";
+  }
+  return found;
+}
+
+}  // namespace
+
+const Devices& devices() {
+  static const Devices found = find_devices();
+  return found;
+}
+
+namespace {
+
+const DeviceInfo& device_info(int index) {
+  for (const DeviceInfo& device : devices().usable) {
+    if (device.index == index) return device;
+  }
+  SPARSESCOPE_CHECK(ErrorKind::kUnsupported, !devices().usable.empty(), "CUDA device {}: {}", index,
+                    devices().reason);
+  std::string known;
+  for (const DeviceInfo& device : devices().usable) {
+    known += fmt::format("{}{} ({})", known.empty() ? "" : ", ", device.index, device.name);
+  }
+  fail(ErrorKind::kUnsupported, "CUDA device {}: expected one of {}", index, known);
+}
+
+}  // namespace
+
+void use_device(int index) {
+  check_cuda(cudaSetDevice(device_info(index).index), "choosing a device");
+}
+
+const DeviceInfo& current_device() {
+  int index = 0;
+  if (!devices().usable.empty()) check_cuda(cudaGetDevice(&index), "reading the current device");
+  return device_info(index);
+}
+
+}  // namespace sparsescope::cuda

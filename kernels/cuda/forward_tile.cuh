@@ -1,0 +1,158 @@
+// What one warp does with one block of keys: 16 query rows against 64 keys. The sm80 forward
+// kernels, dense and sparse, are loops around these steps.
+//
+//   S = Q K^T [16, 64],  P = exp2(S * scale - max),  O += P V [16, D]
+//
+// Fragments: of rows 0..15 a thread holds row lane / 4 (index 0) and lane / 4 + 8 (index 1).
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+
+#include "arch/matrix.cuh"
+#include "kernels/cuda/elements.cuh"
+#include "kernels/cuda/row_softmax.cuh"
+#include "kernels/cuda/shared_tile.cuh"
+
+namespace sparsescope::cuda {
+
+inline constexpr int kKeys = 64;           // of a key block
+inline constexpr int kOctets = kKeys / 8;  // fragments of 8 keys
+inline constexpr int kWarpRows = 16;
+inline constexpr uint64_t kAllValid = ~uint64_t{0};
+
+template <typename Elem, int kHeadDim>
+struct WarpRows {
+  static constexpr int kSteps = kHeadDim / 16;  // of a product along D
+  static constexpr int kOutOctets = kHeadDim / 8;
+
+  uint32_t query[kSteps][4];  // Q as the left factor
+  float out[kOutOctets][4];   // O, relative to the running maxima
+  RowSoftmax softmax[2];
+
+  // queries: the warp's 16 rows of a shared tile start at first_row.
+  __device__ void load_queries(const Elem* tile, int first_row, int lane) {
+    const int row = first_row + lane % 8 + 8 * (lane / 8 % 2);
+#pragma unroll
+    for (int step = 0; step < kSteps; ++step) {
+      load_matrix_x4(query[step], tile + chunk_offset<kHeadDim>(row, 2 * step + lane / 16));
+    }
+  }
+
+  __device__ void clear() {
+#pragma unroll
+    for (int i = 0; i < kOutOctets; ++i) {
+#pragma unroll
+      for (int j = 0; j < 4; ++j) out[i][j] = 0.0f;
+    }
+    softmax[0] = softmax[1] = RowSoftmax{};
+  }
+
+  // Scores of all keys of the tile, without the scale; -infinity where the bit of a key is not set.
+  __device__ void scores(const Elem* keys, uint64_t valid, int lane, float (&s)[kOctets][4]) const {
+#pragma unroll
+    for (int pair = 0; pair < kOctets / 2; ++pair) {
+      float(&first)[4] = s[2 * pair];
+      float(&second)[4] = s[2 * pair + 1];
+#pragma unroll
+      for (int j = 0; j < 4; ++j) first[j] = second[j] = 0.0f;
+      const int row = 16 * pair + lane % 8 + 8 * (lane / 16);
+#pragma unroll
+      for (int step = 0; step < kSteps; ++step) {
+        uint32_t b[4];
+        load_matrix_x4(b, keys + chunk_offset<kHeadDim>(row, 2 * step + lane / 8 % 2));
+        multiply_16x8x16<Elem>(first, query[step], b[0], b[1]);
+        multiply_16x8x16<Elem>(second, query[step], b[2], b[3]);
+      }
+    }
+    if (valid != kAllValid) mask(valid, lane, s);
+  }
+
+  // Turns scores into probabilities relative to the running maxima, and rescales the output. scale
+  // is the softmax scale times log2(e). factor: what was summed before is to be multiplied with it,
+  // by row. observe(r, p, exponent) sees every p = exp2(exponent).
+  template <typename Observe>
+  __device__ void probabilities(float (&s)[kOctets][4], float scale, float (&factor)[2],
+                                const Observe& observe) {
+#pragma unroll
+    for (int r = 0; r < 2; ++r) {
+      float largest = s[0][2 * r];
+#pragma unroll
+      for (int octet = 0; octet < kOctets; ++octet) {
+        largest = fmaxf(largest, fmaxf(s[octet][2 * r], s[octet][2 * r + 1]));
+      }
+      factor[r] = softmax[r].raise(quad_max(largest) * scale);
+      const float shift = softmax[r].shift();
+      float sum = 0.0f;
+#pragma unroll
+      for (int octet = 0; octet < kOctets; ++octet) {
+#pragma unroll
+        for (int j = 2 * r; j < 2 * r + 2; ++j) {
+          const float exponent = fmaf(s[octet][j], scale, -shift);
+          s[octet][j] = exp2_fast(exponent);
+          sum += s[octet][j];
+          observe(r, s[octet][j], exponent);
+        }
+      }
+      softmax[r].sum += sum;
+    }
+    if (__any_sync(0xffffffffu, factor[0] != 1.0f || factor[1] != 1.0f)) {
+#pragma unroll
+      for (int i = 0; i < kOutOctets; ++i) {
+#pragma unroll
+        for (int j = 0; j < 4; ++j) out[i][j] *= factor[j / 2];
+      }
+    }
+  }
+
+  // O += P V
+  __device__ void add_values(const float (&p)[kOctets][4], const Elem* values, int lane) {
+#pragma unroll
+    for (int step = 0; step < kKeys / 16; ++step) {
+      const float(&low)[4] = p[2 * step];
+      const float(&high)[4] = p[2 * step + 1];
+      const uint32_t a[4] = {pack_pair<Elem>(low[0], low[1]), pack_pair<Elem>(low[2], low[3]),
+                             pack_pair<Elem>(high[0], high[1]), pack_pair<Elem>(high[2], high[3])};
+      const int row = 16 * step + lane % 16;
+#pragma unroll
+      for (int pair = 0; pair < kOutOctets / 2; ++pair) {
+        uint32_t b[4];
+        load_matrix_x4_transposed(b, values + chunk_offset<kHeadDim>(row, 2 * pair + lane / 16));
+        multiply_16x8x16<Elem>(out[2 * pair], a, b[0], b[1]);
+        multiply_16x8x16<Elem>(out[2 * pair + 1], a, b[2], b[3]);
+      }
+    }
+  }
+
+  // Adds up the sums of the threads of a row; call once, after the last key block. Returns the
+  // factors that turn out into the mean of values: 0 for a row without keys.
+  __device__ void finish(float (&inverse_sum)[2]) {
+#pragma unroll
+    for (int r = 0; r < 2; ++r) {
+      softmax[r].sum = quad_sum(softmax[r].sum);
+      inverse_sum[r] = softmax[r].sum > 0.0f ? 1.0f / softmax[r].sum : 0.0f;
+    }
+  }
+
+  // ln sum exp of row r, -infinity for a row without keys. After finish.
+  __device__ float log_sum(int r) const {
+    constexpr float kLn2 = 0.693147180559945309f;
+    return softmax[r].sum > 0.0f ? (softmax[r].max + log2f(softmax[r].sum)) * kLn2 : -INFINITY;
+  }
+
+ private:
+  __device__ static void mask(uint64_t valid, int lane, float (&s)[kOctets][4]) {
+    const uint64_t mine = valid >> (2 * (lane % 4));
+#pragma unroll
+    for (int octet = 0; octet < kOctets; ++octet) {
+#pragma unroll
+      for (int j = 0; j < 4; ++j) {
+        if ((mine >> (8 * octet + j % 2) & 1) == 0) {
+          s[octet][j] = -INFINITY;
+        }
+      }
+    }
+  }
+};
+
+}  // namespace sparsescope::cuda

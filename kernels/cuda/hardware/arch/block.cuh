@@ -1,0 +1,17 @@
+// Block-wide operations.
+#pragma once
+
+namespace sparsescope::cuda {
+
+// The launch's dynamic shared memory, aligned to 1,024 bytes as swizzled matrices want it.
+__device__ inline unsigned char* dynamic_shared() {
+  extern __shared__ __align__(1024) unsigned char shared_bytes[];
+  return shared_bytes;
+}
+
+// Waits for num_threads threads (a multiple of 32) at barrier idx, 1 to 15.
+__device__ inline void sync_named(int idx, int num_threads) {
+  asm volatile("bar.sync %0, %1;" ::"r"(idx), "r"(num_threads) : "memory");
+}
+
+}  // namespace sparsescope::cuda

@@ -1,0 +1,35 @@
+// Starting a kernel. Arguments are converted to the kernel's parameter types; more shared memory
+// than a block gets by default is asked for here.
+#pragma once
+
+#include <cuda_runtime.h>
+
+#include <tuple>
+#include <type_traits>
+
+#include "kernels/cuda/check.h"
+
+namespace sparsescope::cuda {
+
+struct LaunchShape {
+  dim3 grid, block;
+  size_t shared_bytes = 0;  // dynamic
+};
+
+template <typename... Params>
+void launch(void (*kernel)(Params...), const LaunchShape& shape, cudaStream_t stream,
+            const std::type_identity_t<Params>&... arguments) {
+  constexpr size_t kDefaultSharedBytes = 48 * 1024;
+  const auto* function = reinterpret_cast<const void*>(kernel);
+  if (shape.shared_bytes > kDefaultSharedBytes) {
+    check_cuda(cudaFuncSetAttribute(function, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                                    static_cast<int>(shape.shared_bytes)),
+               "setting a kernel's shared memory");
+  }
+  void* pointers[] = {const_cast<void*>(static_cast<const void*>(&arguments))...};
+  check_cuda(
+      cudaLaunchKernel(function, shape.grid, shape.block, pointers, shape.shared_bytes, stream),
+      "launching a kernel");
+}
+
+}  // namespace sparsescope::cuda

@@ -1,0 +1,8 @@
+#include "kernels/cuda/dense_forward.cuh"
+
+namespace sparsescope::cuda {
+
+template void run_dense_forward<__nv_bfloat16, 128>(const DenseForward<__nv_bfloat16>&,
+                                                    cudaStream_t);
+
+}  // namespace sparsescope::cuda

@@ -1,0 +1,26 @@
+#include "kernels/cuda/cuda_attention.h"
+
+#include "core/error.h"
+
+namespace sparsescope::cuda {
+namespace {
+
+[[noreturn]] void fail_not_compiled() {
+  fail(ErrorKind::kNotCompiled,
+       "CUDA: this build computes on the CPU alone; scripts/setup.sh --cuda builds for GPUs");
+}
+
+}  // namespace
+
+const Devices& devices() {
+  static const Devices none{{}, "this build computes on the CPU alone"};
+  return none;
+}
+
+void use_device(int) { fail_not_compiled(); }
+const DeviceInfo& current_device() { fail_not_compiled(); }
+void dense_attention(const DenseAttentionParams&, Body) { fail_not_compiled(); }
+void sparse_attention(const SparseAttentionParams&, Body) { fail_not_compiled(); }
+void sparse_backward(const SparseBackwardParams&, Body) { fail_not_compiled(); }
+
+}  // namespace sparsescope::cuda
