@@ -7,15 +7,13 @@
 #include <string>
 #include <vector>
 
+#include "core/device.h"
 #include "core/dtype.h"
 
 namespace sparsescope {
 
 // "[2, 3, 4]"
 std::string shape_to_string(const std::vector<int64_t>& shape);
-
-// Where data lie. Device memory is that of the calling thread's current CUDA device.
-enum class MemorySpace { kHost, kDevice };
 
 // q, k, v and outputs of an attention call. Strides are in elements; the last axis is contiguous.
 struct AttentionTensor {

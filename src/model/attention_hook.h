@@ -33,6 +33,8 @@ struct AttentionCall {
 class AttentionHook {
  public:
   virtual ~AttentionHook() = default;
+  // Where q, k, v and out lie when attend is called: a model elsewhere moves them.
+  virtual MemorySpace space() const { return MemorySpace::kHost; }
   virtual void attend(const AttentionCall& call) = 0;
 };
 

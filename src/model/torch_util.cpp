@@ -56,9 +56,18 @@ at::Tensor view_of(const HostTensor& tensor) {
 }
 
 HostTensor to_host(const at::Tensor& tensor) {
-  const at::Tensor values = tensor.to(at::kFloat).contiguous();
+  const at::Tensor values = tensor.to(at::kFloat).cpu().contiguous();
   const float* data = values.const_data_ptr<float>();
   return {tensor.sizes().vec(), std::vector<float>(data, data + values.numel())};
+}
+
+MemorySpace space_of(const at::Tensor& tensor) {
+  return tensor.is_cuda() ? MemorySpace::kDevice : MemorySpace::kHost;
+}
+
+at::Tensor moved_to(const at::Tensor& tensor, MemorySpace space) {
+  if (space_of(tensor) == space) return tensor;
+  return tensor.to(space == MemorySpace::kHost ? at::kCPU : at::kCUDA);
 }
 
 AttentionTensor attention_view(const at::Tensor& x) {
@@ -74,20 +83,23 @@ AttentionTensor attention_view(const at::Tensor& x) {
           .head_dim = x.size(3),
           .stride_batch = x.stride(0),
           .stride_head = x.stride(2),
-          .stride_token = x.stride(1)};
+          .stride_token = x.stride(1),
+          .space = space_of(x)};
 }
 
 MutableAttentionTensor attention_output(at::Tensor& x) {
   return {.data = x.data_ptr<float>(),
           .stride_batch = x.stride(0),
           .stride_head = x.stride(2),
-          .stride_token = x.stride(1)};
+          .stride_token = x.stride(1),
+          .space = space_of(x)};
 }
 
 void rethrow_torch_error(const c10::Error& error) {
   const std::string message = error.what_without_backtrace();
   const bool memory = message.find("can't allocate memory") != std::string::npos ||
-                      message.find("not enough memory") != std::string::npos;
+                      message.find("not enough memory") != std::string::npos ||
+                      message.find("out of memory") != std::string::npos;
   throw Error(memory ? ErrorKind::kResource : ErrorKind::kInternal, message);
 }
 

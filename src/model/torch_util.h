@@ -17,11 +17,23 @@ namespace sparsescope {
 // kF32, kBF16 or kF16.
 at::ScalarType compute_type(Dtype dtype);
 
+// Where LibTorch is to compute. For a GPU LibTorch's CUDA libraries are loaded, on the first call:
+// Error(kUnsupported) where they, a driver or the device are missing.
+at::Device torch_device(const Device& device);
+
+// Bytes of weights that a run without --max-memory keeps: what leaves room for activations on a
+// GPU; 0 for the host, without a bound.
+int64_t default_weight_bound(const Device& device);
+
 // A copy of a stored floating tensor in type. Error(kUnsupported) for other stored types.
 at::Tensor to_torch(const StoredTensor& stored, at::ScalarType type, const std::string& name);
 
 at::Tensor view_of(const HostTensor& tensor);  // shares the values
 HostTensor to_host(const at::Tensor& tensor);  // fp32 copy
+
+MemorySpace space_of(const at::Tensor& tensor);
+// The tensor itself, or a copy where it lies elsewhere.
+at::Tensor moved_to(const at::Tensor& tensor, MemorySpace space);
 
 // x [B, S, H, D] in memory, seen as [B, H, S, D].
 AttentionTensor attention_view(const at::Tensor& x);

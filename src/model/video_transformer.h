@@ -11,6 +11,7 @@
 
 #include "checkpoint/checkpoint_folder.h"
 #include "checkpoint/state_dict.h"
+#include "core/device.h"
 #include "core/dtype.h"
 #include "core/host_tensor.h"
 #include "core/progress.h"
@@ -38,9 +39,11 @@ struct ModelInfo {
 
 struct LoadOptions {
   Dtype compute = Dtype::kF32;  // kF32 or kBF16
-  int64_t max_memory =
-      0;  // bytes for weights; 0: no bound. Less than the weights: streamed by block
+  // Bytes for weights where the model runs. Less than the weights: streamed by block. 0: no bound
+  // on the host, a share of the free memory on a GPU.
+  int64_t max_memory = 0;
   int threads = 1;
+  Device device;
 };
 
 // Arguments by their diffusers names. Integers (timestep may be I64) are given as exact floats.

@@ -55,7 +55,17 @@ class Block {
     const at::Tensor v = split_heads(value);  // [B, S, H, D]
     const at::Tensor q = rotated(n, "attn1.to_q", "attn1.norm_q").to(compute);
     const at::Tensor k = rotated(n, "attn1.to_k", "attn1.norm_k").to(compute);
-    at::Tensor out = at::empty(v.sizes(), at::kFloat);  // [B, S, H, D]
+    const at::Tensor out = attend(site, q, k, v);  // [B, S, H, D]
+    return weights_.linear(out.flatten(2), "attn1.to_out.0").to(at::kFloat);
+  }
+
+  // q, k, v [B, S, H, D] through the hook, where it wants them -> [B, S, H, D] F32
+  at::Tensor attend(const SiteKey& site, const at::Tensor& q_here, const at::Tensor& k_here,
+                    const at::Tensor& v_here) const {
+    const MemorySpace space = pass_.hook->space();
+    const at::Tensor q = moved_to(q_here, space), k = moved_to(k_here, space),
+                     v = moved_to(v_here, space);
+    at::Tensor out = at::empty(v.sizes(), v.options().dtype(at::kFloat));
     const AttentionCall call{
         .site = site,
         .grid = pass_.grid,
@@ -66,7 +76,7 @@ class Block {
         .out = attention_output(out)};
     pass_.hook->attend(call);
     if (tape_ != nullptr) *tape_ = {call, q, k, v, out.requires_grad_()};
-    return weights_.linear(out.flatten(2), "attn1.to_out.0").to(at::kFloat);
+    return moved_to(out, space_of(v_here));
   }
 
   at::Tensor rotated(const at::Tensor& n, const std::string& linear,

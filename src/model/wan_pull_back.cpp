@@ -12,7 +12,7 @@ namespace {
 std::vector<at::Tensor> attention_gradients(const AttentionTape& tape, int64_t direction,
                                             const at::Tensor& d_out, DifferentiableHook& hook) {
   std::vector<at::Tensor> gradients(3);
-  for (at::Tensor& gradient : gradients) gradient = at::empty(d_out.sizes(), at::kFloat);
+  for (at::Tensor& gradient : gradients) gradient = at::empty_like(d_out);
   hook.attend_backward(tape.call, direction, attention_view(d_out), attention_output(gradients[0]),
                        attention_output(gradients[1]), attention_output(gradients[2]));
   for (at::Tensor& gradient : gradients) gradient = gradient.to(tape.q.scalar_type());

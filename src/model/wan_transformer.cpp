@@ -5,9 +5,11 @@
 #include <c10/core/GradMode.h>
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "core/error.h"
+#include "model/block_store.h"
 #include "model/rope.h"
 #include "model/torch_util.h"
 #include "model/wan_block.h"
@@ -20,20 +22,21 @@
 namespace sparsescope {
 namespace {
 
-// How many blocks stay in memory beside the outer weights and one streamed block.
+// How many blocks stay in memory beside the outer weights and the streamed blocks.
 int64_t count_resident_blocks(const WanConfig& config, const LoadOptions& options,
                               at::ScalarType compute) {
   const int64_t outer = weight_bytes(wan_outer_specs(config), compute);
   const int64_t block = weight_bytes(wan_block_specs(config), compute);
-  if (options.max_memory == 0 || outer + config.layers * block <= options.max_memory) {
-    return config.layers;
-  }
-  SPARSESCOPE_CHECK(
-      ErrorKind::kResource, options.max_memory >= outer + block,
-      "weights: expected a memory bound of at least {} bytes ({} outside the blocks and "
-      "one block of {}), found {}",
-      outer + block, outer, block, options.max_memory);
-  return (options.max_memory - outer - block) / block;
+  const int64_t bound =
+      options.max_memory > 0 ? options.max_memory : default_weight_bound(options.device);
+  if (bound == 0 || outer + config.layers * block <= bound) return config.layers;
+  const int64_t streamed = BlockStore::streamed_at_once(options.device.is_cuda());
+  SPARSESCOPE_CHECK(ErrorKind::kResource, bound >= outer + streamed * block,
+                    "weights: expected a memory bound of at least {} bytes ({} outside the blocks "
+                    "and {} of {} each), found {}",
+                    outer + streamed * block, outer, streamed == 1 ? "one block" : "two blocks",
+                    block, bound);
+  return std::min((bound - outer) / block - streamed, config.layers);
 }
 
 class WanTransformer : public VideoTransformer {
@@ -43,12 +46,14 @@ class WanTransformer : public VideoTransformer {
         config_(model.config),
         info_(std::move(model.info)),
         compute_(compute_type(options.compute)),
-        threads_(options.threads) {
+        threads_(options.threads),
+        device_(torch_device(options.device)) {
     at::set_num_threads(threads_);
     const c10::NoGradGuard guard;
-    outer_ = WeightMap::load(weights_, wan_outer_specs(config_), "", compute_);
+    outer_ = WeightMap::load(weights_, wan_outer_specs(config_), "", compute_).moved_to(device_);
     const int64_t resident = count_resident_blocks(config_, options, compute_);
-    for (int64_t layer = 0; layer < resident; ++layer) blocks_.push_back(load_block(layer));
+    blocks_.emplace([this](int64_t layer) { return load_block(layer); }, config_.layers, resident,
+                    device_, device_.is_cuda());
   }
 
   const ModelInfo& info() const override { return info_; }
@@ -88,23 +93,16 @@ class WanTransformer : public VideoTransformer {
     return WeightMap::load(weights_, wan_block_specs(config_), wan_block_prefix(layer), compute_);
   }
 
-  // body(weights): of a resident block, or loaded for this call.
-  template <typename Body>
-  auto with_block(int64_t layer, Body body) const {
-    if (layer < static_cast<int64_t>(blocks_.size())) {
-      return body(blocks_[static_cast<size_t>(layer)]);
-    }
-    return body(load_block(layer));
-  }
+  at::Tensor input(const HostTensor& tensor) const { return view_of(tensor).to(device_); }
 
   // What enters the output projection, [B, S, C]; keeps every block's input unless null.
   at::Tensor run_blocks(const WanInputs& inputs, const WanPass& pass, SiteKey site,
-                        std::vector<at::Tensor>* block_inputs) const {
+                        std::vector<at::Tensor>* block_inputs) {
     at::Tensor x =
-        embed_patches(view_of(*inputs.hidden_states), inputs.grid, config_, outer_);  // [B, S, C]
+        embed_patches(input(*inputs.hidden_states), inputs.grid, config_, outer_);  // [B, S, C]
     for (site.layer = 0; site.layer < config_.layers; ++site.layer) {
       if (block_inputs != nullptr) block_inputs->push_back(x);
-      x = with_block(site.layer, [&](const WeightMap& weights) {
+      x = blocks_->with(site.layer, [&](const WeightMap& weights) {
         return run_wan_block(x, weights, pass, site);
       });
     }
@@ -120,15 +118,15 @@ class WanTransformer : public VideoTransformer {
   std::vector<at::Tensor> pull_back_output(const at::Tensor& x, const WanPass& pass,
                                            const std::vector<HostTensor>& directions) const {
     std::vector<at::Tensor> d_output;
-    for (const HostTensor& direction : directions) d_output.push_back(view_of(direction));
+    for (const HostTensor& direction : directions) d_output.push_back(input(direction));
     return pull_back_part(x, d_output, [&](const at::Tensor& leaf) { return project(leaf, pass); });
   }
 
   void pull_back_blocks(std::vector<at::Tensor> gradients, std::vector<at::Tensor> block_inputs,
-                        const WanPass& pass, SiteKey site, DifferentiableHook& hook) const {
+                        const WanPass& pass, SiteKey site, DifferentiableHook& hook) {
     if (gradients.empty()) return;
     for (site.layer = config_.layers - 1; site.layer >= 0; --site.layer) {
-      with_block(site.layer, [&](const WeightMap& weights) {
+      blocks_->with(site.layer, [&](const WeightMap& weights) {
         pull_back_wan_block(block_inputs.back(), weights, pass, site, hook, gradients);
       });
       block_inputs.pop_back();
@@ -137,15 +135,15 @@ class WanTransformer : public VideoTransformer {
 
   WanPass prepare(const WanInputs& inputs, AttentionHook& hook) {
     if (!(inputs.grid == rope_grid_)) {
-      rope_ = rope_table(inputs.grid, config_.head_dim);  // [S, 1, D/2]
+      rope_ = rope_table(inputs.grid, config_.head_dim).to(device_);  // [S, 1, D/2]
       rope_grid_ = inputs.grid;
     }
     WanPass pass{.config = &config_, .grid = inputs.grid, .rope = rope_, .hook = &hook};
-    pass.time = embed_time(view_of(*inputs.timestep), config_, outer_);
-    pass.text = embed_text(view_of(*inputs.encoder_hidden_states), outer_);  // [B, L, C]
+    pass.time = embed_time(input(*inputs.timestep), config_, outer_);
+    pass.text = embed_text(input(*inputs.encoder_hidden_states), outer_);  // [B, L, C]
     if (inputs.encoder_hidden_states_image != nullptr) {
       pass.image =
-          embed_image(view_of(*inputs.encoder_hidden_states_image), config_, outer_);  // [B, R, C]
+          embed_image(input(*inputs.encoder_hidden_states_image), config_, outer_);  // [B, R, C]
     }
     return pass;
   }
@@ -155,8 +153,9 @@ class WanTransformer : public VideoTransformer {
   ModelInfo info_;
   at::ScalarType compute_;
   int threads_;
+  at::Device device_;
   WeightMap outer_;
-  std::vector<WeightMap> blocks_;  // the first ones; the others are streamed
+  std::optional<BlockStore> blocks_;  // set by the constructor, once the device is known
   TokenGrid rope_grid_;
   at::Tensor rope_;  // of rope_grid_
 };
@@ -167,7 +166,8 @@ int64_t wan_resident_bytes(const WanConfig& config, const LoadOptions& options) 
   const at::ScalarType compute = compute_type(options.compute);
   const int64_t block = weight_bytes(wan_block_specs(config), compute);
   const int64_t resident = count_resident_blocks(config, options, compute);
-  const int64_t streamed = resident < config.layers ? 1 : 0;
+  const int64_t streamed =
+      resident < config.layers ? BlockStore::streamed_at_once(options.device.is_cuda()) : 0;
   return weight_bytes(wan_outer_specs(config), compute) + (resident + streamed) * block;
 }
 

@@ -39,6 +39,23 @@ const at::Tensor& WeightMap::at(const std::string& name) const {
   return it->second;
 }
 
+WeightMap WeightMap::moved_to(at::Device device) const {
+  WeightMap moved;
+  for (const auto& [name, tensor] : tensors_) moved.tensors_[name] = tensor.to(device);
+  return moved;
+}
+
+WeightMap WeightMap::pinned() const {
+  WeightMap result;
+  for (const auto& [name, tensor] : tensors_) result.tensors_[name] = tensor.pin_memory();
+  return result;
+}
+
+void WeightMap::assign(const WeightMap& other) {
+  SPARSESCOPE_ASSERT(other.tensors_.size() == tensors_.size());
+  for (auto& [name, tensor] : tensors_) tensor.copy_(other.at(name), /*non_blocking=*/true);
+}
+
 at::Tensor WeightMap::linear(const at::Tensor& x, const std::string& name) const {
   const at::Tensor& weight = at(name + ".weight");
   return at::linear(x.to(weight.scalar_type()), weight, at(name + ".bias"));

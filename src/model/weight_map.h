@@ -20,6 +20,12 @@ class WeightMap {
 
   const at::Tensor& at(const std::string& name) const;
   bool contains(const std::string& name) const { return tensors_.contains(name); }
+  bool empty() const { return tensors_.empty(); }
+  WeightMap moved_to(at::Device device) const;
+  WeightMap pinned() const;  // in page-locked host memory
+  // Copies the values of a map of the same tensors; between a GPU and page-locked memory the copy
+  // is only queued on the current stream.
+  void assign(const WeightMap& other);
   // x W^T + b in the weight's type.
   at::Tensor linear(const at::Tensor& x, const std::string& name) const;
 
