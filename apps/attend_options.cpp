@@ -86,11 +86,11 @@ void check_plan_arguments(const AttendArguments& arguments, const BlockPlan& pla
       arguments.prefix, arguments.suffix);
 }
 
-Impl backend_impl(const std::string& backend) {
-  SPARSESCOPE_CHECK(ErrorKind::kNotCompiled, backend != "cuda",
-                    "--backend cuda: this build computes on the CPU alone; use reference, cpu or "
-                    "auto");
-  return backend == "reference" ? Impl::kReference : default_cpu_impl();
+Impl backend_impl(const std::string& backend, const std::string& device) {
+  if (backend == "reference") return Impl::kReference;
+  const bool names_gpu = device.starts_with("cuda");
+  if (backend == "cuda") return default_impl(parse_device(names_gpu ? device : "cuda"));
+  return backend == "auto" && names_gpu ? default_impl(parse_device(device)) : default_cpu_impl();
 }
 
 }  // namespace sparsescope

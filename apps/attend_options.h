@@ -28,7 +28,8 @@ AttendRequest attend_request(const AttendArguments& arguments);
 // the selection is given beside it.
 void check_plan_arguments(const AttendArguments& arguments, const BlockPlan& plan);
 
-// Error(kNotCompiled) for cuda.
-Impl backend_impl(const std::string& backend);
+// device: of --device, which auto follows. Error(kUnsupported) or Error(kNotCompiled) where a GPU is
+// asked for and there is none.
+Impl backend_impl(const std::string& backend, const std::string& device);
 
 }  // namespace sparsescope

@@ -52,7 +52,7 @@ void run(CommandContext& context, const AttendArguments& arguments) {
                       "--out, --save-plan, --draw: expected different files, found '{}' twice",
                       path.string());
   }
-  const Impl impl = backend_impl(arguments.backend);
+  const Impl impl = backend_impl(arguments.backend, context.common.device);
   if (arguments.load_plan.empty()) attend_request(arguments);  // refuse before a byte is read
   const auto compute =
       context.common.dtype.empty() ? std::nullopt : std::optional(context.compute_dtype());

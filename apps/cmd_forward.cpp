@@ -26,16 +26,18 @@ struct ForwardOptions {
 
 void run_forward(CommandContext& context, const ForwardOptions& options) {
   check_writable_output(options.out, options.force);
+  context.prefer_full_precision();
   const ModelInputs inputs = read_model_inputs(options.inputs);
   const auto model = load_transformer(open_checkpoint_folder(options.checkpoint),
                                       {.compute = context.compute_dtype(),
                                        .max_memory = options.max_memory,
-                                       .threads = context.threads()});
+                                       .threads = context.threads(),
+                                       .device = context.device()});
   const std::set<int64_t> layers = parse_layers(options.capture, model->info().layers);
   for (const std::string& warning : model->info().warnings) context.warn(warning);
 
   ThreadPool pool(context.threads());
-  const Impl impl = default_cpu_impl();
+  const Impl impl = default_impl(context.device());
   DenseHook hook(impl, pool);
   const ForwardResult result =
       forward_to_file(*model, inputs, layers, hook, options.out, options.force);

@@ -87,7 +87,7 @@ void run(CommandContext& context, const ValidateArguments& arguments) {
                                   .sampling = loaded.sampling,
                                   .latents = loaded.latents,
                                   .requirements = requirements,
-                                  .impl = default_cpu_impl(),
+                                  .impl = default_impl(sampling.load.device),
                                   .pool = pool,
                                   .precision = std::string(dtype_name(sampling.load.compute)),
                                   .out = arguments.out,

@@ -10,6 +10,8 @@
 
 #include "apps/console.h"
 #include "core/error.h"
+#include "kernels/cuda/cuda_attention.h"
+#include "model/torch_backend.h"
 
 namespace sparsescope {
 namespace {
@@ -40,18 +42,33 @@ void write_line(const std::string& text) {
 }
 
 std::string check_device(const std::string& text) {
-  if (text == "auto" || text == "cpu" || text == "cuda") return "";
-  constexpr std::string_view kNumbered = "cuda:";
-  const bool numbered = text.starts_with(kNumbered) && text.size() > kNumbered.size() &&
-                        text.find_first_not_of("0123456789", kNumbered.size()) == std::string::npos;
-  return numbered ? "" : fmt::format("expected cpu, cuda, cuda:<number> or auto, found '{}'", text);
+  if (text == "auto") return "";
+  try {
+    parse_device(text);
+    return "";
+  } catch (const Error&) {
+    return fmt::format("expected cpu, cuda, cuda:<number> or auto, found '{}'", text);
+  }
 }
 
 }  // namespace
 
 Dtype CommandContext::compute_dtype() const {
   if (common.dtype == "bf16") return Dtype::kBF16;
-  return common.dtype == "fp16" ? Dtype::kF16 : Dtype::kF32;
+  if (common.dtype == "fp16") return Dtype::kF16;
+  return common.dtype.empty() && device().is_cuda() ? Dtype::kBF16 : Dtype::kF32;
+}
+
+Device CommandContext::device() const {
+  if (common.device != "auto") return parse_device(common.device);
+  const auto& gpus = cuda::devices().usable;
+  if (common.dtype == "fp32" || gpus.empty()) return {};
+  const Device first{MemorySpace::kDevice, gpus.front().index};
+  return why_no_torch_device(first).empty() ? first : Device{};
+}
+
+void CommandContext::prefer_full_precision() {
+  if (common.device == "auto" && common.dtype.empty()) common.dtype = "fp32";
 }
 
 int CommandContext::threads() const {

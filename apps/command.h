@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "core/device.h"
 #include "core/dtype.h"
 #include "core/json_io.h"
 #include "core/parse_numbers.h"
@@ -35,8 +36,12 @@ class CommandContext {
   std::shared_ptr<Console> console;
 
   int threads() const;
-  Dtype compute_dtype() const;                // of --dtype; fp32 where it is not given
-  RunMonitor monitor();                       // bar or plain lines on standard error; Ctrl-C
+  // Of --device; auto is a GPU where LibTorch and our kernels can use one, unless --dtype is fp32:
+  // attention on a GPU computes in 16-bit elements.
+  Device device() const;
+  Dtype compute_dtype() const;   // of --dtype; where it is not given bf16 on a GPU, else fp32
+  void prefer_full_precision();  // --dtype fp32, unless it or --device says otherwise
+  RunMonitor monitor();          // bar or plain lines on standard error; Ctrl-C
   void print(const std::string& text) const;  // standard output, silent with --json
   void print_json(const Json& json) const;    // standard output, only with --json
   void warn(const std::string& text) const;   // standard error, by --log-level

@@ -19,6 +19,7 @@
 #include "apps/commands.h"
 #include "apps/console.h"
 #include "core/error.h"
+#include "kernels/cuda/cuda_attention.h"
 
 namespace sparsescope {
 namespace {
@@ -132,9 +133,15 @@ void apply_common_options(CommandContext& context) {
                                                   {"off", LogLevel::kOff}};
   context.console->set_level(levels.at(common.log_level));
   context.console->set_progress_enabled(common.progress != "never");
-  SPARSESCOPE_CHECK(ErrorKind::kNotCompiled, !common.device.starts_with("cuda"),
-                    "--device {}: this build computes on the CPU alone; use --device cpu or auto",
+  if (common.device == "auto" || !parse_device(common.device).is_cuda()) return;
+  SPARSESCOPE_CHECK(ErrorKind::kUnsupported, common.dtype != "fp32",
+                    "--device {} --dtype fp32: attention on a GPU computes in 16-bit elements; "
+                    "expected --dtype bf16 or --device cpu",
                     common.device);
+  SPARSESCOPE_CHECK(ErrorKind::kUnsupported, !cuda::devices().usable.empty(),
+                    "--device {}: {}; use --device cpu or auto", common.device,
+                    cuda::devices().reason);
+  cuda::use_device(parse_device(common.device).index);
 }
 
 int run_command(CLI::App& root, CommandContext& context, int argc, char** argv) {

@@ -59,6 +59,7 @@ void complete_sampling_request(const CommandContext& context, const SamplingText
   if (!texts.grid.empty()) request.grid = parse_triple(texts.grid, "--grid");
   request.seed = context.common.seed;
   request.load.threads = context.threads();
+  request.load.device = context.device();
   request.load.compute = context.compute_dtype();
 }
 

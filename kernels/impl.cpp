@@ -70,6 +70,12 @@ std::vector<Impl> available_cuda_impls() {
   return impls;
 }
 
+Impl default_impl(const Device& device) {
+  if (!device.is_cuda()) return default_cpu_impl();
+  cuda::use_device(device.index);
+  return available_cuda_impls().back();
+}
+
 bool is_cuda(Impl impl) { return impl == Impl::kCudaSm80 || impl == Impl::kCudaSm90; }
 
 Impl host_impl(Impl impl) { return is_cuda(impl) ? default_cpu_impl() : impl; }

@@ -4,6 +4,8 @@
 #include <string_view>
 #include <vector>
 
+#include "core/device.h"
+
 namespace sparsescope {
 
 enum class Impl {
@@ -26,6 +28,10 @@ std::vector<Impl> available_impls();
 // What the current GPU can run, slowest first; empty where there is none. They compute in 16-bit
 // elements with fp32 sums.
 std::vector<Impl> available_cuda_impls();
+
+// The fastest one where a run computes; makes a GPU the current one. Error(kUnsupported) or
+// Error(kNotCompiled) where there is no such GPU.
+Impl default_impl(const Device& device);
 
 bool is_cuda(Impl impl);
 // What computes on the host beside the implementation: itself, or the fastest one of the processor.

@@ -3,11 +3,12 @@
 # Debian packages, .venv with LibTorch and the Python side, build/release/bin/sparsescope. A second run
 # changes nothing.
 #
-#   scripts/setup.sh [--program] [--cuda] [-DNAME=VALUE ...]     -D options go to CMake
+#   scripts/setup.sh [--program] [--cuda | --gpu] [-DNAME=VALUE ...]     -D options go to CMake
 #
-# --program builds the program alone, without the tests and what they need (browsers). --cuda also
-# installs the CUDA compiler wheels where no nvcc is found. Without root and without sudo the script prints
-# the packages that an administrator has to install, and stops.
+# --program builds the program alone, without the tests and what they need (browsers). The CUDA back end
+# is built where nvcc is found; --cuda installs the compiler's wheels where it is not. --gpu also installs
+# the libraries that LibTorch computes with on a GPU (3 GB). Without root and without sudo the script
+# prints the packages that an administrator has to install, and stops.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -16,14 +17,16 @@ readonly kMinCmake=3.25   # CMakePresets.json is of version 6
 readonly kMinGcc=12
 
 want_cuda=no
+want_gpu=no
 target=all
 cmake_options=()
 for argument in "$@"; do
   case "$argument" in
     --cuda) want_cuda=yes ;;
+    --gpu) want_cuda=yes want_gpu=yes ;;
     --program) target=sparsescope ;;
     -D*) cmake_options+=("$argument") ;;
-    *) echo "setup.sh: unknown argument '$argument'; allowed: --program, --cuda, -DNAME=VALUE" >&2; exit 2 ;;
+    *) echo "setup.sh: unknown argument '$argument'; allowed: --program, --cuda, --gpu, -DNAME=VALUE" >&2; exit 2 ;;
   esac
 done
 
@@ -112,6 +115,7 @@ make_venv() {
   if [[ $want_cuda == yes ]] && ! command -v nvcc >/dev/null && [[ ! -x /usr/local/cuda/bin/nvcc ]]; then
     install_python_list requirements-cuda.txt
   fi
+  [[ $want_gpu == no ]] || install_python_list requirements-gpu.txt
 }
 
 system_cmake_version() { cmake --version 2>/dev/null | sed -n '1s/cmake version //p'; }

@@ -35,6 +35,8 @@ const Devices& devices();
 void use_device(int index);
 // Error(kUnsupported) where there is none.
 const DeviceInfo& current_device();
+// Waits for all that was queued on the current device; an error of a kernel shows here.
+void synchronize();
 
 // Which body of a kernel runs: mma.sync and cp.async, or TMA and wgmma (compute capability 9.0).
 enum class Body { kSm80, kSm90 };

@@ -55,13 +55,13 @@ const DeviceInfo& device_info(int index) {
   for (const DeviceInfo& device : devices().usable) {
     if (device.index == index) return device;
   }
-  SPARSESCOPE_CHECK(ErrorKind::kUnsupported, !devices().usable.empty(), "CUDA device {}: {}", index,
+  SPARSESCOPE_CHECK(ErrorKind::kUnsupported, !devices().usable.empty(), "cuda:{}: {}", index,
                     devices().reason);
   std::string known;
   for (const DeviceInfo& device : devices().usable) {
     known += fmt::format("{}{} ({})", known.empty() ? "" : ", ", device.index, device.name);
   }
-  fail(ErrorKind::kUnsupported, "CUDA device {}: expected one of {}", index, known);
+  fail(ErrorKind::kUnsupported, "cuda:{}: expected one of {}", index, known);
 }
 
 }  // namespace
@@ -75,5 +75,7 @@ const DeviceInfo& current_device() {
   if (!devices().usable.empty()) check_cuda(cudaGetDevice(&index), "reading the current device");
   return device_info(index);
 }
+
+void synchronize() { check_cuda(cudaDeviceSynchronize(), "waiting for the device"); }
 
 }  // namespace sparsescope::cuda

@@ -19,6 +19,7 @@ const Devices& devices() {
 
 void use_device(int) { fail_not_compiled(); }
 const DeviceInfo& current_device() { fail_not_compiled(); }
+void synchronize() { fail_not_compiled(); }
 void dense_attention(const DenseAttentionParams&, Body) { fail_not_compiled(); }
 void sparse_attention(const SparseAttentionParams&, Body) { fail_not_compiled(); }
 void sparse_backward(const SparseBackwardParams&, Body) { fail_not_compiled(); }

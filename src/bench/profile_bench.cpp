@@ -62,7 +62,7 @@ class ProfileBench {
       : options_(options),
         monitor_(monitor),
         scratch_(options.scratch),
-        impl_(default_cpu_impl()),
+        impl_(default_impl(options.sampling.load.device)),
         loaded_(load_sampling(options.sampling)),
         pool_(options.threads),
         denoiser_(*loaded_.model, loaded_.folder, loaded_.sampling) {

@@ -3,6 +3,7 @@
 #include <chrono>
 
 #include "capture/layout_cache.h"
+#include "kernels/cuda/cuda_attention.h"
 #include "kernels/kernel_table.h"
 
 namespace sparsescope {
@@ -19,6 +20,10 @@ DenseHook::DenseHook(Impl impl, ThreadPool& pool)
 
 DenseHook::~DenseHook() = default;
 
+MemorySpace DenseHook::space() const {
+  return is_cuda(state_->impl) ? MemorySpace::kDevice : MemorySpace::kHost;
+}
+
 void DenseHook::attend(const AttentionCall& call) { attend_with_lse(call, nullptr); }
 
 void DenseHook::attend_with_lse(const AttentionCall& call, float* lse) {
@@ -31,6 +36,7 @@ void DenseHook::attend_with_lse(const AttentionCall& call, float* lse) {
   params.cells = &layout.cells;
   params.rows = &layout.rows;
   attention_kernels(state_->impl).dense(params, state_->pool);
+  if (is_cuda(state_->impl)) cuda::synchronize();  // the time is that of the work
   state_->seconds +=
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }

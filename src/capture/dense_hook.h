@@ -14,6 +14,7 @@ class DenseHook : public AttentionHook {
  public:
   DenseHook(Impl impl, ThreadPool& pool);
   ~DenseHook() override;
+  MemorySpace space() const override;  // of the implementation
   void attend(const AttentionCall& call) override;
   // The same with the log-sum-exp of every row, [B, H, S].
   void attend_with_lse(const AttentionCall& call, float* lse);

@@ -22,10 +22,10 @@ struct SiteKey {
 
 struct AttentionCall {
   SiteKey site;
-  TokenGrid grid;       // video tokens in raster order: S = prefix + T*Hg*Wg + suffix
-  int64_t prefix = 0;   // text tokens before the video
-  int64_t suffix = 0;   // text tokens behind it
-  float scale = 1.0f;   // 1/sqrt(D)
+  TokenGrid grid;              // video tokens in raster order: S = prefix + T*Hg*Wg + suffix
+  int64_t prefix = 0;          // text tokens before the video
+  int64_t suffix = 0;          // text tokens behind it
+  float scale = 1.0f;          // 1/sqrt(D)
   AttentionTensor q, k, v;     // [B, H, S, D] after norm and rotary embedding, before any tiling
   MutableAttentionTensor out;  // [B, H, S, D] fp32: the hook writes every row
 };

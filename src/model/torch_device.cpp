@@ -3,6 +3,7 @@
 #include <dlfcn.h>
 
 #include "core/error.h"
+#include "model/torch_backend.h"
 #include "model/torch_util.h"
 
 namespace sparsescope {
@@ -15,10 +16,11 @@ void load_cuda_operators() {
     const bool loaded = dlopen("libtorch_cuda.so", RTLD_NOW | RTLD_GLOBAL) != nullptr;
     return loaded ? std::string() : std::string(dlerror());
   }();
-  SPARSESCOPE_CHECK(ErrorKind::kUnsupported, failure.empty(),
-                    "LibTorch cannot compute on a GPU here: {}; scripts/setup.sh --gpu installs what "
-                    "it needs",
-                    failure);
+  SPARSESCOPE_CHECK(
+      ErrorKind::kUnsupported, failure.empty(),
+      "LibTorch cannot compute on a GPU here: {}; scripts/setup.sh --gpu installs what "
+      "it needs",
+      failure);
 }
 
 }  // namespace
@@ -35,6 +37,15 @@ at::Device torch_device(const Device& device) {
     guard.setDevice(result);
     return result;
   });
+}
+
+std::string why_no_torch_device(const Device& device) {
+  try {
+    torch_device(device);
+    return "";
+  } catch (const Error& error) {
+    return error.what();
+  }
 }
 
 int64_t default_weight_bound(const Device& device) {

@@ -33,8 +33,9 @@ at::Tensor embed_patches(const at::Tensor& x, const TokenGrid& grid, const WanCo
 
 at::Tensor timestep_sinusoid(const at::Tensor& t, int64_t freq_dim) {
   const int64_t half = freq_dim / 2;
-  const at::Tensor exponent =
-      at::arange(half, t.options().dtype(at::kFloat)).mul(-std::log(kMaxPeriod)).div(static_cast<double>(half));
+  const at::Tensor exponent = at::arange(half, t.options().dtype(at::kFloat))
+                                  .mul(-std::log(kMaxPeriod))
+                                  .div(static_cast<double>(half));
   const at::Tensor angles = t.unsqueeze(1) * exponent.exp().unsqueeze(0);  // [n, freq_dim / 2]
   return at::cat({angles.cos(), angles.sin()}, 1);                         // [n, freq_dim]
 }

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "core/sha256.h"
+#include "kernels/cuda/cuda_attention.h"
 
 namespace sparsescope {
 namespace {
@@ -52,14 +53,19 @@ Json build_manifest(Impl impl, int threads) {
            {{"version", version},
             {"compiler", __VERSION__},
             {"kernels", std::string(impl_name(impl))}}},
-          {"device", "cpu"},
+          {"device", is_cuda(impl) ? cuda::current_device().name : "cpu"},
           {"threads", threads}};
 }
 
-Json record_manifest(const RecordOptions& record, const TokenGrid& grid) {
+Json record_manifest(const RecordOptions& record, const TokenGrid& grid, Impl impl) {
   Json partitions = Json::array();
   for (const Partition& partition : record.partitions) partitions.push_back(to_string(partition));
   Json approximations = Json::array();
+  if (is_cuda(impl)) {
+    approximations.push_back(
+        "attention multiplies 16-bit elements with fp32 sums; probabilities are rounded before "
+        "they meet v");
+  }
   if (record.rows_per_tile > 0) {
     approximations.push_back(fmt::format(
         "coverage_row and vmoba statistics: {} stratified rows a tile", record.rows_per_tile));
@@ -125,7 +131,7 @@ Json sampling_settings(const SampledTrajectories& run, const Denoiser& denoiser)
 }
 
 Json trajectory_settings(const TrajectoryRun& run, const Denoiser& denoiser) {
-  Json settings = record_manifest(run.record, denoiser.token_grid());
+  Json settings = record_manifest(run.record, denoiser.token_grid(), run.impl);
   settings.update(sampling_settings({.model = run.model->info(),
                                      .folder = *run.folder,
                                      .prompts = *run.prompts,

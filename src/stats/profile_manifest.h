@@ -12,7 +12,7 @@ namespace sparsescope {
 // Producer, build (version, compiler, kernels), device and threads.
 Json build_manifest(Impl impl, int threads);
 // Tile, partitions, rows, precision of statistics and every approximation made.
-Json record_manifest(const RecordOptions& record, const TokenGrid& grid);
+Json record_manifest(const RecordOptions& record, const TokenGrid& grid, Impl impl);
 // What is sampled, whatever is recorded meanwhile.
 struct SampledTrajectories {
   const ModelInfo& model;

@@ -257,7 +257,7 @@ class QkvProfiler {
     manifest["head_dim"] = captures_.front().shape[3];
     manifest["prefix"] = run_.prefix;
     manifest["suffix"] = run_.suffix;
-    manifest.update(record_manifest(run_.record, run_.grid));
+    manifest.update(record_manifest(run_.record, run_.grid, run_.impl));
     manifest["prompts"] = Json::array();
     manifest["rng_key"] = std::to_string(run_.record.seed);
     manifest["command_line"] = run_.command_line;

@@ -59,7 +59,7 @@ ProfileSummary profile_checkpoint(const ProfileRequest& request, const LoadedSam
     run.record.around_hash = sha256_file(request.around);
   }
   run.out = request.out;
-  run.impl = default_cpu_impl();
+  run.impl = default_impl(request.sampling.load.device);
   run.pool = &pool;
   run.precision = dtype_name(request.sampling.load.compute);
   run.command_line = request.command_line;
@@ -80,7 +80,7 @@ ProfileSummary profile_captures(const ProfileRequest& request, const RunMonitor&
   run.suffix = request.suffix;
   run.record = record_options(request, run.grid);
   run.out = request.out;
-  run.impl = default_cpu_impl();
+  run.impl = default_impl(request.sampling.load.device);
   run.pool = &pool;
   run.command_line = request.command_line;
   return with_partitions(profile_qkv(run, monitor), run.record, run.grid);

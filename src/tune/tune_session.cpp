@@ -43,7 +43,7 @@ TuneSession::TuneSession(const TuneRequest& request, std::string partitions, Jso
       split_(split_prompts(std::ssize(loaded_.prompts.names), request.derive_prompts,
                            request.check_prompts, heldout_apart_, request.sampling.seed)),
       heldout_(read_heldout()),
-      impl_(default_cpu_impl()),
+      impl_(default_impl(request.sampling.load.device)),
       precision_(dtype_name(request.sampling.load.compute)),
       pool_(request.threads),
       denoiser_(*loaded_.model, loaded_.folder, loaded_.sampling),
