@@ -80,7 +80,8 @@ void run_attention(CommandContext& context, const AttentionArguments& arguments)
   options.seed = context.common.seed;
   options.environment = timing_environment();
   options.command_line = context.command_line;
-  const Impl impl = default_cpu_impl();
+  options.device = context.device();
+  const Impl impl = default_impl(options.device);
   const AttentionReport report =
       bench_attention(options, impl, attention_kernels(impl), context.monitor());
 

@@ -16,7 +16,7 @@ std::map<std::string, std::string> timing_environment() {
 }
 
 Json timing_machine() {
-  return to_json(describe_machine(default_cpu_impl(), timing_environment()));
+  return to_json(describe_machine(default_cpu_impl(), Device{}, timing_environment()));
 }
 
 }  // namespace sparsescope

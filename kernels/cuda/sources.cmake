@@ -2,6 +2,7 @@
 set(cuda_host_sources
   check.cpp
   cuda_attention.cpp
+  device_memory.cpp
   devices.cpp)
 set(cuda_kernel_sources
   instantiations/dense_forward_bf16_128.cu

@@ -1,16 +1,14 @@
 #include "kernels/cuda/cuda_attention.h"
 
 #include "core/error.h"
+#include "kernels/cuda_stub/not_compiled.h"
 
 namespace sparsescope::cuda {
-namespace {
 
-[[noreturn]] void fail_not_compiled() {
+void fail_not_compiled() {
   fail(ErrorKind::kNotCompiled,
        "CUDA: this build computes on the CPU alone; scripts/setup.sh --cuda builds for GPUs");
 }
-
-}  // namespace
 
 const Devices& devices() {
   static const Devices none{{}, "this build computes on the CPU alone"};

@@ -7,6 +7,7 @@
 
 #include "bench/attention_candidates.h"
 #include "core/error.h"
+#include "kernels/cuda/cuda_attention.h"
 
 namespace sparsescope {
 namespace {
@@ -28,21 +29,38 @@ void check_options(const AttentionBenchOptions& options) {
       ErrorKind::kUsage,
       !options.scaling || (options.threads > 1 && options.timing.source == TimeSource::kWall),
       "--scaling compares the wall time of one thread with that of --threads N, N > 1");
+  const bool on_gpu = options.device.is_cuda();
+  SPARSESCOPE_CHECK(ErrorKind::kUsage, !on_gpu || options.timing.source == TimeSource::kWall,
+                    "--processor-time: expected --device cpu, found {}", to_string(options.device));
+  SPARSESCOPE_CHECK(ErrorKind::kUsage, !on_gpu || options.caches == std::vector{CacheState::kWarm},
+                    "--cache cold: expected --device cpu, found {}", to_string(options.device));
   for (const Partition& partition : options.partitions) {
     partition_blocks(partition, options.shape.grid);
   }
 }
 
+// A GPU's work is done when the device says so.
+std::function<void()> complete(const std::function<void()>& body, const Device& device) {
+  if (!device.is_cuda()) return body;
+  return [body] {
+    body();
+    cuda::synchronize();
+  };
+}
+
 std::vector<Measurement> time_candidates(const std::vector<Candidate>& candidates,
-                                         const TimingOptions& timing, CacheState caches,
+                                         const AttentionBenchOptions& options, CacheState caches,
                                          ThreadPool& pool, const RunMonitor& monitor) {
   std::vector<TimedBody> bodies;
   for (const Candidate& candidate : candidates) {
     const std::string name = candidate.measurement.name();
-    if (candidate.select) bodies.push_back({name + ", selection", candidate.select});
-    bodies.push_back({name, candidate.attend, candidate.spins_after});
+    if (candidate.select) {
+      bodies.push_back({name + ", selection", complete(candidate.select, options.device)});
+    }
+    bodies.push_back({name, complete(candidate.attend, options.device),
+                      candidate.spins_after && !options.device.is_cuda()});
   }
-  time_interleaved(bodies, timing, caches, pool, monitor);
+  time_interleaved(bodies, options.timing, caches, pool, monitor);
   std::vector<Measurement> measurements;
   size_t next = 0;
   for (const Candidate& candidate : candidates) {
@@ -59,7 +77,8 @@ std::vector<Measurement> time_candidates(const std::vector<Candidate>& candidate
 
 const std::vector<std::string>& benchmark_methods() {
   static const std::vector<std::string> methods{
-      "torch", "dense", "masses", "profile", "profile-sampled", "profile-tiles", "random", "vsa", "bsa", "vmoba"};
+      "torch",         "torch-flash", "dense", "masses", "profile", "profile-sampled",
+      "profile-tiles", "random",      "vsa",   "bsa",    "vmoba"};
   return methods;
 }
 
@@ -67,7 +86,7 @@ AttentionReport bench_attention(const AttentionBenchOptions& options, Impl impl,
                                 const AttentionKernels& kernels, const RunMonitor& monitor) {
   check_options(options);
   AttentionCandidates candidates(options, impl, kernels);
-  AttentionReport report{.machine = describe_machine(impl, options.environment),
+  AttentionReport report{.machine = describe_machine(impl, options.device, options.environment),
                          .shape = options.shape,
                          .tile = options.tile,
                          .threads = options.threads,
@@ -77,7 +96,7 @@ AttentionReport bench_attention(const AttentionBenchOptions& options, Impl impl,
                          .notes = candidates.notes()};
   for (const CacheState caches : options.caches) {
     std::ranges::move(
-        time_candidates(candidates.all(), options.timing, caches, candidates.pool(), monitor),
+        time_candidates(candidates.all(), options, caches, candidates.pool(), monitor),
         std::back_inserter(report.runs));
   }
   return report;

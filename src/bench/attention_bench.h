@@ -20,6 +20,7 @@ struct AttentionBenchOptions {
   std::vector<CacheState> caches{CacheState::kWarm};
   bool backward = false;
   bool scaling = false;  // dense also with one thread
+  Device device;
   int threads = 1;
   uint64_t seed = 0;
   TimingOptions timing;
@@ -27,9 +28,9 @@ struct AttentionBenchOptions {
   std::string command_line;
 };
 
-// torch, dense, masses (a sink that drops them), profile (all statistics, of as many rows as a
-// profile takes of this grid), profile-sampled (of 4 rows a tile), profile-tiles (without those of
-// VMoBA), random, vsa, bsa, vmoba.
+// torch (cuDNN's on a GPU), torch-flash (on a GPU alone), dense, masses (a sink that drops them),
+// profile (all statistics, of as many rows as a profile takes of this grid), profile-sampled (of 4
+// rows a tile), profile-tiles (without those of VMoBA), random, vsa, bsa, vmoba.
 const std::vector<std::string>& benchmark_methods();
 
 // Error(kUsage) for options that cannot be met, Error(kInternal) where a result is wrong. kernels

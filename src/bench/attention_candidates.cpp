@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "bench/agreement.h"
+#include "bench/bench_tensors.h"
 #include "bench/sparse_case.h"
 #include "bench/torch_attention.h"
 #include "capture/profiling_hook.h"
@@ -39,13 +40,13 @@ struct AttentionCandidates::State {
         pool_(options.threads),
         single_(1),
         problem_(options.shape, options.seed, pool_),
+        tensors_(problem_, options.device),
         bounds_(agreement_bounds(options.shape.dtype)),
-        torch_(problem_.q(), problem_.k(), problem_.v()),
         cells_(make_key_cells(tiles(), {}, options.shape.prefix, options.shape.suffix)),
         rows_(make_row_groups(tiles(), options.shape.prefix, options.shape.suffix)) {
     set_torch_threads(options_.threads);
     add_dense();
-    if (wants("torch")) add_torch();
+    add_torch_backends();
     if (wants("masses")) add_instrumented_kernel();
     const TokenGrid& grid = options_.shape.grid;
     const int64_t rows_per_tile = default_rows_per_tile(grid);
@@ -66,53 +67,38 @@ struct AttentionCandidates::State {
            std::ranges::find(options_.methods, method) != options_.methods.end();
   }
 
-  AttentionResult& new_result(bool gradients) {
-    auto result = std::make_unique<AttentionResult>();
-    result->out.resize(problem_.elements());
-    result->lse.resize(problem_.rows());
-    if (gradients) {
-      for (auto* x : {&result->dq, &result->dk, &result->dv}) x->resize(problem_.elements());
-    }
-    results_.push_back(std::move(result));
-    return *results_.back();
-  }
-
-  MutableAttentionTensor output(std::vector<float>& values) const {
-    return contiguous_output(values.data(), shape().heads, shape().tokens, shape().head_dim);
-  }
-
-  DenseAttentionParams dense_params(AttentionResult& result) const {
-    return {.q = problem_.q(),
-            .k = problem_.k(),
-            .v = problem_.v(),
+  DenseAttentionParams dense_params(BenchResult& result) const {
+    return {.q = tensors_.q(),
+            .k = tensors_.k(),
+            .v = tensors_.v(),
             .scale = problem_.scale(),
-            .out = output(result.out),
-            .lse = result.lse.data(),
+            .out = tensors_.output(result.out()),
+            .lse = result.lse(),
             .cells = &cells_,
             .rows = &rows_};
   }
 
-  SparseAttentionParams sparse_params(AttentionResult& result, const BlockLists& lists) const {
-    return {.q = problem_.q(),
-            .k = problem_.k(),
-            .v = problem_.v(),
+  SparseAttentionParams sparse_params(BenchResult& result, const BlockLists& lists) const {
+    return {.q = tensors_.q(),
+            .k = tensors_.k(),
+            .v = tensors_.v(),
             .scale = problem_.scale(),
-            .out = output(result.out),
-            .lse = result.lse.data(),
+            .out = tensors_.output(result.out()),
+            .lse = result.lse(),
             .selection = lists.view()};
   }
 
-  SparseBackwardParams backward_params(AttentionResult& result, const BlockLists& lists) const {
-    return {.q = problem_.q(),
-            .k = problem_.k(),
-            .v = problem_.v(),
-            .out = problem_.view_fp32(result.out.data()),
-            .d_out = problem_.d_out(),
-            .lse = result.lse.data(),
+  SparseBackwardParams backward_params(BenchResult& result, const BlockLists& lists) const {
+    return {.q = tensors_.q(),
+            .k = tensors_.k(),
+            .v = tensors_.v(),
+            .out = tensors_.view_fp32(result.out()),
+            .d_out = tensors_.d_out(),
+            .lse = result.lse(),
             .scale = problem_.scale(),
-            .dq = output(result.dq),
-            .dk = output(result.dk),
-            .dv = output(result.dv),
+            .dq = tensors_.output(result.dq()),
+            .dk = tensors_.output(result.dk()),
+            .dv = tensors_.output(result.dv()),
             .selection = lists.view()};
   }
 
@@ -140,14 +126,15 @@ struct AttentionCandidates::State {
 
   // Checked by fp64 arithmetic at sampled tokens, like every selection.
   void add_dense() {
-    AttentionResult& result = new_result(options_.backward);
+    BenchResult& result = tensors_.new_result(options_.backward);
     dense_ = &result;
     dense_lists_ = dense_lists(shape().batch, shape().heads, shape().tokens);
     kernels_.dense(dense_params(result), pool_);
     if (options_.backward) {
       kernels_.sparse_backward(backward_params(result, dense_lists_), pool_);
     }
-    const SampledDeviation found = sampled_deviation(problem_, dense_lists_.view(), result);
+    const SampledDeviation found =
+        sampled_deviation(problem_, dense_lists_.view(), result.fetched());
     add({forward_of("dense", found.forward),
          [this, &result] { kernels_.dense(dense_params(result), pool_); }});
     if (options_.backward) {
@@ -157,57 +144,74 @@ struct AttentionCandidates::State {
     }
   }
 
+  void add_torch_backends() {
+    const bool on_gpu = options_.device.is_cuda();
+    if (wants("torch")) {
+      add_torch("torch", on_gpu ? TorchBackend::kCudnn : TorchBackend::kDefault);
+    }
+    if (wants("torch-flash") && on_gpu) add_torch("torch-flash", TorchBackend::kFlash);
+  }
+
+  double difference(BenchResult& result) const {
+    return deviation(result.fetched().out, dense_->fetched().out);
+  }
+
   // The whole tensors of LibTorch and of ours against each other.
-  void add_torch() {
-    AttentionResult& result = new_result(options_.backward);
-    torch_.forward(result.out.data());
-    add({forward_of("torch", deviation(dense_->out, result.out)),
-         [this] { torch_.forward(nullptr); },
+  void add_torch(const std::string& method, TorchBackend backend) {
+    torch_.push_back(std::make_unique<TorchAttention>(tensors_.q(), tensors_.k(), tensors_.v(),
+                                                      options_.device, backend));
+    TorchAttention& torch = *torch_.back();
+    AttentionResult result;
+    result.out.resize(problem_.elements());
+    torch.forward(result.out.data());
+    add({forward_of(method, deviation(dense_->fetched().out, result.out)),
+         [&torch] { torch.forward(nullptr); },
          {},
          true});
     if (!options_.backward) return;
-    torch_.prepare_backward(problem_.d_out());
-    torch_.backward(result.dq.data(), result.dk.data(), result.dv.data());
-    const double worst =
-        std::max({deviation(dense_->dq, result.dq), deviation(dense_->dk, result.dk),
-                  deviation(dense_->dv, result.dv)});
-    add({backward_of("torch", worst),
-         [this] { torch_.backward(nullptr, nullptr, nullptr); },
+    for (auto* x : {&result.dq, &result.dk, &result.dv}) x->resize(problem_.elements());
+    torch.prepare_backward(tensors_.d_out());
+    torch.backward(result.dq.data(), result.dk.data(), result.dv.data());
+    const AttentionResult& ours = dense_->fetched();
+    const double worst = std::max({deviation(ours.dq, result.dq), deviation(ours.dk, result.dk),
+                                   deviation(ours.dv, result.dv)});
+    add({backward_of(method, worst),
+         [&torch] { torch.backward(nullptr, nullptr, nullptr); },
          {},
          true});
   }
 
   void add_instrumented_kernel() {
-    AttentionResult& result = new_result(false);
+    BenchResult& result = tensors_.new_result(false);
     const auto attend = [this, &result] {
       DenseAttentionParams params = dense_params(result);
       params.sink.consume = [](void*, int, const RowGroupMasses&) {};
       kernels_.dense(params, pool_);
     };
     attend();
-    add({forward_of("masses", deviation(result.out, dense_->out)), attend});
+    add({forward_of("masses", difference(result)), attend});
   }
 
   void add_profile(const std::string& method, std::vector<Partition> partitions,
                    int64_t rows_per_tile) {
-    AttentionResult& result = new_result(false);
+    BenchResult& result = tensors_.new_result(false);
     hooks_.push_back(
         std::make_unique<ProfilingHook>(ProfilingOptions{.tile = options_.tile,
                                                          .partitions = std::move(partitions),
                                                          .rows_per_tile = rows_per_tile},
                                         impl_, pool_));
-    const auto attend = [call = problem_.call(result.out.data()), hook = hooks_.back().get()] {
+    const auto attend = [call = tensors_.call(result.out()), hook = hooks_.back().get()] {
       for (int64_t batch = 0; batch < call.q.batch; ++batch) hook->attend(sample_of(call, batch));
       hook->take();
     };
     attend();
-    add({forward_of(method, deviation(result.out, dense_->out)), attend});
+    add({forward_of(method, difference(result)), attend});
   }
 
   void add_single_thread() {
-    AttentionResult& result = new_result(false);
+    BenchResult& result = tensors_.new_result(false);
     kernels_.dense(dense_params(result), single_);
-    Candidate candidate{forward_of("dense", deviation(result.out, dense_->out)),
+    Candidate candidate{forward_of("dense", difference(result)),
                         [this, &result] { kernels_.dense(dense_params(result), single_); }};
     candidate.measurement.threads = 1;
     add(std::move(candidate));
@@ -234,8 +238,8 @@ struct AttentionCandidates::State {
       add_all("vmoba", setting_of);
       if (!wants("vmoba")) continue;
       add_sparse(setting_of(kVmobaDensity));
-      add_sparse(vmoba_threshold_setting(kVmobaDensity, partition,
-                                         problem_.call(dense_->out.data()), impl_, pool_));
+      add_sparse(vmoba_threshold_setting(kVmobaDensity, partition, tensors_.call(dense_->out()),
+                                         impl_, pool_));
     }
   }
 
@@ -249,8 +253,8 @@ struct AttentionCandidates::State {
 
   void add_sparse(const SparseSetting& setting) {
     if (!is_new(setting)) return;
-    AttentionResult& result = new_result(options_.backward);
-    cases_.push_back(std::make_unique<SparseCase>(problem_.call(result.out.data()), options_.tile,
+    BenchResult& result = tensors_.new_result(options_.backward);
+    cases_.push_back(std::make_unique<SparseCase>(tensors_.call(result.out()), options_.tile,
                                                   setting, options_.seed, impl_, pool_));
     SparseCase& sparse = *cases_.back();
     sparse.select();
@@ -258,7 +262,8 @@ struct AttentionCandidates::State {
     if (options_.backward) {
       kernels_.sparse_backward(backward_params(result, sparse.lists()), pool_);
     }
-    const SampledDeviation found = sampled_deviation(problem_, sparse.lists().view(), result);
+    const SampledDeviation found =
+        sampled_deviation(problem_, sparse.lists().view(), result.fetched());
     const auto complete = [&](Measurement measurement) {
       measurement.parameters = setting.parameters;
       measurement.density = sparse.density();
@@ -272,7 +277,7 @@ struct AttentionCandidates::State {
     if (sparse.selects()) {
       forward.select = [this, &result, &sparse] {
         sparse.select();
-        sparse.restore(output(result.out));
+        sparse.restore(tensors_.output(result.out()));
       };
     }
     add(std::move(forward));
@@ -288,13 +293,13 @@ struct AttentionCandidates::State {
   const AttentionKernels& kernels_;
   ThreadPool pool_, single_;
   AttentionProblem problem_;
+  BenchTensors tensors_;
   AgreementBounds bounds_;
-  TorchAttention torch_;
+  std::vector<std::unique_ptr<TorchAttention>> torch_;
   KeyCells cells_;
   RowGroups rows_;
   BlockLists dense_lists_;
-  AttentionResult* dense_ = nullptr;
-  std::vector<std::unique_ptr<AttentionResult>> results_;
+  BenchResult* dense_ = nullptr;
   std::vector<std::unique_ptr<ProfilingHook>> hooks_;
   std::vector<std::unique_ptr<SparseCase>> cases_;
   std::vector<Candidate> candidates_;

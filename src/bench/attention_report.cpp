@@ -19,11 +19,12 @@ bool is_instrumented(const Measurement& run) {
 }
 
 bool is_sparse(const Measurement& run) {
-  return run.method != "torch" && run.method != "dense" && !is_instrumented(run);
+  return !run.method.starts_with("torch") && run.method != "dense" && !is_instrumented(run);
 }
 
-// Of one core, for the type that the inputs have.
+// Of one core, for the type that the inputs have; of a GPU as a whole.
 double core_peak(const AttentionReport& report) {
+  if (!report.machine.gpu.empty()) return report.machine.gpu_peak_gflops;
   const bool bf16 = report.shape.dtype == Dtype::kBF16 && report.machine.bf16_peak_gflops > 0;
   return bf16 ? report.machine.bf16_peak_gflops : report.machine.fma_peak_gflops;
 }
@@ -41,7 +42,8 @@ Ratios ratios_of(const AttentionReport& report, const Measurement& run) {
   const double kernel = run.seconds.median, whole = kernel + run.selection_seconds();
   ratios.gflops = run.flops / kernel * 1e-9;
   // Processor time is that of all threads together: its rate is that of one core.
-  const int cores = report.timing.source == TimeSource::kProcessor ? 1 : run.threads;
+  const bool one = report.timing.source == TimeSource::kProcessor || !report.machine.gpu.empty();
+  const int cores = one ? 1 : run.threads;
   if (const double peak = core_peak(report); peak > 0) {
     ratios.peak_share = ratios.gflops / (peak * cores);
   }

@@ -6,9 +6,9 @@
 #include <vector>
 
 #include "bench/attention_problem.h"
-#include "core/distribution.h"
 #include "bench/machine.h"
 #include "bench/timing.h"
+#include "core/distribution.h"
 
 namespace sparsescope {
 

@@ -13,6 +13,7 @@
 
 #include "bench/fma_peak.h"
 #include "bench/torch_attention.h"
+#include "kernels/cuda/cuda_attention.h"
 
 namespace sparsescope {
 namespace {
@@ -41,7 +42,8 @@ std::vector<std::string> cpu_features() {
 
 }  // namespace
 
-Machine describe_machine(Impl impl, const std::map<std::string, std::string>& environment) {
+Machine describe_machine(Impl impl, const Device& device,
+                         const std::map<std::string, std::string>& environment) {
   Machine machine{.cpu = cpu_field("model name"),
                   .cores = static_cast<int>(sysconf(_SC_NPROCESSORS_ONLN)),
                   .features = cpu_features(),
@@ -56,6 +58,10 @@ Machine describe_machine(Impl impl, const std::map<std::string, std::string>& en
   getloadavg(machine.load_average.data(), 3);
   machine.fma_peak_gflops = measure_fma_peak_gflops();
   machine.bf16_peak_gflops = measure_bf16_peak_gflops();
+  if (device.is_cuda()) {
+    machine.gpu = cuda::current_device().name;
+    machine.gpu_peak_gflops = measure_gpu_peak_gflops(device);
+  }
   return machine;
 }
 
@@ -67,6 +73,8 @@ Json to_json(const Machine& machine) {
           {"l3_bytes", machine.level3_bytes},
           {"fma_peak_gflops", machine.fma_peak_gflops},
           {"bf16_peak_gflops", machine.bf16_peak_gflops},
+          {"gpu", machine.gpu},
+          {"gpu_peak_gflops", machine.gpu_peak_gflops},
           {"kernels", machine.kernels},
           {"compiler", machine.compiler},
           {"torch", machine.torch},
@@ -83,6 +91,10 @@ std::string to_string(const Machine& machine) {
       machine.cpu, machine.cores, fmt::join(machine.features, " "), machine.kernels, machine.torch,
       machine.torch_capability, machine.compiler, machine.fma_peak_gflops, machine.bf16_peak_gflops,
       machine.load_average[0], machine.date);
+  if (!machine.gpu.empty()) {
+    text += fmt::format("{}; measured peak {:.0f} GFLOP/s bf16\n", machine.gpu,
+                        machine.gpu_peak_gflops);
+  }
   for (const auto& [name, value] : machine.environment) text += fmt::format("{}={}\n", name, value);
   return text;
 }

@@ -110,7 +110,7 @@ class ProfileBench {
 
   ProfileBenchReport header() const {
     const ModelInfo& info = loaded_.model->info();
-    return {.machine = describe_machine(impl_, options_.environment),
+    return {.machine = describe_machine(impl_, options_.sampling.load.device, options_.environment),
             .grid = denoiser_.token_grid(),
             .prompts = num_prompts(),
             .branches = denoiser_.num_branches(),

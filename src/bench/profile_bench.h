@@ -10,9 +10,9 @@
 #include <optional>
 #include <string>
 
-#include "core/distribution.h"
 #include "bench/machine.h"
 #include "bench/timing.h"
+#include "core/distribution.h"
 #include "core/progress.h"
 #include "stats/sampling_request.h"
 
