@@ -72,12 +72,12 @@ ATTENTION_HEADER = [
 ]  # fmt: skip
 
 
-def attention_section(name, report):
+def attention_section(name, report, where=None):
     batch, heads, tokens, head_dim = report["shape"]
     grid = ",".join(map(str, report["grid"]))
     parts = [
         f"### {name}: B{batch} H{heads} S{tokens} D{head_dim}, grid {grid}, {report['dtype']}",
-        machine_line(report),
+        where or machine_line(report),
         *report["notes"],
     ]
     groups = dict.fromkeys((run["pass"], run["cache"]) for run in report["runs"])
