@@ -8,6 +8,7 @@
 #include "apps/inspect_cost.h"
 #include "checkpoint/weight_summary.h"
 #include "core/error.h"
+#include "kernels/cuda/cuda_attention.h"
 #include "kernels/impl.h"
 #include "model/denoiser.h"
 #include "model/folder_config.h"
@@ -83,11 +84,17 @@ Json experts_json(const CheckpointFolder& folder, std::vector<std::string>& warn
 Json support_json(const CheckpointFolder& folder) {
   Json kernels = Json::array();
   for (const Impl impl : available_impls()) kernels.push_back(impl_name(impl));
+  for (const Impl impl : available_cuda_impls()) kernels.push_back(impl_name(impl));
+  Json gpus = Json::array();
+  for (const cuda::DeviceInfo& gpu : cuda::devices().usable) {
+    gpus.push_back(fmt::format("cuda:{} {} ({}.{})", gpu.index, gpu.name, gpu.major, gpu.minor));
+  }
   return {{"forward", "fp32, bf16"},
           {"profile", folder.text_encoder ? "--prompts, --text-embeds" : "--text-embeds"},
           {"derive", "bsa, vsa, vmoba"},
           {"validate", folder.codec ? "latents, pixels" : "latents"},
-          {"kernels", std::move(kernels)}};
+          {"kernels", std::move(kernels)},
+          {"gpus", gpus.empty() ? Json(cuda::devices().reason) : std::move(gpus)}};
 }
 
 std::string text_of(const std::string& name, const Json& value) {

@@ -65,6 +65,8 @@ BARS = [
      lambda r: speedup(r, "vmoba", 0.19), 2, ">= 3", "4"),
     ("BSA (0.5, 0.1) against cuDNN dense, forward and backward, S 153600", ["s153600-h12-d128"],
      lambda r: speedup(r, "bsa", 0.05, ("forward", "backward")), 2, ">= 12", "17.8"),
+    ("device memory beside q, k, v, out of a profiling call, S 75600, H 40, GB", ["s75600-h40-d128"],
+     lambda r: nearest(r, "profile", 1).get("device_bytes", 0) / 1e9 or None, 2, "<= 2", "0.5"),
     ("profile of a Wan-1.3B-shaped model at 480p over the same run unrecorded", ["profile-480p"],
      overhead_end_to_end, 2, "<= 1.3", "1.1"),
 ]  # fmt: skip

@@ -35,6 +35,10 @@ const Devices& devices();
 void use_device(int index);
 // Error(kUnsupported) where there is none.
 const DeviceInfo& current_device();
+// Memory of the current device that the back end holds (DeviceMemory too): now, and at most since
+// the count was begun.
+int64_t begin_memory_count();  // returns what is held now
+int64_t most_memory_held();
 // Waits for all that was queued on the current device; an error of a kernel shows here.
 void synchronize();
 

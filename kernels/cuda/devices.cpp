@@ -66,9 +66,40 @@ const DeviceInfo& device_info(int index) {
 
 }  // namespace
 
+namespace {
+
+// Where DeviceBuffer allocates.
+cudaMemPool_t memory_pool() {
+  cudaMemPool_t pool = nullptr;
+  check_cuda(cudaDeviceGetDefaultMemPool(&pool, current_device().index), "finding a memory pool");
+  return pool;
+}
+
+int64_t pool_bytes(cudaMemPoolAttr attribute) {
+  uint64_t bytes = 0;
+  check_cuda(cudaMemPoolGetAttribute(memory_pool(), attribute, &bytes), "reading a memory count");
+  return static_cast<int64_t>(bytes);
+}
+
+}  // namespace
+
 void use_device(int index) {
   check_cuda(cudaSetDevice(device_info(index).index), "choosing a device");
+  // By default freed memory goes back to the driver at every synchronisation, and the next call
+  // pays for it anew.
+  uint64_t keep_all = ~uint64_t{0};
+  check_cuda(cudaMemPoolSetAttribute(memory_pool(), cudaMemPoolAttrReleaseThreshold, &keep_all),
+             "keeping freed device memory");
 }
+
+int64_t begin_memory_count() {
+  uint64_t zero = 0;
+  check_cuda(cudaMemPoolSetAttribute(memory_pool(), cudaMemPoolAttrUsedMemHigh, &zero),
+             "beginning a memory count");
+  return pool_bytes(cudaMemPoolAttrUsedMemCurrent);
+}
+
+int64_t most_memory_held() { return pool_bytes(cudaMemPoolAttrUsedMemHigh); }
 
 const DeviceInfo& current_device() {
   int index = 0;

@@ -17,6 +17,8 @@ const Devices& devices() {
 
 void use_device(int) { fail_not_compiled(); }
 const DeviceInfo& current_device() { fail_not_compiled(); }
+int64_t begin_memory_count() { fail_not_compiled(); }
+int64_t most_memory_held() { fail_not_compiled(); }
 void synchronize() { fail_not_compiled(); }
 void dense_attention(const DenseAttentionParams&, Body) { fail_not_compiled(); }
 void sparse_attention(const SparseAttentionParams&, Body) { fail_not_compiled(); }

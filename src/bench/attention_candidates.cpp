@@ -9,6 +9,7 @@
 #include "bench/sparse_case.h"
 #include "bench/torch_attention.h"
 #include "capture/profiling_hook.h"
+#include "kernels/cuda/cuda_attention.h"
 #include "sparse/dense_call.h"
 #include "stats/profile_runner.h"
 
@@ -119,9 +120,18 @@ struct AttentionCandidates::State {
   }
 
   void add(Candidate candidate) {
+    if (options_.device.is_cuda()) candidate.measurement.device_bytes = device_bytes(candidate);
     const Measurement& m = candidate.measurement;
     require_agreement(fmt::format("{}, {}", m.name(), to_string(m.pass)), m.deviation, m.bound);
     candidates_.push_back(std::move(candidate));
+  }
+
+  static int64_t device_bytes(const Candidate& candidate) {
+    const int64_t before = cuda::begin_memory_count();
+    if (candidate.select) candidate.select();
+    candidate.attend();
+    cuda::synchronize();
+    return cuda::most_memory_held() - before;
   }
 
   // Checked by fp64 arithmetic at sampled tokens, like every selection.

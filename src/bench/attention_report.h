@@ -25,6 +25,7 @@ struct Measurement {
   double density = 1;                     // computed query-key pairs over all pairs
   double flops = 0;                       // of these pairs: 4 D a pair forward, 10 D backward
   double deviation = 0, bound = 0;        // of the check, see agreement.h
+  int64_t device_bytes = 0;               // held by a run on a GPU beside its inputs and results
   Distribution seconds;                   // of the kernel
   std::optional<Distribution> selection;  // pooling, scores, lists, restore; sparse methods only
 

@@ -23,6 +23,7 @@ Json run_json(const AttentionReport& report, const Measurement& run) {
                {"threads", run.threads},      {"density", run.density},
                {"flops", run.flops},          {"checked", true},  // nothing else is timed
                {"deviation", run.deviation},  {"bound", run.bound}};
+  if (run.device_bytes > 0) json["device_bytes"] = run.device_bytes;
   json.update(milliseconds_json(run.seconds));
   if (run.selection) json["selection"] = milliseconds_json(*run.selection);
   for (const auto& [name, value] : named_ratios(ratios_of(report, run))) {
