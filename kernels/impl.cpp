@@ -78,6 +78,10 @@ Impl default_impl(const Device& device) {
 
 bool is_cuda(Impl impl) { return impl == Impl::kCudaSm80 || impl == Impl::kCudaSm90; }
 
+MemorySpace space_of(Impl impl) {
+  return is_cuda(impl) ? MemorySpace::kDevice : MemorySpace::kHost;
+}
+
 Impl host_impl(Impl impl) { return is_cuda(impl) ? default_cpu_impl() : impl; }
 
 Impl default_cpu_impl() {

@@ -34,6 +34,8 @@ std::vector<Impl> available_cuda_impls();
 Impl default_impl(const Device& device);
 
 bool is_cuda(Impl impl);
+// Where the implementation's kernels take tensors without copying them.
+MemorySpace space_of(Impl impl);
 // What computes on the host beside the implementation: itself, or the fastest one of the processor.
 Impl host_impl(Impl impl);
 

@@ -43,6 +43,7 @@ class ScratchFolder {
 class TimedHook : public AttentionHook {
  public:
   TimedHook(AttentionHook& hook, TimeSource source) : hook_(hook), source_(source) {}
+  MemorySpace space() const override { return hook_.space(); }
   void attend(const AttentionCall& call) override {
     const double start = now_seconds(source_);
     hook_.attend(call);

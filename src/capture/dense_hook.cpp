@@ -20,9 +20,7 @@ DenseHook::DenseHook(Impl impl, ThreadPool& pool)
 
 DenseHook::~DenseHook() = default;
 
-MemorySpace DenseHook::space() const {
-  return is_cuda(state_->impl) ? MemorySpace::kDevice : MemorySpace::kHost;
-}
+MemorySpace DenseHook::space() const { return space_of(state_->impl); }
 
 void DenseHook::attend(const AttentionCall& call) { attend_with_lse(call, nullptr); }
 

@@ -16,7 +16,7 @@ class DenseHook : public AttentionHook {
   ~DenseHook() override;
   MemorySpace space() const override;  // of the implementation
   void attend(const AttentionCall& call) override;
-  // The same with the log-sum-exp of every row, [B, H, S].
+  // The same with the log-sum-exp of every row, [B, H, S], which lies where out does.
   void attend_with_lse(const AttentionCall& call, float* lse);
   double attention_seconds() const;  // spent in the kernel so far
 

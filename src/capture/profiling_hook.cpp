@@ -108,6 +108,8 @@ ProfilingHook::ProfilingHook(ProfilingOptions options, Impl impl, ThreadPool& po
 
 ProfilingHook::~ProfilingHook() = default;
 
+MemorySpace ProfilingHook::space() const { return space_of(state_->impl); }
+
 void ProfilingHook::attend(const AttentionCall& call) {
   const auto start = std::chrono::steady_clock::now();
   State& state = *state_;

@@ -29,6 +29,7 @@ class ProfilingHook : public AttentionHook {
  public:
   ProfilingHook(ProfilingOptions options, Impl impl, ThreadPool& pool);
   ~ProfilingHook() override;
+  MemorySpace space() const override;  // of the implementation
   void attend(const AttentionCall& call) override;
   // The sites recorded since the last take, in the order of their calls. Batch must be 1.
   std::vector<SiteStatistics> take();

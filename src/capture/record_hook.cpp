@@ -4,6 +4,7 @@
 #include <numeric>
 #include <utility>
 
+#include "capture/host_call.h"
 #include "core/dtype.h"
 #include "core/error.h"
 
@@ -53,14 +54,15 @@ void RecordHook::attend(const AttentionCall& call) {
       heads.resize(static_cast<size_t>(call.q.heads));
       std::iota(heads.begin(), heads.end(), int64_t{0});
     }
+    const HostCall host(call);
     RecordedCall kept{.site = call.site,
                       .prefix = call.prefix,
                       .suffix = call.suffix,
                       .scale = call.scale,
                       .heads = heads,
-                      .q = copy_of(call.q, heads),
-                      .k = copy_of(call.k, heads),
-                      .v = copy_of(call.v, heads)};
+                      .q = copy_of(host.call().q, heads),
+                      .k = copy_of(host.call().k, heads),
+                      .v = copy_of(host.call().v, heads)};
     calls_.push_back(std::move(kept));
   }
   inner_.attend(call);

@@ -23,6 +23,7 @@ class RecordHook : public AttentionHook {
   // heads: those that are kept; empty: all.
   RecordHook(AttentionHook& inner, std::function<bool(const SiteKey&)> keeps,
              std::vector<int64_t> heads = {});
+  MemorySpace space() const override { return inner_.space(); }
   void attend(const AttentionCall& call) override;
   // Since the last take, in order of execution.
   std::vector<RecordedCall> take();

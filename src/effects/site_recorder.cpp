@@ -4,6 +4,7 @@
 #include <iterator>
 #include <utility>
 
+#include "capture/host_call.h"
 #include "core/error.h"
 #include "core/rng.h"
 #include "effects/effect_arrays.h"
@@ -41,7 +42,7 @@ void SiteRecorder::attend(const AttentionCall& call) {
   const auto start = std::chrono::steady_clock::now();
   const int64_t num_tiles = TileGrid(call.grid, options_.tile).num_tiles();
   const EffectRows rows{error_tiles_of(call.site, num_tiles, error_tiles_, options_.seed), {}};
-  errors = error_arrays(effects_.measure(call, rows, {}), options_.partitions);
+  errors = error_arrays(effects_.measure(HostCall(call).call(), rows, {}), options_.partitions);
   error_seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 

@@ -15,6 +15,7 @@ class SiteRecorder : public AttentionHook {
   // error_tiles: query tiles of every recorded call whose errors are measured; 0: none.
   SiteRecorder(ProfilingOptions options, int64_t error_tiles, Impl impl, ThreadPool& pool);
 
+  MemorySpace space() const override { return profiling_.space(); }
   void attend(const AttentionCall& call) override;
   // The sites recorded since the last take, in the order of their calls. Batch must be 1.
   std::vector<SiteStatistics> take();

@@ -166,6 +166,8 @@ SparseExecutor::SparseExecutor(const TileShape& tile, Impl impl, ThreadPool& poo
 
 SparseExecutor::~SparseExecutor() = default;
 
+MemorySpace SparseExecutor::space() const { return space_of(state_->impl); }
+
 SparseRun SparseExecutor::run(const AttentionCall& call,
                               std::span<const PlanRule* const> rule_of_head, float* lse) {
   check_call(call, rule_of_head);

@@ -24,6 +24,7 @@ class SparseExecutor {
  public:
   SparseExecutor(const TileShape& tile, Impl impl, ThreadPool& pool);
   ~SparseExecutor();
+  MemorySpace space() const;  // where it takes calls without copying them
   // rule_of_head: [H], nullptr for dense heads. lse [B, H, S] may be null; the lse of a row runs
   // over its selected keys only, so that exp(lse_sparse - lse_dense) is the captured mass; rows
   // that BSA pruned hold NaN.
@@ -47,6 +48,7 @@ class SparseHook : public AttentionHook {
   // plan must outlive the hook.
   SparseHook(const Plan& plan, Impl impl, ThreadPool& pool);
   ~SparseHook() override;
+  MemorySpace space() const override;  // of the implementation
   void attend(const AttentionCall& call) override;
   const SparseRun& last_run() const;
   double selection_seconds() const;

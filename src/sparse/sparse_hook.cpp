@@ -16,6 +16,8 @@ SparseHook::SparseHook(const Plan& plan, Impl impl, ThreadPool& pool)
 
 SparseHook::~SparseHook() = default;
 
+MemorySpace SparseHook::space() const { return state_->executor.space(); }
+
 void SparseHook::attend(const AttentionCall& call) {
   const Plan& plan = state_->plan;
   SPARSESCOPE_CHECK(ErrorKind::kUsage, call.grid == plan.grid && call.q.heads == plan.model.heads,

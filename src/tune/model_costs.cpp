@@ -16,6 +16,7 @@ class CostProbe : public AttentionHook {
   CostProbe(TuneSession& session, int64_t layer)
       : session_(session), layer_(layer), dense_(session.impl(), session.pool()) {}
 
+  MemorySpace space() const override { return dense_.space(); }
   void attend(const AttentionCall& call) override {
     if (call.site.layer == layer_) measure(call);
     dense_.attend(call);

@@ -20,6 +20,7 @@ class MeteredPlan : public AttentionHook {
  public:
   MeteredPlan(const Plan& plan, Impl impl, ThreadPool& pool) : hook_(plan, impl, pool) {}
 
+  MemorySpace space() const override { return hook_.space(); }
   void attend(const AttentionCall& call) override {
     hook_.attend(call);
     const std::vector<double>& density = hook_.last_run().density;

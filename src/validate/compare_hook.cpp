@@ -2,9 +2,12 @@
 
 #include <algorithm>
 #include <cmath>
+#include <span>
 #include <utility>
 
 #include "capture/dense_hook.h"
+#include "capture/host_call.h"
+#include "capture/output_buffer.h"
 #include "core/error.h"
 #include "sparse/sparse_executor.h"
 #include "validate/metrics.h"
@@ -22,6 +25,14 @@ struct PartOutcome {
   int64_t rows = 0;   // computed: BSA's pruned rows have no mass of their own
 };
 
+// Both results of a call on the host.
+struct Outputs {
+  const HostOutput& dense;                       // [1, H, S, D]
+  std::span<const float> sparse;                 // [H, S, D]
+  std::span<const float> dense_lse, sparse_lse;  // [H, S]
+  int64_t heads, tokens, head_dim;
+};
+
 }  // namespace
 
 struct CompareHook::State {
@@ -29,24 +40,39 @@ struct CompareHook::State {
   ThreadPool& pool;
   DenseHook dense;
   SparseExecutor sparse;
-  std::vector<float> sparse_out;             // [H, S, D]
-  std::vector<float> dense_lse, sparse_lse;  // [H, S]
+  Impl impl;
+  OutputBuffer sparse_out;             // [H, S, D]
+  OutputBuffer dense_lse, sparse_lse;  // [H, S]
   std::vector<SiteResult> sites;
   AttentionTimes times;
 
-  State(const Plan& plan_in, Impl impl, ThreadPool& pool_in)
-      : plan(plan_in), pool(pool_in), dense(impl, pool_in), sparse(plan_in.tile, impl, pool_in) {}
+  State(const Plan& plan_in, Impl impl_in, ThreadPool& pool_in)
+      : plan(plan_in),
+        pool(pool_in),
+        dense(impl_in, pool_in),
+        sparse(plan_in.tile, impl_in, pool_in),
+        impl(impl_in) {}
 
+  void make_room(const AttentionTensor& q);
   SparseRun run_sparse(AttentionCall call);
-  PartOutcome compare_rows(const AttentionCall& call, int64_t head, int64_t first,
+  PartOutcome compare_rows(const Outputs& outputs, int64_t head, int64_t first,
                            int64_t count) const;
-  std::vector<PartOutcome> compare_heads(const AttentionCall& call) const;
+  std::vector<PartOutcome> compare_heads(const Outputs& outputs) const;
 };
+
+void CompareHook::State::make_room(const AttentionTensor& q) {
+  const int64_t rows = q.heads * q.tokens;
+  if (dense_lse.size() == rows && sparse_out.size() == rows * q.head_dim) return;
+  const MemorySpace space = space_of(impl);
+  sparse_out = OutputBuffer(rows * q.head_dim, space);
+  dense_lse = OutputBuffer(rows, space);
+  sparse_lse = OutputBuffer(rows, space);
+}
 
 SparseRun CompareHook::State::run_sparse(AttentionCall call) {
   const auto& q = call.q;
-  sparse_out.resize(static_cast<size_t>(q.heads * q.tokens * q.head_dim));
   call.out = contiguous_output(sparse_out.data(), q.heads, q.tokens, q.head_dim);
+  call.out.space = sparse_out.space();
   std::vector<const PlanRule*> rule_of_head;
   for (int64_t head = 0; head < q.heads; ++head) {
     rule_of_head.push_back(plan.rule_for(call.site.step, call.site.layer, head));
@@ -54,35 +80,33 @@ SparseRun CompareHook::State::run_sparse(AttentionCall call) {
   return sparse.run(call, rule_of_head, sparse_lse.data());
 }
 
-PartOutcome CompareHook::State::compare_rows(const AttentionCall& call, int64_t head, int64_t first,
+PartOutcome CompareHook::State::compare_rows(const Outputs& outputs, int64_t head, int64_t first,
                                              int64_t count) const {
-  const int64_t tokens = call.q.tokens;
-  const auto head_dim = static_cast<size_t>(call.q.head_dim);
+  const int64_t tokens = outputs.tokens;
+  const auto head_dim = static_cast<size_t>(outputs.head_dim);
   PartOutcome part;
   for (int64_t row = first; row < first + count; ++row) {
     const int64_t at = head * tokens + row;
-    const float* reference =
-        call.out.data + head * call.out.stride_head + row * call.out.stride_token;
-    const float* other = sparse_out.data() + at * call.q.head_dim;
-    part.errors.add({reference, head_dim}, {other, head_dim});
-    const double kept = sparse_lse[static_cast<size_t>(at)];
+    const float* other = outputs.sparse.data() + at * outputs.head_dim;
+    part.errors.add({outputs.dense.row(0, head, row), head_dim}, {other, head_dim});
+    const double kept = outputs.sparse_lse[static_cast<size_t>(at)];
     if (std::isnan(kept)) continue;
-    part.recall += std::exp(kept - static_cast<double>(dense_lse[static_cast<size_t>(at)]));
+    part.recall += std::exp(kept - static_cast<double>(outputs.dense_lse[static_cast<size_t>(at)]));
     ++part.rows;
   }
   return part;
 }
 
-std::vector<PartOutcome> CompareHook::State::compare_heads(const AttentionCall& call) const {
-  const int64_t tokens = call.q.tokens;
+std::vector<PartOutcome> CompareHook::State::compare_heads(const Outputs& outputs) const {
+  const int64_t tokens = outputs.tokens;
   const int64_t parts = (tokens + kRowsPerPart - 1) / kRowsPerPart;
-  std::vector<PartOutcome> outcomes(static_cast<size_t>(call.q.heads * parts));
-  pool.parallel_for(call.q.heads * parts, [&](int64_t item, int) {
+  std::vector<PartOutcome> outcomes(static_cast<size_t>(outputs.heads * parts));
+  pool.parallel_for(outputs.heads * parts, [&](int64_t item, int) {
     const int64_t first = item % parts * kRowsPerPart;
     outcomes[static_cast<size_t>(item)] =
-        compare_rows(call, item / parts, first, std::min(kRowsPerPart, tokens - first));
+        compare_rows(outputs, item / parts, first, std::min(kRowsPerPart, tokens - first));
   });
-  std::vector<PartOutcome> heads(static_cast<size_t>(call.q.heads));
+  std::vector<PartOutcome> heads(static_cast<size_t>(outputs.heads));
   for (size_t item = 0; item < outcomes.size(); ++item) {
     PartOutcome& head = heads[item / static_cast<size_t>(parts)];
     head.errors.merge(outcomes[item].errors);
@@ -97,11 +121,12 @@ CompareHook::CompareHook(const Plan& plan, Impl impl, ThreadPool& pool)
 
 CompareHook::~CompareHook() = default;
 
+MemorySpace CompareHook::space() const { return space_of(state_->impl); }
+
 void CompareHook::attend(const AttentionCall& call) {
   SPARSESCOPE_ASSERT(call.q.batch == 1);
   State& state = *state_;
-  state.dense_lse.resize(static_cast<size_t>(call.q.heads * call.q.tokens));
-  state.sparse_lse.resize(state.dense_lse.size());
+  state.make_room(call.q);
   const double before = state.dense.attention_seconds();
   state.dense.attend_with_lse(call, state.dense_lse.data());
   state.times.dense_seconds += state.dense.attention_seconds() - before;
@@ -109,7 +134,15 @@ void CompareHook::attend(const AttentionCall& call) {
   state.times.sparse_seconds += run.attention_seconds;
   state.times.selection_seconds += run.selection_seconds;
 
-  const std::vector<PartOutcome> heads = state.compare_heads(call);
+  const HostOutput dense_out(call);
+  const std::vector<PartOutcome> heads =
+      state.compare_heads({.dense = dense_out,
+                           .sparse = state.sparse_out.fetched(),
+                           .dense_lse = state.dense_lse.fetched(),
+                           .sparse_lse = state.sparse_lse.fetched(),
+                           .heads = call.q.heads,
+                           .tokens = call.q.tokens,
+                           .head_dim = call.q.head_dim});
   for (size_t head = 0; head < heads.size(); ++head) {
     const PartOutcome& outcome = heads[head];
     SiteResult site;

@@ -24,6 +24,7 @@ class CompareHook : public AttentionHook {
   // plan must outlive the hook.
   CompareHook(const Plan& plan, Impl impl, ThreadPool& pool);
   ~CompareHook() override;
+  MemorySpace space() const override;
   void attend(const AttentionCall& call) override;  // batch 1
 
   std::vector<SiteResult> take_sites();  // since the last take, in the order of the calls
