@@ -4,9 +4,6 @@
 
 namespace sparsescope::cuda {
 
-void dense_attention(const DenseAttentionParams&, Body) {
-  fail(ErrorKind::kInternal, "CUDA dense attention is not there yet");
-}
 void sparse_attention(const SparseAttentionParams&, Body) {
   fail(ErrorKind::kInternal, "CUDA sparse attention is not there yet");
 }

@@ -2,10 +2,11 @@
 // Where the program was built without it (kernels/cuda_stub), there is no device and every other
 // function throws Error(kNotCompiled).
 //
-// Tensors and lists lie in host or in device memory, as their own `space` says; what lies on the
-// host is copied. Work is queued on the default stream of the current device, which LibTorch's
-// operators use too; calls whose results lie on the host return when they are there. Elements are
-// bf16 or fp16: fp32 inputs are rounded to bf16. D is at most 128, else Error(kUnsupported).
+// Tensors and lists lie in host or in device memory, as their own `space` says; lse lies where out
+// does. What lies on the host is copied. Work is queued on the default stream of the current
+// device, which LibTorch's operators use too; calls whose results lie on the host return when they
+// are there. Elements are bf16 or fp16: fp32 inputs are rounded to bf16. D is at most 128, else
+// Error(kUnsupported).
 #pragma once
 
 #include <cstdint>
@@ -13,6 +14,7 @@
 #include <vector>
 
 #include "kernels/attention.h"
+#include "kernels/cuda/mass_chunk.h"
 
 namespace sparsescope::cuda {
 
@@ -46,6 +48,8 @@ void synchronize();
 enum class Body { kSm80, kSm90 };
 
 void dense_attention(const DenseAttentionParams& params, Body body);
+// The masses stay on the device; params.sink is not used.
+void dense_attention(const DenseAttentionParams& params, Body body, const DeviceMassSink& sink);
 void sparse_attention(const SparseAttentionParams& params, Body body);
 void sparse_backward(const SparseBackwardParams& params, Body body);
 

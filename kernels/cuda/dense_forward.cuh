@@ -1,6 +1,6 @@
 // The sm80 body of dense attention: a thread block of four warps takes 64 query rows through all
 // keys, 64 at a time. The next keys are copied while the present ones are multiplied; the values
-// while the scores are made.
+// while the scores are made. With masses (row_masses.cuh) the same loop also keeps the statistics.
 #pragma once
 
 #include "arch/async_copy.cuh"
@@ -8,6 +8,7 @@
 #include "arch/launch.h"
 #include "kernels/cuda/dense_forward.h"
 #include "kernels/cuda/forward_tile.cuh"
+#include "kernels/cuda/row_masses.cuh"
 #include "kernels/cuda/row_output.cuh"
 #include "kernels/cuda/shared_tile.cuh"
 
@@ -19,25 +20,63 @@ struct DenseForwardConfig {
   static constexpr int kThreads = 32 * kWarps;
 };
 
+// The bins of masses follow.
 template <typename Elem, int kHeadDim>
 struct DenseForwardShared {
-  Elem queries[kRowLanes * kHeadDim];
   Elem keys[2][kKeys * kHeadDim];
-  Elem values[kKeys * kHeadDim];
+  Elem values[kKeys * kHeadDim];  // the queries at first
 };
 
+// The part of the chunk's arrays that belongs to this thread block.
+__device__ inline RowMassOutput masses_of_block(const MassOutput& masses, int32_t num_key_blocks,
+                                                int64_t item) {
+  return {.blocks = masses.blocks,
+          .bricks = masses.bricks,
+          .piece_sums = masses.piece_sums + item * masses.num_pieces * kRowLanes,
+          .block_max = masses.block_max + item * num_key_blocks * kRowLanes,
+          .bins = masses.bins + item * masses.num_bins * kRowLanes,
+          .num_bins = masses.num_bins};
+}
+
+// Per-row results of a warp, after its rows were written.
 template <typename Elem, int kHeadDim>
+__device__ void write_masses(RowMasses& masses, const WarpRows<Elem, kHeadDim>& rows,
+                             const MassOutput& output, int64_t item, int first_row, int num_rows,
+                             int lane) {
+  float inverse_sum[2], entropy[2];
+#pragma unroll
+  for (int r = 0; r < 2; ++r) {
+    inverse_sum[r] = rows.softmax[r].sum > 0.0f ? 1.0f / rows.softmax[r].sum : 0.0f;
+  }
+  masses.finish(rows.softmax, inverse_sum, entropy);
+  if (lane % 4 != 0) return;
+#pragma unroll
+  for (int r = 0; r < 2; ++r) {
+    const int row = lane / 4 + 8 * r;
+    const int64_t at = item * kRowLanes + first_row + row;
+    const bool live = row < num_rows;
+    output.row_max[at] = live ? rows.softmax[r].shift() : 0.0f;
+    output.inverse_sum[at] = live ? inverse_sum[r] : 0.0f;
+    output.lse[at] = live ? rows.log_sum(r) : 0.0f;
+    output.entropy[at] = entropy[r];
+  }
+}
+
+// grid: row blocks, heads
+template <typename Elem, int kHeadDim, bool kWithMasses>
 __global__ void __launch_bounds__(DenseForwardConfig::kThreads)
     dense_forward_kernel(const __grid_constant__ DenseForward<Elem> call) {
   using Config = DenseForwardConfig;
-  auto& shared = *reinterpret_cast<DenseForwardShared<Elem, kHeadDim>*>(dynamic_shared());
+  using Shared = DenseForwardShared<Elem, kHeadDim>;
+  auto& shared = *reinterpret_cast<Shared*>(dynamic_shared());
   const int thread = static_cast<int>(threadIdx.x), warp = thread / 32, lane = thread % 32;
   const RowBlock block = call.row_blocks[blockIdx.x];
   const int32_t head = call.first_head + static_cast<int32_t>(blockIdx.y);
   const int32_t* tokens = call.row_order + block.first;
   const Elem* q = call.q.head(head);
-  const Elem* k = call.k.head(static_cast<int32_t>(blockIdx.y));
-  const Elem* v = call.v.head(static_cast<int32_t>(blockIdx.y));
+  const Elem* k = call.k.head(head);
+  const Elem* v = call.v.head(head);
+  const int first_row = kWarpRows * warp, num_rows = block.count - first_row;
 
   const auto copy_block = [&](Elem* tile, const HeadRows<Elem>& rows, const Elem* of_head,
                               int32_t key_block) {
@@ -46,37 +85,61 @@ __global__ void __launch_bounds__(DenseForwardConfig::kThreads)
     });
     commit_copies();
   };
-  copy_rows_async<kHeadDim, kRowLanes, Config::kThreads>(shared.queries, thread, [&](int row, int) {
+  copy_rows_async<kHeadDim, kRowLanes, Config::kThreads>(shared.values, thread, [&](int row, int) {
     return row < block.count ? q + tokens[row] * call.q.stride_row : nullptr;
   });
   copy_block(shared.keys[0], call.k, k, 0);
 
   WarpRows<Elem, kHeadDim> rows;
   rows.clear();
+  wait_for_copies<0>();
+  __syncthreads();
+  rows.load_queries(shared.values, first_row, lane);
+
+  const int64_t item = int64_t{blockIdx.y} * call.num_row_blocks + blockIdx.x;
+  auto masses = [&] {
+    if constexpr (kWithMasses) {
+      return RowMasses(masses_of_block(call.masses, call.num_key_blocks, item),
+                       reinterpret_cast<float*>(dynamic_shared() + sizeof(Shared)), first_row,
+                       num_rows, lane);
+    } else {
+      return NoMasses{};
+    }
+  }();
   for (int32_t j = 0; j < call.num_key_blocks; ++j) {
     wait_for_copies<0>();
     __syncthreads();
     copy_block(shared.values, call.v, v, j);
     copy_block(shared.keys[(j + 1) % 2], call.k, k, min(j + 1, call.num_key_blocks - 1));
-    if (j == 0) rows.load_queries(shared.queries, kWarpRows * warp, lane);
 
     float p[kOctets][4], factor[2];
     rows.scores(shared.keys[j % 2], call.valid[j], lane, p);
-    rows.probabilities(p, call.scale_log2, factor, [](int, float, float) {});
+    const RowSoftmax before[2] = {rows.softmax[0], rows.softmax[1]};
+    rows.probabilities(p, call.scale_log2, factor, [&](int r, float probability, float exponent) {
+      masses.observe(r, probability, exponent);
+    });
+    masses.rescale(before, rows.softmax, factor);
+    masses.add_block(p, j, rows.softmax);
     wait_for_copies<1>();
     __syncthreads();
     rows.add_values(p, shared.values, lane);
   }
   wait_for_copies<0>();
-  write_rows(rows, call.out, head, tokens + kWarpRows * warp, block.count - kWarpRows * warp, lane);
+  write_rows(rows, call.out, head, tokens + first_row, num_rows, lane);
+  if constexpr (kWithMasses) {
+    write_masses(masses, rows, call.masses, item, first_row, num_rows, lane);
+  }
 }
 
 template <typename Elem, int kHeadDim>
 void run_dense_forward(const DenseForward<Elem>& call, cudaStream_t stream) {
-  launch(dense_forward_kernel<Elem, kHeadDim>,
+  const bool with_masses = call.masses.blocks != nullptr;
+  launch(with_masses ? dense_forward_kernel<Elem, kHeadDim, true>
+                     : dense_forward_kernel<Elem, kHeadDim, false>,
          {.grid = dim3(call.num_row_blocks, call.num_heads),
           .block = dim3(DenseForwardConfig::kThreads),
-          .shared_bytes = sizeof(DenseForwardShared<Elem, kHeadDim>)},
+          .shared_bytes = static_cast<size_t>(
+              dense_forward_shared_bytes(kHeadDim, with_masses ? call.masses.num_bins : 0))},
          stream, call);
 }
 

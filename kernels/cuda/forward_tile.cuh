@@ -90,9 +90,9 @@ struct WarpRows {
         for (int j = 2 * r; j < 2 * r + 2; ++j) {
           const float exponent = fmaf(s[octet][j], scale, -shift);
           s[octet][j] = exp2_fast(exponent);
-          sum += s[octet][j];
           observe(r, s[octet][j], exponent);
         }
+        sum += s[octet][2 * r] + s[octet][2 * r + 1];
       }
       softmax[r].sum += sum;
     }

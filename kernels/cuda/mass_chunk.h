@@ -4,26 +4,30 @@
 //
 // Sums are relative to the running maximum at the time, so that nothing is written twice:
 //
-//   mass of (row, cell) = sum over the cell's pieces p of
-//                         piece_sums[p] * exp2(block_max[piece_block[p]] - lse * log2(e))
+//   mass of (row, cell) = inverse_sum * sum over the cell's pieces p of
+//                         piece_sums[p] * exp2(block_max[piece_block[p]] - row_max)
+//
+// No exponent is above 0. block_max is -infinity before a row's first finite score.
 #pragma once
 
 #include <cstdint>
 
 namespace sparsescope::cuda {
 
-// Device pointers; a row block has 64 lanes, a row each. Lanes without a row hold zero sums, zero
-// entropy, zero bins and lse 0.
+// Device pointers; a row block has 64 lanes, a row each. Lanes without a row hold zeros. A row
+// without keys has lse -infinity and zeros elsewhere.
 struct MassChunk {
   int32_t first_head = 0, num_heads = 0;            // b * H + h
   int32_t first_row_block = 0, num_row_blocks = 0;  // into RowGroups::blocks; whole groups
   int32_t num_pieces = 0, num_key_blocks = 0, num_bins = 0;
-  const float* piece_sums = nullptr;  // [num_heads, num_row_blocks, num_pieces, 64]
-  const float* block_max = nullptr;   // [num_heads, num_row_blocks, num_key_blocks, 64] log2 units
-  const float* lse = nullptr;         // [num_heads, num_row_blocks, 64] natural log
-  const float* entropy = nullptr;     // [num_heads, num_row_blocks, 64] nats
-  const float* bins = nullptr;        // [num_heads, num_row_blocks, T + Hg + Wg, 64] probability by
-                                      // key coordinate along t, h, w; text excluded
+  const float* piece_sums = nullptr;   // [num_heads, num_row_blocks, num_pieces, 64]
+  const float* block_max = nullptr;    // [num_heads, num_row_blocks, num_key_blocks, 64] log2 units
+  const float* row_max = nullptr;      // [num_heads, num_row_blocks, 64] log2 units
+  const float* inverse_sum = nullptr;  // [num_heads, num_row_blocks, 64] of exp2(score - row_max)
+  const float* lse = nullptr;          // [num_heads, num_row_blocks, 64] natural log
+  const float* entropy = nullptr;      // [num_heads, num_row_blocks, 64] nats
+  const float* bins = nullptr;  // [num_heads, num_row_blocks, T + Hg + Wg, 64] probability by
+                                // key coordinate along t, h, w; text excluded
   const int32_t* piece_block = nullptr;  // [num_pieces] key block; ascending
   const int32_t* piece_cell = nullptr;   // [num_pieces] into KeyCells::cells; ascending
 };

@@ -2,8 +2,14 @@
 set(cuda_host_sources
   check.cpp
   cuda_attention.cpp
+  dense_attention.cpp
+  dense_dispatch.cpp
   device_memory.cpp
-  devices.cpp)
+  devices.cpp
+  head_wave.cpp
+  host_masses.cpp
+  key_plan.cpp
+  mass_buffer.cpp)
 set(cuda_kernel_sources
   instantiations/dense_forward_bf16_128.cu
   instantiations/dense_forward_bf16_64.cu

@@ -21,6 +21,9 @@ int64_t begin_memory_count() { fail_not_compiled(); }
 int64_t most_memory_held() { fail_not_compiled(); }
 void synchronize() { fail_not_compiled(); }
 void dense_attention(const DenseAttentionParams&, Body) { fail_not_compiled(); }
+void dense_attention(const DenseAttentionParams&, Body, const DeviceMassSink&) {
+  fail_not_compiled();
+}
 void sparse_attention(const SparseAttentionParams&, Body) { fail_not_compiled(); }
 void sparse_backward(const SparseBackwardParams&, Body) { fail_not_compiled(); }
 

@@ -6,6 +6,8 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "emulator/engine.h"
+
 namespace emulator {
 namespace {
 
@@ -43,7 +45,12 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int) {
   properties->minor = emulator::capability_minor;
   properties->multiProcessorCount = 2;
   properties->totalGlobalMem = emulator::kMemoryBytes;
-  properties->sharedMemPerBlockOptin = size_t{227} << 10;
+  properties->sharedMemPerBlockOptin = emulator::kSharedBytesMax;
+  return cudaSuccess;
+}
+cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int) {
+  if (attribute != cudaDevAttrMaxSharedMemoryPerBlockOptin) return cudaErrorInvalidValue;
+  *value = static_cast<int>(emulator::kSharedBytesMax);
   return cudaSuccess;
 }
 cudaError_t cudaMemGetInfo(size_t* available, size_t* total) {

@@ -1,0 +1,16 @@
+// The one place that knows which body of the dense forward runs a call.
+#pragma once
+
+#include "kernels/cuda/cuda_attention.h"
+#include "kernels/cuda/dense_forward.h"
+
+namespace sparsescope::cuda {
+
+// head_dim: 64 or 128, as the rows of the call are packed.
+template <typename Elem>
+void run_dense(Body body, int head_dim, const DenseForward<Elem>& call, cudaStream_t stream);
+
+// Bytes of shared memory that a thread block takes; num_bins 0: plain attention.
+int64_t dense_shared_bytes(Body body, int head_dim, int64_t num_bins);
+
+}  // namespace sparsescope::cuda

@@ -1,0 +1,265 @@
+// Exact masses of the 16 rows of a warp, from the probabilities that the forward step holds in
+// registers: sums by piece of a key cell, by key coordinate, and the entropy.
+//
+// Of every brick (key_bricks.h) a thread holds two neighbours along w: with c = lane % 4 they lie
+// at h + c / 2 and w + 2 (c % 2). Sums over the threads of a row are butterflies that halve what a
+// thread holds at each step, so that each ends with a sum of its own.
+#pragma once
+
+#include "kernels/cuda/dense_forward.h"
+#include "kernels/cuda/forward_tile.cuh"
+#include "kernels/cuda/row_softmax.cuh"
+
+namespace sparsescope::cuda {
+
+// What a warp writes to, of one head and row block.
+struct RowMassOutput {
+  const KeyBlockPlace* blocks;
+  const KeyBrick* bricks;
+  float* piece_sums;  // [num_pieces, 64]
+  float* block_max;   // [num_key_blocks, 64]
+  float* bins;        // [num_bins, 64]
+  int num_bins;
+};
+
+// The half that the lane keeps of a pair whose halves are exchanged along the lane's bit, summed.
+__device__ inline float exchange_sum(float low, float high, int lane, int bit) {
+  const bool upper = (lane & bit) != 0;
+  return (upper ? high : low) + __shfl_xor_sync(0xffffffffu, upper ? low : high, bit);
+}
+
+class RowMasses {
+ public:
+  // shared_bins: [num_bins + kSpareBins, 64] of the thread block; num_rows of the warp's 16 rows,
+  // of which the first has number first_row in the block, are not idle.
+  __device__ RowMasses(const RowMassOutput& output, float* shared_bins, int first_row, int num_rows,
+                       int lane)
+      : output_(output), bins_(shared_bins), lane_(lane), first_row_(first_row) {
+#pragma unroll
+    for (int r = 0; r < 2; ++r) {
+      live_[r] = lane / 4 + 8 * r < num_rows;
+#pragma unroll
+      for (int brick = 0; brick < kBlockBricks; ++brick) bricks_[r][brick] = 0.0f;
+    }
+    for (int bin = lane / kWarpRows; bin < output.num_bins + kSpareBins; bin += 2) {
+      bins_[offset(bin, lane % kWarpRows)] = 0.0f;
+    }
+    __syncwarp();
+  }
+
+  // Every probability p = exp2(exponent) of row r.
+  __device__ void observe(int r, float p, float exponent) {
+    constexpr float kLowest = -1000.0f;  // p * exponent is 0 where the exponent is -infinity
+    block_entropy_[r] = fmaf(p, fmaxf(exponent, kLowest), block_entropy_[r]);
+  }
+
+  // After a step: before is the softmax as it was, factor what the step multiplied sums with.
+  __device__ void rescale(const RowSoftmax (&before)[2], const RowSoftmax (&softmax)[2],
+                          const float (&factor)[2]) {
+    if (__any_sync(0xffffffffu, factor[0] != 1.0f || factor[1] != 1.0f)) {
+#pragma unroll
+      for (int r = 0; r < 2; ++r) {
+        if (factor[r] != 1.0f) {
+          // No sums yet where the factor is 0: the maximum may have been -infinity.
+          entropy_[r] = factor[r] == 0.0f ? 0.0f
+                                          : factor[r] * fmaf(before[r].max - softmax[r].max,
+                                                             before[r].sum, entropy_[r]);
+        }
+#pragma unroll
+        for (int brick = 0; brick < kBlockBricks; ++brick) bricks_[r][brick] *= factor[r];
+      }
+      const float of_row = by_row(factor);
+      for (int bin = lane_ / kWarpRows; bin < output_.num_bins; bin += 2) {
+        bins_[offset(bin, lane_ % kWarpRows)] *= of_row;
+      }
+      __syncwarp();
+    }
+#pragma unroll
+    for (int r = 0; r < 2; ++r) {
+      entropy_[r] += block_entropy_[r];
+      block_entropy_[r] = 0.0f;
+    }
+  }
+
+  __device__ void add_block(const float (&p)[kOctets][4], int key_block,
+                            const RowSoftmax (&softmax)[2]) {
+    const KeyBlockPlace place = output_.blocks[key_block];
+    if (place.regular != 0) {
+      add_regular(p, place);
+    } else {
+      add_bricks(p, place.first_piece, output_.bricks + int64_t{key_block} * kBlockBricks);
+    }
+    const float max = lane_ % 2 == 0 ? softmax[0].max : softmax[1].max;
+    if (lane_ % 4 >= 2) output_.block_max[own_lane(key_block)] = own_live() ? max : 0.0f;
+    __syncwarp();
+  }
+
+  // After the last block: writes the bins and returns the entropy of row r; sums and inverse sums
+  // are those of the whole row.
+  __device__ void finish(const RowSoftmax (&softmax)[2], const float (&inverse_sum)[2],
+                         float (&entropy)[2]) {
+    constexpr float kLn2 = 0.693147180559945309f;
+    flush_regular();
+    __syncwarp();
+    float factor[2];
+#pragma unroll
+    for (int r = 0; r < 2; ++r) {
+      const float mean = quad_sum(entropy_[r]) * inverse_sum[r];
+      // Rounding may leave a peaked row below zero.
+      entropy[r] = live_[r] && softmax[r].sum > 0.0f
+                       ? fmaxf(0.0f, (log2f(softmax[r].sum) - mean) * kLn2)
+                       : 0.0f;
+      factor[r] = live_[r] ? inverse_sum[r] : 0.0f;
+    }
+    const float of_row = by_row(factor);
+    const int row = lane_ % kWarpRows;
+    for (int bin = lane_ / kWarpRows; bin < output_.num_bins; bin += 2) {
+      const float sum = bins_[offset(bin, row)];
+      output_.bins[int64_t{bin} * kRowLanes + first_row_ + row] =
+          of_row > 0.0f ? sum * of_row : 0.0f;
+    }
+  }
+
+ private:
+  // Four neighbouring bins of eight rows lie in 32 banks.
+  __device__ int offset(int bin, int row) const {
+    return bin * kRowLanes + ((first_row_ + row) ^ (bin % 4 * 8));
+  }
+  __device__ void add_to_bin(int bin, int row, float value) { bins_[offset(bin, row)] += value; }
+
+  // The thread's value for row lane % 16, from values by the fragment's rows.
+  __device__ float by_row(const float (&values)[2]) const {
+    const int owner = lane_ % 8 * 4;
+    const float low = __shfl_sync(0xffffffffu, values[0], owner);
+    const float high = __shfl_sync(0xffffffffu, values[1], owner);
+    return lane_ % kWarpRows < 8 ? low : high;
+  }
+
+  // After a sum of both rows over the threads of a row a thread holds that of row lane % 2.
+  __device__ int own_row() const { return lane_ / 4 + lane_ % 2 * 8; }
+  __device__ bool own_live() const { return lane_ % 2 == 0 ? live_[0] : live_[1]; }
+  __device__ int64_t own_lane(int line) const {
+    return int64_t{line} * kRowLanes + first_row_ + own_row();
+  }
+  __device__ float row_sum(const float (&sums)[2]) const {
+    const float half = exchange_sum(sums[0], sums[1], lane_, 1);
+    return half + __shfl_xor_sync(0xffffffffu, half, 2);
+  }
+  __device__ void write_piece(int piece, const float (&sums)[2]) {
+    const float sum = row_sum(sums);
+    if (lane_ % 4 < 2) output_.piece_sums[own_lane(piece)] = own_live() ? sum : 0.0f;
+  }
+  // first, second: sums of the thread's two places along w.
+  __device__ void add_w(int bin, int r, float first, float second) {
+    const float sum = exchange_sum(first, second, lane_, 2);
+    add_to_bin(bin + lane_ % 2 * 2 + lane_ / 2 % 2, lane_ / 4 + 8 * r, sum);
+  }
+
+  // Sums by t and h are kept in registers while blocks have both in common: as they mostly do,
+  // since tiles follow each other along w.
+  __device__ void add_regular(const float (&p)[kOctets][4], const KeyBlockPlace& place) {
+    if (place.t != t_ || place.h != h_) {
+      flush_regular();
+      t_ = place.t;
+      h_ = place.h;
+    }
+    float total[2];
+#pragma unroll
+    for (int r = 0; r < 2; ++r) {
+      float first = 0.0f, second = 0.0f;
+      total[r] = 0.0f;
+#pragma unroll
+      for (int brick = 0; brick < kBlockBricks; ++brick) {
+        const float pair = p[brick][2 * r] + p[brick][2 * r + 1];
+        bricks_[r][brick] += pair;
+        total[r] += pair;
+        first += p[brick][2 * r];
+        second += p[brick][2 * r + 1];
+      }
+      add_w(place.w, r, first, second);
+    }
+    write_piece(place.first_piece, total);
+  }
+
+  __device__ void flush_regular() {
+    if (t_ < 0) return;
+    __syncwarp();
+    const int c = lane_ % 4;
+#pragma unroll
+    for (int r = 0; r < 2; ++r) {
+      float(&sums)[kBlockBricks] = bricks_[r];
+      float by_t[4], by_h[2] = {};
+#pragma unroll
+      for (int t = 0; t < 4; ++t) {
+        by_t[t] = sums[2 * t] + sums[2 * t + 1];
+        by_h[0] += sums[2 * t];
+        by_h[1] += sums[2 * t + 1];
+        sums[2 * t] = sums[2 * t + 1] = 0.0f;
+      }
+      const float t_sum = exchange_sum(exchange_sum(by_t[0], by_t[1], lane_, 1),
+                                       exchange_sum(by_t[2], by_t[3], lane_, 1), lane_, 2);
+      add_to_bin(t_ + c, lane_ / 4 + 8 * r, t_sum);
+      const float h_sum = exchange_sum(by_h[0], by_h[1], lane_, 1);
+      add_to_bin(h_ + c % 2 * 2 + c / 2, lane_ / 4 + 8 * r, h_sum);
+    }
+    __syncwarp();
+  }
+
+  // Bricks of any cells, one after the other; sums go out where the plan says that they end.
+  __device__ void add_bricks(const float (&p)[kOctets][4], int piece, const KeyBrick* bricks) {
+    float of_piece[2] = {}, of_t[2] = {}, of_h[2] = {}, of_w[2][2] = {};
+#pragma unroll
+    for (int i = 0; i < kBlockBricks; ++i) {
+      const KeyBrick brick = bricks[i];
+#pragma unroll
+      for (int r = 0; r < 2; ++r) {
+        const float pair = p[i][2 * r] + p[i][2 * r + 1];
+        of_piece[r] += pair;
+        of_t[r] += pair;
+        of_h[r] += pair;
+        of_w[r][0] += p[i][2 * r];
+        of_w[r][1] += p[i][2 * r + 1];
+      }
+      if ((brick.ends & kEndsPiece) != 0) {
+        write_piece(piece++, of_piece);
+        of_piece[0] = of_piece[1] = 0.0f;
+      }
+      if ((brick.ends & kEndsT) != 0) {
+        const float sum = row_sum(of_t);
+        if (lane_ % 4 < 2) add_to_bin(brick.t, own_row(), sum);
+        of_t[0] = of_t[1] = 0.0f;
+      }
+      if ((brick.ends & kEndsH) != 0) {
+        const float sum = exchange_sum(of_h[0], of_h[1], lane_, 1);
+        add_to_bin(brick.h + lane_ / 2 % 2, own_row(), sum);
+        of_h[0] = of_h[1] = 0.0f;
+      }
+      if ((brick.ends & kEndsW) != 0) {
+        __syncwarp();  // a brick that sticks out along h has added its zeros to a bin of w
+#pragma unroll
+        for (int r = 0; r < 2; ++r) {
+          add_w(brick.w, r, of_w[r][0], of_w[r][1]);
+          of_w[r][0] = of_w[r][1] = 0.0f;
+        }
+      }
+      if (brick.ends != 0) __syncwarp();
+    }
+  }
+
+  const RowMassOutput output_;
+  float* bins_;
+  int lane_, first_row_;
+  bool live_[2];
+  float entropy_[2] = {}, block_entropy_[2] = {};  // sums of p * exponent, of the thread's columns
+  float bricks_[2][kBlockBricks];                  // sums of regular blocks at (t_, h_)
+  int t_ = -1, h_ = -1;
+};
+
+// In the place of RowMasses where there is nothing to keep.
+struct NoMasses {
+  __device__ void observe(int, float, float) {}
+  __device__ void rescale(const RowSoftmax (&)[2], const RowSoftmax (&)[2], const float (&)[2]) {}
+  __device__ void add_block(const float (&)[kOctets][4], int, const RowSoftmax (&)[2]) {}
+};
+
+}  // namespace sparsescope::cuda

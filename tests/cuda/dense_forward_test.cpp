@@ -1,0 +1,211 @@
+// CUDA dense attention and its masses against the fp64 reference on the same 16-bit inputs, and the
+// laws that hold whatever the inputs are.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <numeric>
+#include <tuple>
+
+#include "cuda/device_fixture.h"
+#include "kernels/attention_case.h"
+#include "support/near.h"
+
+namespace sparsescope::testing {
+namespace {
+
+Shape with_partitions(Shape shape, const std::vector<std::string>& texts) {
+  for (const std::string& text : texts) shape.partitions.push_back(parse_partition(text));
+  return shape;
+}
+
+// One token; primes; one tile; blocks of whole tiles, and what a block needs beside them; ragged;
+// tiles of more rows than a block; cells far smaller and far larger than a block; text before and
+// behind; tiles in several rows and frames, so that regular blocks change their place.
+std::vector<Shape> shapes() {
+  return {
+      {.head_dim = 8, .grid = {1, 1, 1}},
+      {.heads = 2, .head_dim = 5, .grid = {1, 1, 7}},
+      {.batch = 2, .head_dim = 12, .grid = {2, 3, 5}},
+      {.head_dim = 16, .grid = {1, 7, 9}, .tile = {1, 4, 4}},
+      {.head_dim = 64, .grid = {4, 4, 16}},
+      {.head_dim = 32, .grid = {1, 5, 13}, .tile = {1, 8, 8}},
+      {.batch = 2, .heads = 2, .head_dim = 20, .grid = {5, 7, 6}, .prefix = 3},
+      {.head_dim = 48, .grid = {7, 13, 5}, .tile = {3, 4, 5}},
+      {.head_dim = 128, .grid = {3, 9, 11}, .suffix = 5},
+      {.head_dim = 100, .grid = {4, 8, 9}, .prefix = 1, .suffix = 70},
+      {.head_dim = 1, .grid = {2, 2, 37}, .tile = {1, 1, 1}},
+      {.head_dim = 16, .grid = {6, 9, 10}, .tile = {6, 9, 5}, .prefix = 2},
+      {.head_dim = 16, .grid = {3, 11, 13}, .tile = {3, 11, 13}},
+      {.head_dim = 64, .grid = {9, 7, 10}},
+      with_partitions({.head_dim = 24, .grid = {6, 8, 12}},
+                      {"temporal:4", "spatial:2,3", "st:3,4,6"}),
+  };
+}
+
+using Param = std::tuple<Dtype, Inputs>;
+
+class CudaDense : public CudaTest, public ::testing::WithParamInterface<Param> {
+ protected:
+  Dtype dtype() const { return std::get<0>(GetParam()); }
+  Inputs inputs() const { return std::get<1>(GetParam()); }
+  bool large() const { return inputs() == Inputs::kLarge; }
+  // Each probability is rounded to the element type before it weighs v: half a unit in the last
+  // place, 2^-9 in bf16 and 2^-12 in fp16; twice that as a bound, since scores add rounding of
+  // their own. Equal scores average v, of either sign and up to 60, to almost nothing: there the
+  // probabilities are exact.
+  Tolerance output_bound() const {
+    if (inputs() == Inputs::kEqual) return {.max_abs = 3e-6};
+    const double unit = dtype() == Dtype::kBF16 ? 0x1p-8 : 0x1p-11;
+    return {.max_scaled = large() ? 2 * unit + 3e-5 : unit + 4e-6};
+  }
+  // Sums of probabilities are fp32 of products that are exact in fp32: the bounds of the CPU's fp32
+  // kernels. Scores of x16 inputs reach hundreds, and their rounding moves the exponent.
+  Tolerance lse_bound() const { return {.max_scaled = large() ? 2e-6 : 1e-6}; }
+  Tolerance mass_bound() const { return {.max_abs = large() ? 1e-4 : 5e-6}; }
+  Tolerance entropy_bound() const { return {.max_abs = large() ? 4e-4 : 2e-5}; }
+};
+
+double sum(const std::vector<float>& values, size_t first, size_t count) {
+  return std::accumulate(values.begin() + first, values.begin() + first + count, 0.0);
+}
+
+void expect_laws_of_mass(const Problem& problem, const DenseResult& found) {
+  const size_t cells = problem.cells().cells.size();
+  const auto video_cells = static_cast<size_t>(problem.cells().num_video_cells);
+  const TokenGrid& grid = problem.shape().grid;
+  for (size_t row = 0; row < found.entropy.size(); ++row) {
+    const double video = sum(found.mass, row * cells, video_cells);
+    ASSERT_NEAR(sum(found.mass, row * cells, cells), 1, 3e-6);
+    ASSERT_NEAR(sum(found.mass_t, row * grid.t, grid.t), video, 3e-6);
+    ASSERT_NEAR(sum(found.mass_h, row * grid.h, grid.h), video, 3e-6);
+    ASSERT_NEAR(sum(found.mass_w, row * grid.w, grid.w), video, 3e-6);
+    ASSERT_GE(found.entropy[row], 0);
+    ASSERT_LE(found.entropy[row], std::log(static_cast<double>(problem.shape().tokens())) + 1e-5);
+  }
+}
+
+TEST_P(CudaDense, AgreesWithTheReference) {
+  for (const Shape& shape : shapes()) {
+    SCOPED_TRACE(shape.name());
+    const Problem problem(shape, inputs(), dtype());
+    const DenseResult expected = run_dense(problem, Impl::kReference, true);
+    const DenseResult found = run_dense(problem, Impl::kCudaSm80, true);
+    EXPECT_TRUE(near(found.out, expected.out, output_bound()));
+    EXPECT_TRUE(near(found.lse, expected.lse, lse_bound()));
+    EXPECT_TRUE(near(found.row_lse, expected.row_lse, lse_bound()));
+    EXPECT_TRUE(near(found.mass, expected.mass, mass_bound()));
+    EXPECT_TRUE(near(found.entropy, expected.entropy, entropy_bound()));
+    EXPECT_TRUE(near(found.mass_t, expected.mass_t, mass_bound()));
+    EXPECT_TRUE(near(found.mass_h, expected.mass_h, mass_bound()));
+    EXPECT_TRUE(near(found.mass_w, expected.mass_w, mass_bound()));
+    EXPECT_EQ(found.dirty_lanes, 0);
+    expect_laws_of_mass(problem, found);
+    // The plain pass takes keys in another order: sums differ by rounding.
+    const DenseResult plain = run_dense(problem, Impl::kCudaSm80, false);
+    EXPECT_TRUE(near(plain.out, expected.out, output_bound()));
+    EXPECT_TRUE(near(plain.lse, found.lse, {.max_scaled = 1e-6}));
+  }
+}
+
+std::string param_name(const ::testing::TestParamInfo<Param>& info) {
+  const Inputs inputs = std::get<1>(info.param);
+  return std::string(dtype_name(std::get<0>(info.param))) + (inputs == Inputs::kOutliers
+                                                                 ? "_outliers"
+                                                             : inputs == Inputs::kLarge ? "_large"
+                                                                                        : "_equal");
+}
+
+INSTANTIATE_TEST_SUITE_P(All, CudaDense,
+                         ::testing::Combine(::testing::Values(Dtype::kBF16, Dtype::kF16),
+                                            ::testing::Values(Inputs::kOutliers, Inputs::kLarge,
+                                                              Inputs::kEqual)),
+                         param_name);
+
+class CudaDenseForward : public CudaTest {};
+
+// A missing barrier, or lanes that meet in one bin, would show as a difference.
+TEST_F(CudaDenseForward, SchedulesDoNotChangeAnything) {
+  for (const Shape& shape : {Shape{.heads = 2, .head_dim = 64, .grid = {5, 6, 9}, .suffix = 3},
+                             Shape{.head_dim = 128, .grid = {4, 8, 8}}}) {
+    SCOPED_TRACE(shape.name());
+    const Problem problem(shape, Inputs::kLarge, Dtype::kBF16);
+    const DenseResult plain = run_dense(problem, Impl::kCudaSm80, false);
+    const DenseResult first = run_dense(problem, Impl::kCudaSm80, true);
+    for_each_schedule([&] {
+      EXPECT_EQ(run_dense(problem, Impl::kCudaSm80, false).out, plain.out);
+      const DenseResult again = run_dense(problem, Impl::kCudaSm80, true);
+      EXPECT_EQ(again.out, first.out);
+      EXPECT_EQ(again.lse, first.lse);
+      EXPECT_EQ(again.mass, first.mass);
+      EXPECT_EQ(again.entropy, first.entropy);
+      EXPECT_EQ(again.mass_t, first.mass_t);
+      EXPECT_EQ(again.mass_h, first.mass_h);
+      EXPECT_EQ(again.mass_w, first.mass_w);
+    });
+  }
+}
+
+// Where plain order is brick order the two passes are the same sums, bit for bit.
+TEST_F(CudaDenseForward, RecordingIsTheSamePassOnFullTiles) {
+  for (const int64_t head_dim : {64, 128}) {
+    const Problem problem({.head_dim = head_dim, .grid = {4, 8, 8}}, Inputs::kOutliers,
+                          Dtype::kBF16);
+    const DenseResult plain = run_dense(problem, Impl::kCudaSm80, false);
+    const DenseResult recorded = run_dense(problem, Impl::kCudaSm80, true);
+    EXPECT_EQ(plain.out, recorded.out);
+    EXPECT_EQ(plain.lse, recorded.lse);
+  }
+}
+
+// Equal scores: masses are shares of the keys, all by counting.
+TEST_F(CudaDenseForward, EqualScoresGiveCounts) {
+  for (const Shape& shape : {Shape{.head_dim = 20, .grid = {5, 7, 6}, .prefix = 3},
+                             Shape{.head_dim = 20, .grid = {8, 9, 11}, .suffix = 9}}) {
+    const Problem problem(shape, Inputs::kEqual, Dtype::kBF16);
+    const DenseResult found = run_dense(problem, Impl::kCudaSm80, true);
+    const auto tokens = static_cast<double>(shape.tokens());
+    const auto& cells = problem.cells().cells;
+    const TokenGrid& g = shape.grid;
+    for (size_t row = 0; row < found.entropy.size(); ++row) {
+      ASSERT_NEAR(found.entropy[row], std::log(tokens), 1e-5);
+      ASSERT_NEAR(found.row_lse[row], std::log(tokens), 1e-5);
+      for (size_t c = 0; c < cells.size(); ++c) {
+        ASSERT_NEAR(found.mass[row * cells.size() + c], cells[c].count / tokens, 1e-6);
+      }
+      for (int64_t t = 0; t < g.t; ++t) {
+        ASSERT_NEAR(found.mass_t[row * g.t + t], g.h * g.w / tokens, 1e-6);
+      }
+      for (int64_t h = 0; h < g.h; ++h) {
+        ASSERT_NEAR(found.mass_h[row * g.h + h], g.t * g.w / tokens, 1e-6);
+      }
+      for (int64_t w = 0; w < g.w; ++w) {
+        ASSERT_NEAR(found.mass_w[row * g.w + w], g.t * g.h / tokens, 1e-6);
+      }
+    }
+  }
+}
+
+// fp32 inputs are rounded to bf16; how elements lie in memory does not matter.
+TEST_F(CudaDenseForward, ElementTypesAndStrides) {
+  for (const int64_t head_dim : {20, 64}) {
+    const Shape shape{.batch = 2, .heads = 3, .head_dim = head_dim, .grid = {3, 5, 6}, .suffix = 2};
+    for (const Dtype dtype : {Dtype::kBF16, Dtype::kF16}) {
+      const Problem contiguous(shape, Inputs::kOutliers, dtype, false);
+      const DenseResult expected = run_dense(contiguous, Impl::kReference, false);
+      // The same numbers in another memory order are another problem: each against its own truth.
+      const Problem strided(shape, Inputs::kOutliers, dtype, true);
+      const DenseResult expected_strided = run_dense(strided, Impl::kReference, false);
+      const Tolerance bound{.max_scaled = dtype == Dtype::kBF16 ? 0x1p-8 : 0x1p-11};
+      EXPECT_TRUE(near(run_dense(contiguous, Impl::kCudaSm80, false).out, expected.out, bound));
+      EXPECT_TRUE(
+          near(run_dense(strided, Impl::kCudaSm80, false).out, expected_strided.out, bound));
+    }
+    const Problem rounded(shape, Inputs::kOutliers, Dtype::kBF16);
+    const Problem full(shape, Inputs::kOutliers, Dtype::kF32);
+    EXPECT_EQ(run_dense(full, Impl::kCudaSm80, false).out,
+              run_dense(rounded, Impl::kCudaSm80, false).out);
+  }
+}
+
+}  // namespace
+}  // namespace sparsescope::testing
