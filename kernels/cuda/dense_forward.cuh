@@ -62,33 +62,39 @@ __device__ void write_masses(RowMasses& masses, const WarpRows<Elem, kHeadDim>& 
   }
 }
 
+template <int kHeadDim, typename Elem>
+__device__ void copy_queries(Elem* tile, const DenseForward<Elem>& call, int32_t head, int thread) {
+  const RowBlock block = call.row_blocks[blockIdx.x];
+  const Elem* q = call.q.head(head);
+  copy_rows_async<kHeadDim, kRowLanes, DenseForwardConfig::kThreads>(
+      tile, thread, [&](int row, int) {
+        return row < block.count ? q + call.row_order[block.first + row] * call.q.stride_row
+                                 : nullptr;
+      });
+  commit_copies();
+}
+
 // grid: row blocks, heads
 template <typename Elem, int kHeadDim, bool kWithMasses>
-__global__ void __launch_bounds__(DenseForwardConfig::kThreads)
+__global__ void __launch_bounds__(DenseForwardConfig::kThreads,
+                                  dense_forward_blocks(kHeadDim, kWithMasses))
     dense_forward_kernel(const __grid_constant__ DenseForward<Elem> call) {
   using Config = DenseForwardConfig;
   using Shared = DenseForwardShared<Elem, kHeadDim>;
   auto& shared = *reinterpret_cast<Shared*>(dynamic_shared());
   const int thread = static_cast<int>(threadIdx.x), warp = thread / 32, lane = thread % 32;
-  const RowBlock block = call.row_blocks[blockIdx.x];
+  const int first_row = kWarpRows * warp;
   const int32_t head = call.first_head + static_cast<int32_t>(blockIdx.y);
-  const int32_t* tokens = call.row_order + block.first;
-  const Elem* q = call.q.head(head);
   const Elem* k = call.k.head(head);
   const Elem* v = call.v.head(head);
-  const int first_row = kWarpRows * warp, num_rows = block.count - first_row;
 
-  const auto copy_block = [&](Elem* tile, const HeadRows<Elem>& rows, const Elem* of_head,
-                              int32_t key_block) {
-    copy_rows_async<kHeadDim, kKeys, Config::kThreads>(tile, thread, [&](int row, int) {
-      return of_head + (int64_t{key_block} * kKeys + row) * rows.stride_row;
-    });
+  // Copies the block that source points to.
+  const auto copy_block = [&](Elem* tile, const Elem* source) {
+    copy_tile_async<kHeadDim, kKeys, Config::kThreads>(tile, thread, source);
     commit_copies();
   };
-  copy_rows_async<kHeadDim, kRowLanes, Config::kThreads>(shared.values, thread, [&](int row, int) {
-    return row < block.count ? q + tokens[row] * call.q.stride_row : nullptr;
-  });
-  copy_block(shared.keys[0], call.k, k, 0);
+  copy_block(shared.keys[0], k);
+  copy_queries<kHeadDim>(shared.values, call, head, thread);
 
   WarpRows<Elem, kHeadDim> rows;
   rows.clear();
@@ -101,7 +107,7 @@ __global__ void __launch_bounds__(DenseForwardConfig::kThreads)
     if constexpr (kWithMasses) {
       return RowMasses(masses_of_block(call.masses, call.num_key_blocks, item),
                        reinterpret_cast<float*>(dynamic_shared() + sizeof(Shared)), first_row,
-                       num_rows, lane);
+                       call.row_blocks[blockIdx.x].count - first_row, lane);
     } else {
       return NoMasses{};
     }
@@ -109,9 +115,12 @@ __global__ void __launch_bounds__(DenseForwardConfig::kThreads)
   for (int32_t j = 0; j < call.num_key_blocks; ++j) {
     wait_for_copies<0>();
     __syncthreads();
-    copy_block(shared.values, call.v, v, j);
-    copy_block(shared.keys[(j + 1) % 2], call.k, k, min(j + 1, call.num_key_blocks - 1));
+    copy_block(shared.values, v);
+    v += kKeys * kHeadDim;
+    if (j + 1 < call.num_key_blocks) k += kKeys * kHeadDim;  // else the last again
+    copy_block(shared.keys[(j + 1) % 2], k);
 
+    masses.begin(j);
     float p[kOctets][4], factor[2];
     rows.scores(shared.keys[j % 2], call.valid[j], lane, p);
     const RowSoftmax before[2] = {rows.softmax[0], rows.softmax[1]};
@@ -119,13 +128,16 @@ __global__ void __launch_bounds__(DenseForwardConfig::kThreads)
       masses.observe(r, probability, exponent);
     });
     masses.rescale(before, rows.softmax, factor);
-    masses.add_block(p, j, rows.softmax);
+    masses.add_block(p, rows.softmax);
     wait_for_copies<1>();
     __syncthreads();
     rows.add_values(p, shared.values, lane);
   }
   wait_for_copies<0>();
-  write_rows(rows, call.out, head, tokens + first_row, num_rows, lane);
+  // Read again: nothing that the loop does not need is kept in registers.
+  const RowBlock block = call.row_blocks[blockIdx.x];
+  const int num_rows = block.count - first_row;
+  write_rows(rows, call.out, head, call.row_order + block.first + first_row, num_rows, lane);
   if constexpr (kWithMasses) {
     write_masses(masses, rows, call.masses, item, first_row, num_rows, lane);
   }

@@ -28,8 +28,8 @@ struct MassOutput {
 
 template <typename Elem>
 struct DenseForward {
-  HeadRows<Elem> q;       // rows by token, heads by number
-  HeadRows<Elem> k, v;    // rows by key slot, 64 a key block; zeros in idle slots
+  HeadRows<Elem> q;     // rows by token, heads by number
+  HeadRows<Elem> k, v;  // rows by key slot, 64 a key block, one after the other; idle slots: zeros
   const uint64_t* valid;  // [num_key_blocks] bit of every slot that holds a token
   int32_t num_key_blocks = 0;
   const RowBlock* row_blocks;  // [num_row_blocks] into row_order
@@ -44,6 +44,11 @@ struct DenseForward {
 // Instantiated for __nv_bfloat16 and __half, D 64 and 128.
 template <typename Elem, int kHeadDim>
 void run_dense_forward(const DenseForward<Elem>& call, cudaStream_t stream);
+
+// Thread blocks of run_dense_forward that a multiprocessor has registers for, on any GPU.
+constexpr int dense_forward_blocks(int head_dim, bool with_masses) {
+  return (head_dim == 64 ? 4 : 3) - (with_masses ? 1 : 0);
+}
 
 // Bytes of shared memory that a thread block of run_dense_forward takes; num_bins 0: plain.
 constexpr int64_t dense_forward_shared_bytes(int head_dim, int64_t num_bins) {

@@ -32,10 +32,10 @@ struct WarpRows {
 
   // queries: the warp's 16 rows of a shared tile start at first_row.
   __device__ void load_queries(const Elem* tile, int first_row, int lane) {
-    const int row = first_row + lane % 8 + 8 * (lane / 8 % 2);
+    const int at = chunk_offset<kHeadDim>(first_row + lane % 8 + 8 * (lane / 8 % 2), lane / 16);
 #pragma unroll
     for (int step = 0; step < kSteps; ++step) {
-      load_matrix_x4(query[step], tile + chunk_offset<kHeadDim>(row, 2 * step + lane / 16));
+      load_matrix_x4(query[step], tile + step_chunks(at, 2 * step));
     }
   }
 
@@ -50,17 +50,17 @@ struct WarpRows {
 
   // Scores of all keys of the tile, without the scale; -infinity where the bit of a key is not set.
   __device__ void scores(const Elem* keys, uint64_t valid, int lane, float (&s)[kOctets][4]) const {
+    const int at = chunk_offset<kHeadDim>(lane % 8 + 8 * (lane / 16), lane / 8 % 2);
 #pragma unroll
     for (int pair = 0; pair < kOctets / 2; ++pair) {
       float(&first)[4] = s[2 * pair];
       float(&second)[4] = s[2 * pair + 1];
 #pragma unroll
       for (int j = 0; j < 4; ++j) first[j] = second[j] = 0.0f;
-      const int row = 16 * pair + lane % 8 + 8 * (lane / 16);
 #pragma unroll
       for (int step = 0; step < kSteps; ++step) {
         uint32_t b[4];
-        load_matrix_x4(b, keys + chunk_offset<kHeadDim>(row, 2 * step + lane / 8 % 2));
+        load_matrix_x4(b, keys + 16 * pair * kHeadDim + step_chunks(at, 2 * step));
         multiply_16x8x16<Elem>(first, query[step], b[0], b[1]);
         multiply_16x8x16<Elem>(second, query[step], b[2], b[3]);
       }
@@ -107,17 +107,17 @@ struct WarpRows {
 
   // O += P V
   __device__ void add_values(const float (&p)[kOctets][4], const Elem* values, int lane) {
+    const int at = chunk_offset<kHeadDim>(lane % 16, lane / 16);
 #pragma unroll
     for (int step = 0; step < kKeys / 16; ++step) {
       const float(&low)[4] = p[2 * step];
       const float(&high)[4] = p[2 * step + 1];
       const uint32_t a[4] = {pack_pair<Elem>(low[0], low[1]), pack_pair<Elem>(low[2], low[3]),
                              pack_pair<Elem>(high[0], high[1]), pack_pair<Elem>(high[2], high[3])};
-      const int row = 16 * step + lane % 16;
 #pragma unroll
       for (int pair = 0; pair < kOutOctets / 2; ++pair) {
         uint32_t b[4];
-        load_matrix_x4_transposed(b, values + chunk_offset<kHeadDim>(row, 2 * pair + lane / 16));
+        load_matrix_x4_transposed(b, values + 16 * step * kHeadDim + step_chunks(at, 2 * pair));
         multiply_16x8x16<Elem>(out[2 * pair], a, b[0], b[1]);
         multiply_16x8x16<Elem>(out[2 * pair + 1], a, b[2], b[3]);
       }

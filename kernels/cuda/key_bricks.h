@@ -7,6 +7,8 @@
 // grid, has idle slots there: probability 0, added to a bin all the same.
 #pragma once
 
+#include <cuda_runtime.h>
+
 #include <cstdint>
 
 namespace sparsescope::cuda {
@@ -19,17 +21,18 @@ inline constexpr int kSpareBins = 3;
 // Sums that are complete with a brick: no later brick of the block adds to the same bins or piece.
 enum BrickEnd : int16_t { kEndsT = 1, kEndsH = 2, kEndsW = 4, kEndsPiece = 8 };
 
-struct KeyBrick {
+struct alignas(8) KeyBrick {
   int16_t t = -1, h = -1, w = -1;  // bins of the first slot; -1: no coordinates
   int16_t ends = 0;                // of BrickEnd
 };
 
 // A regular block is one piece of bricks (t, h), (t, h + 2), (t + 1, h), ... (t + 3, h + 2): 4 x 4
 // x 4 positions, as most blocks are where tiles are 4,4,4.
-struct KeyBlockPlace {
+struct alignas(16) KeyBlockPlace {
   int32_t first_piece = 0;
-  int16_t regular = 0;
-  int16_t t = 0, h = 0, w = 0;  // bins of the first slot of a regular block
+  int32_t t = -1, h = -1, w = -1;  // bins of the first slot of a regular block; -1: none
+
+  __host__ __device__ bool regular() const { return t >= 0; }
 };
 
 }  // namespace sparsescope::cuda

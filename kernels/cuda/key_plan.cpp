@@ -57,7 +57,6 @@ class BrickPlanner {
     if (!regular) return;
     KeyBlockPlace& place = plan_.blocks.back();
     const KeyBrick& first = plan_.bricks[plan_.bricks.size() - kBlockBricks];
-    place.regular = 1;
     place.t = first.t;
     place.h = first.h;
     place.w = first.w;

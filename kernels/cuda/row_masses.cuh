@@ -34,10 +34,13 @@ class RowMasses {
   // of which the first has number first_row in the block, are not idle.
   __device__ RowMasses(const RowMassOutput& output, float* shared_bins, int first_row, int num_rows,
                        int lane)
-      : output_(output), bins_(shared_bins), lane_(lane), first_row_(first_row) {
+      : output_(output),
+        bins_(shared_bins),
+        lane_(lane),
+        first_row_(first_row),
+        num_rows_(num_rows) {
 #pragma unroll
     for (int r = 0; r < 2; ++r) {
-      live_[r] = lane / 4 + 8 * r < num_rows;
 #pragma unroll
       for (int brick = 0; brick < kBlockBricks; ++brick) bricks_[r][brick] = 0.0f;
     }
@@ -45,6 +48,12 @@ class RowMasses {
       bins_[offset(bin, lane % kWarpRows)] = 0.0f;
     }
     __syncwarp();
+  }
+
+  // Before the step of a key block: what is known of it is on its way while scores are made.
+  __device__ void begin(int key_block) {
+    key_block_ = key_block;
+    place_ = output_.blocks[key_block];
   }
 
   // Every probability p = exp2(exponent) of row r.
@@ -81,16 +90,14 @@ class RowMasses {
     }
   }
 
-  __device__ void add_block(const float (&p)[kOctets][4], int key_block,
-                            const RowSoftmax (&softmax)[2]) {
-    const KeyBlockPlace place = output_.blocks[key_block];
-    if (place.regular != 0) {
-      add_regular(p, place);
+  __device__ void add_block(const float (&p)[kOctets][4], const RowSoftmax (&softmax)[2]) {
+    if (place_.regular()) {
+      add_regular(p);
     } else {
-      add_bricks(p, place.first_piece, output_.bricks + int64_t{key_block} * kBlockBricks);
+      add_bricks(p);
     }
     const float max = lane_ % 2 == 0 ? softmax[0].max : softmax[1].max;
-    if (lane_ % 4 >= 2) output_.block_max[own_lane(key_block)] = own_live() ? max : 0.0f;
+    if (lane_ % 4 >= 2) output_.block_max[own_lane(key_block_)] = own_live() ? max : 0.0f;
     __syncwarp();
   }
 
@@ -106,10 +113,10 @@ class RowMasses {
     for (int r = 0; r < 2; ++r) {
       const float mean = quad_sum(entropy_[r]) * inverse_sum[r];
       // Rounding may leave a peaked row below zero.
-      entropy[r] = live_[r] && softmax[r].sum > 0.0f
-                       ? fmaxf(0.0f, (log2f(softmax[r].sum) - mean) * kLn2)
-                       : 0.0f;
-      factor[r] = live_[r] ? inverse_sum[r] : 0.0f;
+      const bool live = lane_ / 4 + 8 * r < num_rows_;
+      entropy[r] =
+          live && softmax[r].sum > 0.0f ? fmaxf(0.0f, (log2f(softmax[r].sum) - mean) * kLn2) : 0.0f;
+      factor[r] = live ? inverse_sum[r] : 0.0f;
     }
     const float of_row = by_row(factor);
     const int row = lane_ % kWarpRows;
@@ -137,7 +144,7 @@ class RowMasses {
 
   // After a sum of both rows over the threads of a row a thread holds that of row lane % 2.
   __device__ int own_row() const { return lane_ / 4 + lane_ % 2 * 8; }
-  __device__ bool own_live() const { return lane_ % 2 == 0 ? live_[0] : live_[1]; }
+  __device__ bool own_live() const { return own_row() < num_rows_; }
   __device__ int64_t own_lane(int line) const {
     return int64_t{line} * kRowLanes + first_row_ + own_row();
   }
@@ -157,11 +164,11 @@ class RowMasses {
 
   // Sums by t and h are kept in registers while blocks have both in common: as they mostly do,
   // since tiles follow each other along w.
-  __device__ void add_regular(const float (&p)[kOctets][4], const KeyBlockPlace& place) {
-    if (place.t != t_ || place.h != h_) {
+  __device__ void add_regular(const float (&p)[kOctets][4]) {
+    if (place_.t != t_ || place_.h != h_) {
       flush_regular();
-      t_ = place.t;
-      h_ = place.h;
+      t_ = place_.t;
+      h_ = place_.h;
     }
     float total[2];
 #pragma unroll
@@ -176,9 +183,9 @@ class RowMasses {
         first += p[brick][2 * r];
         second += p[brick][2 * r + 1];
       }
-      add_w(place.w, r, first, second);
+      add_w(place_.w, r, first, second);
     }
-    write_piece(place.first_piece, total);
+    write_piece(place_.first_piece, total);
   }
 
   __device__ void flush_regular() {
@@ -206,7 +213,9 @@ class RowMasses {
   }
 
   // Bricks of any cells, one after the other; sums go out where the plan says that they end.
-  __device__ void add_bricks(const float (&p)[kOctets][4], int piece, const KeyBrick* bricks) {
+  __device__ void add_bricks(const float (&p)[kOctets][4]) {
+    const KeyBrick* bricks = output_.bricks + int64_t{key_block_} * kBlockBricks;
+    int piece = place_.first_piece;
     float of_piece[2] = {}, of_t[2] = {}, of_h[2] = {}, of_w[2][2] = {};
 #pragma unroll
     for (int i = 0; i < kBlockBricks; ++i) {
@@ -248,8 +257,9 @@ class RowMasses {
 
   const RowMassOutput output_;
   float* bins_;
-  int lane_, first_row_;
-  bool live_[2];
+  int lane_, first_row_, num_rows_;
+  int key_block_ = 0;
+  KeyBlockPlace place_;
   float entropy_[2] = {}, block_entropy_[2] = {};  // sums of p * exponent, of the thread's columns
   float bricks_[2][kBlockBricks];                  // sums of regular blocks at (t_, h_)
   int t_ = -1, h_ = -1;
@@ -257,9 +267,10 @@ class RowMasses {
 
 // In the place of RowMasses where there is nothing to keep.
 struct NoMasses {
+  __device__ void begin(int) {}
   __device__ void observe(int, float, float) {}
   __device__ void rescale(const RowSoftmax (&)[2], const RowSoftmax (&)[2], const float (&)[2]) {}
-  __device__ void add_block(const float (&)[kOctets][4], int, const RowSoftmax (&)[2]) {}
+  __device__ void add_block(const float (&)[kOctets][4], const RowSoftmax (&)[2]) {}
 };
 
 }  // namespace sparsescope::cuda

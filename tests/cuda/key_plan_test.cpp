@@ -43,7 +43,7 @@ TEST(KeyPlan, FullTilesAreRegularBlocks) {
   EXPECT_THAT(plan.piece_block, ElementsAre(0, 1));
   EXPECT_THAT(plan.piece_cell, ElementsAre(0, 1));
   for (int b = 0; b < 2; ++b) {
-    EXPECT_EQ(plan.blocks[b].regular, 1);
+    EXPECT_TRUE(plan.blocks[b].regular());
     EXPECT_EQ(plan.blocks[b].first_piece, b);
     EXPECT_EQ(plan.blocks[b].t, 0);
     EXPECT_EQ(plan.blocks[b].h, 4);
@@ -69,7 +69,7 @@ TEST(KeyPlan, ClippedCellsAndText) {
                                 _,  _,  _,  _,  _,  _,  _,  _,   //
                                 _,  _,  _,  _,  _,  _,  _,  _}));
   EXPECT_EQ(plan.valid[0], uint64_t{0x03ff'0111'0fff});
-  EXPECT_EQ(plan.blocks[0].regular, 0);
+  EXPECT_FALSE(plan.blocks[0].regular());
   EXPECT_THAT(plan.piece_cell, ElementsAre(0, 1, 2));
   EXPECT_THAT(plan.piece_block, ElementsAre(0, 0, 0));
   // Bins: t 0; h 1 to 3; w 4 to 8.
@@ -94,7 +94,7 @@ TEST(KeyPlan, ClippedCellsAndText) {
 TEST(KeyPlan, RegularBlocksStandAloneAndOthersShare) {
   const KeyPlan plan = plan_of({5, 4, 16}, {4, 4, 4});
   ASSERT_EQ(plan.num_blocks(), 5);
-  for (int b = 0; b < 5; ++b) EXPECT_EQ(plan.blocks[b].regular, b < 4);
+  for (int b = 0; b < 5; ++b) EXPECT_EQ(plan.blocks[b].regular(), b < 4);
   EXPECT_THAT(plan.piece_block, ElementsAre(0, 1, 2, 3, 4, 4, 4, 4));
   EXPECT_EQ(plan.slots_per_token(), 1.0);
 }
@@ -106,7 +106,7 @@ TEST(KeyPlan, LargeCellsAreCutIntoBoxes) {
   EXPECT_THAT(plan.piece_cell, ElementsAre(0, 0));
   EXPECT_EQ(plan.blocks[0].h, 4);
   EXPECT_EQ(plan.blocks[1].h, 8);
-  EXPECT_TRUE(plan.blocks[0].regular && plan.blocks[1].regular);
+  EXPECT_TRUE(plan.blocks[0].regular() && plan.blocks[1].regular());
 }
 
 // Wan at 480p, 81 frames, and at 720p: what bricks cost in slots.
