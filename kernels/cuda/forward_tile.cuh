@@ -83,18 +83,19 @@ struct WarpRows {
       }
       factor[r] = softmax[r].raise(quad_max(largest) * scale);
       const float shift = softmax[r].shift();
-      float sum = 0.0f;
+      float sum[2] = {};  // of the even and the odd columns
 #pragma unroll
       for (int octet = 0; octet < kOctets; ++octet) {
 #pragma unroll
-        for (int j = 2 * r; j < 2 * r + 2; ++j) {
-          const float exponent = fmaf(s[octet][j], scale, -shift);
-          s[octet][j] = exp2_fast(exponent);
-          observe(r, s[octet][j], exponent);
+        for (int j = 0; j < 2; ++j) {
+          float& value = s[octet][2 * r + j];
+          const float exponent = fmaf(value, scale, -shift);
+          value = exp2_fast(exponent);
+          sum[j] += value;
+          observe(r, value, exponent);
         }
-        sum += s[octet][2 * r] + s[octet][2 * r + 1];
       }
-      softmax[r].sum += sum;
+      softmax[r].sum += sum[0] + sum[1];
     }
     if (__any_sync(0xffffffffu, factor[0] != 1.0f || factor[1] != 1.0f)) {
 #pragma unroll

@@ -39,6 +39,7 @@ class RowMasses {
         lane_(lane),
         first_row_(first_row),
         num_rows_(num_rows) {
+    written_ = (upper() == 0 ? output.piece_sums : output.block_max) + first_row + own_row();
 #pragma unroll
     for (int r = 0; r < 2; ++r) {
 #pragma unroll
@@ -58,13 +59,12 @@ class RowMasses {
 
   // Every probability p = exp2(exponent) of row r.
   __device__ void observe(int r, float p, float exponent) {
-    constexpr float kLowest = -1000.0f;  // p * exponent is 0 where the exponent is -infinity
-    block_entropy_[r] = fmaf(p, fmaxf(exponent, kLowest), block_entropy_[r]);
+    block_entropy_[r] = fmaf(p, exponent, block_entropy_[r]);
   }
 
   // After a step: before is the softmax as it was, factor what the step multiplied sums with.
-  __device__ void rescale(const RowSoftmax (&before)[2], const RowSoftmax (&softmax)[2],
-                          const float (&factor)[2]) {
+  __device__ void rescale(const float (&p)[kOctets][4], const RowSoftmax (&before)[2],
+                          const RowSoftmax (&softmax)[2], const float (&factor)[2]) {
     if (__any_sync(0xffffffffu, factor[0] != 1.0f || factor[1] != 1.0f)) {
 #pragma unroll
       for (int r = 0; r < 2; ++r) {
@@ -83,6 +83,7 @@ class RowMasses {
       }
       __syncwarp();
     }
+    if (__any_sync(0xffffffffu, isnan(block_entropy_[0] + block_entropy_[1]))) sum_entropy(p);
 #pragma unroll
     for (int r = 0; r < 2; ++r) {
       entropy_[r] += block_entropy_[r];
@@ -91,13 +92,14 @@ class RowMasses {
   }
 
   __device__ void add_block(const float (&p)[kOctets][4], const RowSoftmax (&softmax)[2]) {
+    const float max = odd() == 0 ? softmax[0].max : softmax[1].max;
     if (place_.regular()) {
-      add_regular(p);
+      const float sum = add_regular(p);
+      write(upper() == 0 ? place_.first_piece : key_block_, upper() == 0 ? sum : max);
     } else {
       add_bricks(p);
+      if (upper() == 1) write(key_block_, max);
     }
-    const float max = lane_ % 2 == 0 ? softmax[0].max : softmax[1].max;
-    if (lane_ % 4 >= 2) output_.block_max[own_lane(key_block_)] = own_live() ? max : 0.0f;
     __syncwarp();
   }
 
@@ -128,9 +130,26 @@ class RowMasses {
   }
 
  private:
+  // The block's entropy sums where some exponent is -infinity: 0 times that is not a number.
+  __device__ void sum_entropy(const float (&p)[kOctets][4]) {
+#pragma unroll
+    for (int r = 0; r < 2; ++r) {
+      block_entropy_[r] = 0.0f;
+#pragma unroll
+      for (int octet = 0; octet < kOctets; ++octet) {
+#pragma unroll
+        for (int j = 2 * r; j < 2 * r + 2; ++j) {
+          if (p[octet][j] > 0.0f) {
+            block_entropy_[r] = fmaf(p[octet][j], __log2f(p[octet][j]), block_entropy_[r]);
+          }
+        }
+      }
+    }
+  }
+
   // Four neighbouring bins of eight rows lie in 32 banks.
   __device__ int offset(int bin, int row) const {
-    return bin * kRowLanes + ((first_row_ + row) ^ (bin % 4 * 8));
+    return bin * kRowLanes + ((first_row_ + row) ^ ((bin & 3) << 3));
   }
   __device__ void add_to_bin(int bin, int row, float value) { bins_[offset(bin, row)] += value; }
 
@@ -142,29 +161,33 @@ class RowMasses {
     return lane_ % kWarpRows < 8 ? low : high;
   }
 
-  // After a sum of both rows over the threads of a row a thread holds that of row lane % 2.
-  __device__ int own_row() const { return lane_ / 4 + lane_ % 2 * 8; }
+  // Bits of the thread's number in its row.
+  __device__ int odd() const { return lane_ & 1; }
+  __device__ int upper() const { return lane_ >> 1 & 1; }
+  // After a sum of both rows over the threads of a row a thread holds that of row odd().
+  __device__ int own_row() const { return lane_ / 4 + 8 * odd(); }
   __device__ bool own_live() const { return own_row() < num_rows_; }
-  __device__ int64_t own_lane(int line) const {
-    return int64_t{line} * kRowLanes + first_row_ + own_row();
-  }
   __device__ float row_sum(const float (&sums)[2]) const {
     const float half = exchange_sum(sums[0], sums[1], lane_, 1);
     return half + __shfl_xor_sync(0xffffffffu, half, 2);
   }
+  // The lower threads of a row write piece sums, the upper ones block maxima.
+  __device__ void write(int line, float value) {
+    written_[int64_t{line} * kRowLanes] = own_live() ? value : 0.0f;
+  }
   __device__ void write_piece(int piece, const float (&sums)[2]) {
     const float sum = row_sum(sums);
-    if (lane_ % 4 < 2) output_.piece_sums[own_lane(piece)] = own_live() ? sum : 0.0f;
+    if (upper() == 0) write(piece, sum);
   }
   // first, second: sums of the thread's two places along w.
   __device__ void add_w(int bin, int r, float first, float second) {
     const float sum = exchange_sum(first, second, lane_, 2);
-    add_to_bin(bin + lane_ % 2 * 2 + lane_ / 2 % 2, lane_ / 4 + 8 * r, sum);
+    add_to_bin(bin + 2 * odd() + upper(), lane_ / 4 + 8 * r, sum);
   }
 
-  // Sums by t and h are kept in registers while blocks have both in common: as they mostly do,
-  // since tiles follow each other along w.
-  __device__ void add_regular(const float (&p)[kOctets][4]) {
+  // Returns the sum of the block. Sums by t and h are kept in registers while blocks have both in
+  // common: as they mostly do, since tiles follow each other along w.
+  __device__ float add_regular(const float (&p)[kOctets][4]) {
     if (place_.t != t_ || place_.h != h_) {
       flush_regular();
       t_ = place_.t;
@@ -173,25 +196,22 @@ class RowMasses {
     float total[2];
 #pragma unroll
     for (int r = 0; r < 2; ++r) {
-      float first = 0.0f, second = 0.0f;
-      total[r] = 0.0f;
+      float first = 0.0f, second = 0.0f;  // as the softmax adds them: no work of their own
 #pragma unroll
       for (int brick = 0; brick < kBlockBricks; ++brick) {
-        const float pair = p[brick][2 * r] + p[brick][2 * r + 1];
-        bricks_[r][brick] += pair;
-        total[r] += pair;
+        bricks_[r][brick] += p[brick][2 * r] + p[brick][2 * r + 1];
         first += p[brick][2 * r];
         second += p[brick][2 * r + 1];
       }
+      total[r] = first + second;
       add_w(place_.w, r, first, second);
     }
-    write_piece(place_.first_piece, total);
+    return row_sum(total);
   }
 
   __device__ void flush_regular() {
     if (t_ < 0) return;
     __syncwarp();
-    const int c = lane_ % 4;
 #pragma unroll
     for (int r = 0; r < 2; ++r) {
       float(&sums)[kBlockBricks] = bricks_[r];
@@ -205,9 +225,9 @@ class RowMasses {
       }
       const float t_sum = exchange_sum(exchange_sum(by_t[0], by_t[1], lane_, 1),
                                        exchange_sum(by_t[2], by_t[3], lane_, 1), lane_, 2);
-      add_to_bin(t_ + c, lane_ / 4 + 8 * r, t_sum);
+      add_to_bin(t_ + (lane_ & 3), lane_ / 4 + 8 * r, t_sum);
       const float h_sum = exchange_sum(by_h[0], by_h[1], lane_, 1);
-      add_to_bin(h_ + c % 2 * 2 + c / 2, lane_ / 4 + 8 * r, h_sum);
+      add_to_bin(h_ + 2 * odd() + upper(), lane_ / 4 + 8 * r, h_sum);
     }
     __syncwarp();
   }
@@ -235,12 +255,12 @@ class RowMasses {
       }
       if ((brick.ends & kEndsT) != 0) {
         const float sum = row_sum(of_t);
-        if (lane_ % 4 < 2) add_to_bin(brick.t, own_row(), sum);
+        if (upper() == 0) add_to_bin(brick.t, own_row(), sum);
         of_t[0] = of_t[1] = 0.0f;
       }
       if ((brick.ends & kEndsH) != 0) {
         const float sum = exchange_sum(of_h[0], of_h[1], lane_, 1);
-        add_to_bin(brick.h + lane_ / 2 % 2, own_row(), sum);
+        add_to_bin(brick.h + upper(), own_row(), sum);
         of_h[0] = of_h[1] = 0.0f;
       }
       if ((brick.ends & kEndsW) != 0) {
@@ -257,6 +277,7 @@ class RowMasses {
 
   const RowMassOutput output_;
   float* bins_;
+  float* written_;  // the thread's lane of what it writes
   int lane_, first_row_, num_rows_;
   int key_block_ = 0;
   KeyBlockPlace place_;
@@ -269,7 +290,8 @@ class RowMasses {
 struct NoMasses {
   __device__ void begin(int) {}
   __device__ void observe(int, float, float) {}
-  __device__ void rescale(const RowSoftmax (&)[2], const RowSoftmax (&)[2], const float (&)[2]) {}
+  __device__ void rescale(const float (&)[kOctets][4], const RowSoftmax (&)[2],
+                          const RowSoftmax (&)[2], const float (&)[2]) {}
   __device__ void add_block(const float (&)[kOctets][4], const RowSoftmax (&)[2]) {}
 };
 

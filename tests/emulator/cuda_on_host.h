@@ -38,6 +38,7 @@
 #define blockDim (::emulator::shape().block)
 #define gridDim (::emulator::shape().grid)
 
+using std::isnan;
 using std::max;
 using std::min;
 
