@@ -127,7 +127,7 @@ __global__ void __launch_bounds__(DenseForwardConfig::kThreads,
     rows.probabilities(p, call.scale_log2, factor, [&](int r, float probability, float exponent) {
       masses.observe(r, probability, exponent);
     });
-    masses.rescale(p, before, rows.softmax, factor);
+    masses.after_softmax(p, before, rows.softmax, factor);
     masses.add_block(p, rows.softmax);
     wait_for_copies<1>();
     __syncthreads();

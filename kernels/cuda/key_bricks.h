@@ -7,8 +7,6 @@
 // grid, has idle slots there: probability 0, added to a bin all the same.
 #pragma once
 
-#include <cuda_runtime.h>
-
 #include <cstdint>
 
 namespace sparsescope::cuda {
@@ -18,21 +16,21 @@ inline constexpr int kBlockBricks = 8;
 // Behind the last bin: where bricks at the grid's end stick out along w.
 inline constexpr int kSpareBins = 3;
 
-// Sums that are complete with a brick: no later brick of the block adds to the same bins or piece.
-enum BrickEnd : int16_t { kEndsT = 1, kEndsH = 2, kEndsW = 4, kEndsPiece = 8 };
+// Sums that are complete with a brick: the block's next brick adds to other bins or another piece.
+enum BrickEnd : int16_t { kEndsW = 1, kEndsPiece = 2 };
 
 struct alignas(8) KeyBrick {
   int16_t t = -1, h = -1, w = -1;  // bins of the first slot; -1: no coordinates
   int16_t ends = 0;                // of BrickEnd
 };
 
-// A regular block is one piece of bricks (t, h), (t, h + 2), (t + 1, h), ... (t + 3, h + 2): 4 x 4
-// x 4 positions, as most blocks are where tiles are 4,4,4.
+// Sums by t and h are kept by brick as long as blocks have them in common, brick by brick: tiles
+// follow each other along w. A block of one piece whose bricks all have one place along w, as most
+// are where tiles are 4,4,4, takes the short way.
 struct alignas(16) KeyBlockPlace {
   int32_t first_piece = 0;
-  int32_t t = -1, h = -1, w = -1;  // bins of the first slot of a regular block; -1: none
-
-  __host__ __device__ bool regular() const { return t >= 0; }
+  int32_t places = 0;  // block whose bricks have the same t and h; itself or an earlier one
+  int32_t w = -1;  // bin of all bricks' first slots in a block of one piece; -1: not such a block
 };
 
 }  // namespace sparsescope::cuda

@@ -41,6 +41,7 @@ class BrickPlanner {
       }
     }
     mark_ends();
+    for (int32_t block = 0; block < plan_.num_blocks(); ++block) place_block(block);
     return std::move(plan_);
   }
 
@@ -49,17 +50,11 @@ class BrickPlanner {
   void append_box(const KeyCell& cell, int32_t t0, int32_t h0, int32_t w0) {
     const Box& box = cell.box;
     const int32_t t_end = std::min(t0 + kBoxEdge, box.t), h_end = std::min(h0 + kBoxEdge, box.h);
-    const bool regular = t_end - t0 == kBoxEdge && h_end - h0 > kBrickH;
-    if (regular) room_ = 0;
+    const bool fills_block = t_end - t0 == kBoxEdge && h_end - h0 > kBrickH;
+    if (fills_block) room_ = 0;
     for (int32_t t = t0; t < t_end; ++t) {
       for (int32_t h = h0; h < h_end; h += kBrickH) append_brick(cell, t, h, w0);
     }
-    if (!regular) return;
-    KeyBlockPlace& place = plan_.blocks.back();
-    const KeyBrick& first = plan_.bricks[plan_.bricks.size() - kBlockBricks];
-    place.t = first.t;
-    place.h = first.h;
-    place.w = first.w;
   }
 
   void append_brick(const KeyCell& cell, int32_t t, int32_t h0, int32_t w0) {
@@ -116,12 +111,26 @@ class BrickPlanner {
           (i + 1) % kBlockBricks == 0 || i + 1 == num_bricks || piece_of_brick_[i + 1] < 0;
       const KeyBrick next = last ? KeyBrick{} : plan_.bricks[i + 1];
       int ends = last || piece_of_brick_[i + 1] != piece_of_brick_[i] ? kEndsPiece : 0;
-      if (brick.t >= 0) {
-        ends |= (brick.t != next.t ? kEndsT : 0) | (brick.h != next.h ? kEndsH : 0) |
-                (brick.w != next.w ? kEndsW : 0);
-      }
+      if (brick.t >= 0 && brick.w != next.w) ends |= kEndsW;
       brick.ends = static_cast<int16_t>(ends);
     }
+  }
+
+  void place_block(int32_t block) {
+    KeyBlockPlace& place = plan_.blocks[block];
+    const KeyBrick* bricks = &plan_.bricks[int64_t{block} * kBlockBricks];
+    const auto same_place = [](const KeyBrick& a, const KeyBrick& b) {
+      return a.t == b.t && a.h == b.h;
+    };
+    const bool repeats =
+        block > 0 && std::equal(bricks, bricks + kBlockBricks, bricks - kBlockBricks, same_place);
+    place.places = repeats ? plan_.blocks[block - 1].places : block;
+    const int32_t end_piece =
+        block + 1 < plan_.num_blocks() ? plan_.blocks[block + 1].first_piece : plan_.num_pieces();
+    const bool uniform = std::all_of(bricks, bricks + kBlockBricks, [&](const KeyBrick& brick) {
+      return brick.t < 0 || brick.w == bricks[0].w;
+    });
+    if (uniform && end_piece == place.first_piece + 1) place.w = bricks[0].w;
   }
 
   const KeyCells& cells_;

@@ -27,8 +27,8 @@ struct KeyPlan {
 
 KeyPlan plan_tokens(const std::vector<int32_t>& order);
 
-// Cells in their order, each cut into boxes of at most 4 x 4 x 4. A box that makes a regular block
-// starts a block; the bricks of others fill up what room there is.
+// Cells in their order, each cut into boxes of at most 4 x 4 x 4. A box of eight bricks starts a
+// block; the bricks of others fill up what room there is.
 KeyPlan plan_bricks(const KeyCells& cells);
 
 }  // namespace sparsescope::cuda

@@ -62,9 +62,9 @@ class RowMasses {
     block_entropy_[r] = fmaf(p, exponent, block_entropy_[r]);
   }
 
-  // After a step: before is the softmax as it was, factor what the step multiplied sums with.
-  __device__ void rescale(const float (&p)[kOctets][4], const RowSoftmax (&before)[2],
-                          const RowSoftmax (&softmax)[2], const float (&factor)[2]) {
+  // before is the softmax as it was, factor what earlier sums are to be multiplied with.
+  __device__ void after_softmax(const float (&p)[kOctets][4], const RowSoftmax (&before)[2],
+                                const RowSoftmax (&softmax)[2], const float (&factor)[2]) {
     if (__any_sync(0xffffffffu, factor[0] != 1.0f || factor[1] != 1.0f)) {
 #pragma unroll
       for (int r = 0; r < 2; ++r) {
@@ -92,9 +92,20 @@ class RowMasses {
   }
 
   __device__ void add_block(const float (&p)[kOctets][4], const RowSoftmax (&softmax)[2]) {
+    if (place_.places != places_) {
+      flush_places();
+      places_ = place_.places;
+    }
+#pragma unroll
+    for (int r = 0; r < 2; ++r) {
+#pragma unroll
+      for (int brick = 0; brick < kBlockBricks; ++brick) {
+        bricks_[r][brick] += p[brick][2 * r] + p[brick][2 * r + 1];
+      }
+    }
     const float max = odd() == 0 ? softmax[0].max : softmax[1].max;
-    if (place_.regular()) {
-      const float sum = add_regular(p);
+    if (place_.w >= 0) {
+      const float sum = add_piece(p);
       write(upper() == 0 ? place_.first_piece : key_block_, upper() == 0 ? sum : max);
     } else {
       add_bricks(p);
@@ -108,8 +119,7 @@ class RowMasses {
   __device__ void finish(const RowSoftmax (&softmax)[2], const float (&inverse_sum)[2],
                          float (&entropy)[2]) {
     constexpr float kLn2 = 0.693147180559945309f;
-    flush_regular();
-    __syncwarp();
+    flush_places();
     float factor[2];
 #pragma unroll
     for (int r = 0; r < 2; ++r) {
@@ -175,31 +185,20 @@ class RowMasses {
   __device__ void write(int line, float value) {
     written_[int64_t{line} * kRowLanes] = own_live() ? value : 0.0f;
   }
-  __device__ void write_piece(int piece, const float (&sums)[2]) {
-    const float sum = row_sum(sums);
-    if (upper() == 0) write(piece, sum);
-  }
   // first, second: sums of the thread's two places along w.
   __device__ void add_w(int bin, int r, float first, float second) {
     const float sum = exchange_sum(first, second, lane_, 2);
     add_to_bin(bin + 2 * odd() + upper(), lane_ / 4 + 8 * r, sum);
   }
 
-  // Returns the sum of the block. Sums by t and h are kept in registers while blocks have both in
-  // common: as they mostly do, since tiles follow each other along w.
-  __device__ float add_regular(const float (&p)[kOctets][4]) {
-    if (place_.t != t_ || place_.h != h_) {
-      flush_regular();
-      t_ = place_.t;
-      h_ = place_.h;
-    }
+  // A block of one piece and one place along w. Returns its sum.
+  __device__ float add_piece(const float (&p)[kOctets][4]) {
     float total[2];
 #pragma unroll
     for (int r = 0; r < 2; ++r) {
       float first = 0.0f, second = 0.0f;  // as the softmax adds them: no work of their own
 #pragma unroll
       for (int brick = 0; brick < kBlockBricks; ++brick) {
-        bricks_[r][brick] += p[brick][2 * r] + p[brick][2 * r + 1];
         first += p[brick][2 * r];
         second += p[brick][2 * r + 1];
       }
@@ -209,69 +208,53 @@ class RowMasses {
     return row_sum(total);
   }
 
-  __device__ void flush_regular() {
-    if (t_ < 0) return;
-    __syncwarp();
-#pragma unroll
-    for (int r = 0; r < 2; ++r) {
-      float(&sums)[kBlockBricks] = bricks_[r];
-      float by_t[4], by_h[2] = {};
-#pragma unroll
-      for (int t = 0; t < 4; ++t) {
-        by_t[t] = sums[2 * t] + sums[2 * t + 1];
-        by_h[0] += sums[2 * t];
-        by_h[1] += sums[2 * t + 1];
-        sums[2 * t] = sums[2 * t + 1] = 0.0f;
-      }
-      const float t_sum = exchange_sum(exchange_sum(by_t[0], by_t[1], lane_, 1),
-                                       exchange_sum(by_t[2], by_t[3], lane_, 1), lane_, 2);
-      add_to_bin(t_ + (lane_ & 3), lane_ / 4 + 8 * r, t_sum);
-      const float h_sum = exchange_sum(by_h[0], by_h[1], lane_, 1);
-      add_to_bin(h_ + 2 * odd() + upper(), lane_ / 4 + 8 * r, h_sum);
-    }
-    __syncwarp();
-  }
-
-  // Bricks of any cells, one after the other; sums go out where the plan says that they end.
+  // Any other block, brick by brick: sums go out where the plan says that they end.
   __device__ void add_bricks(const float (&p)[kOctets][4]) {
     const KeyBrick* bricks = output_.bricks + int64_t{key_block_} * kBlockBricks;
     int piece = place_.first_piece;
-    float of_piece[2] = {}, of_t[2] = {}, of_h[2] = {}, of_w[2][2] = {};
+    float of_piece[2] = {}, of_w[2][2] = {};
 #pragma unroll
     for (int i = 0; i < kBlockBricks; ++i) {
       const KeyBrick brick = bricks[i];
 #pragma unroll
       for (int r = 0; r < 2; ++r) {
-        const float pair = p[i][2 * r] + p[i][2 * r + 1];
-        of_piece[r] += pair;
-        of_t[r] += pair;
-        of_h[r] += pair;
+        of_piece[r] += p[i][2 * r] + p[i][2 * r + 1];
         of_w[r][0] += p[i][2 * r];
         of_w[r][1] += p[i][2 * r + 1];
       }
       if ((brick.ends & kEndsPiece) != 0) {
-        write_piece(piece++, of_piece);
+        const float sum = row_sum(of_piece);
+        if (upper() == 0) write(piece, sum);
+        ++piece;
         of_piece[0] = of_piece[1] = 0.0f;
       }
-      if ((brick.ends & kEndsT) != 0) {
-        const float sum = row_sum(of_t);
-        if (upper() == 0) add_to_bin(brick.t, own_row(), sum);
-        of_t[0] = of_t[1] = 0.0f;
-      }
-      if ((brick.ends & kEndsH) != 0) {
-        const float sum = exchange_sum(of_h[0], of_h[1], lane_, 1);
-        add_to_bin(brick.h + upper(), own_row(), sum);
-        of_h[0] = of_h[1] = 0.0f;
-      }
       if ((brick.ends & kEndsW) != 0) {
-        __syncwarp();  // a brick that sticks out along h has added its zeros to a bin of w
 #pragma unroll
         for (int r = 0; r < 2; ++r) {
           add_w(brick.w, r, of_w[r][0], of_w[r][1]);
           of_w[r][0] = of_w[r][1] = 0.0f;
         }
+        __syncwarp();
       }
-      if (brick.ends != 0) __syncwarp();
+    }
+  }
+
+  // Adds what was kept by brick to the bins along t and h.
+  __device__ void flush_places() {
+    if (places_ >= 0) {
+      const KeyBrick* bricks = output_.bricks + int64_t{places_} * kBlockBricks;
+#pragma unroll
+      for (int i = 0; i < kBlockBricks; ++i) {
+        const KeyBrick brick = bricks[i];
+        if (brick.t >= 0) {
+          const float by_h = exchange_sum(bricks_[0][i], bricks_[1][i], lane_, 1);
+          const float by_t = by_h + __shfl_xor_sync(0xffffffffu, by_h, 2);
+          add_to_bin(brick.h + upper(), own_row(), by_h);
+          if (upper() == 0) add_to_bin(brick.t, own_row(), by_t);
+          __syncwarp();
+        }
+        bricks_[0][i] = bricks_[1][i] = 0.0f;
+      }
     }
   }
 
@@ -282,16 +265,16 @@ class RowMasses {
   int key_block_ = 0;
   KeyBlockPlace place_;
   float entropy_[2] = {}, block_entropy_[2] = {};  // sums of p * exponent, of the thread's columns
-  float bricks_[2][kBlockBricks];                  // sums of regular blocks at (t_, h_)
-  int t_ = -1, h_ = -1;
+  float bricks_[2][kBlockBricks];                  // sums of bricks with places_ in common
+  int places_ = -1;                                // a key block
 };
 
 // In the place of RowMasses where there is nothing to keep.
 struct NoMasses {
   __device__ void begin(int) {}
   __device__ void observe(int, float, float) {}
-  __device__ void rescale(const float (&)[kOctets][4], const RowSoftmax (&)[2],
-                          const RowSoftmax (&)[2], const float (&)[2]) {}
+  __device__ void after_softmax(const float (&)[kOctets][4], const RowSoftmax (&)[2],
+                                const RowSoftmax (&)[2], const float (&)[2]) {}
   __device__ void add_block(const float (&)[kOctets][4], const RowSoftmax (&)[2]) {}
 };
 

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <limits>
 #include <numeric>
 #include <tuple>
 
@@ -181,6 +182,63 @@ TEST_F(CudaDenseForward, EqualScoresGiveCounts) {
       for (int64_t w = 0; w < g.w; ++w) {
         ASSERT_NEAR(found.mass_w[row * g.w + w], g.t * g.h / tokens, 1e-6);
       }
+    }
+  }
+}
+
+// Scores of -infinity: a key that no row may see, and a row that sees no key.
+TEST_F(CudaDenseForward, InfiniteScores) {
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  const TileGrid tiles({1, 8, 9}, {1, 4, 4});
+  const KeyCells cells = make_key_cells(tiles, {}, 0, 0);
+  const RowGroups rows = make_row_groups(tiles, 0, 0);
+  constexpr int64_t kTokens = 72, kDim = 4;
+  std::vector<float> q(kTokens * kDim), k(kTokens * kDim), v(kTokens * kDim, 1);
+  for (int64_t i = 0; i < kTokens; ++i) {  // the score is q[.., 0] k[.., 0] alone
+    q[i * kDim] = i == 7 ? kInfinity : 1;
+    k[i * kDim] = i == 5 ? -kInfinity : -1;
+  }
+  std::vector<float> out(kTokens * kDim, kUntouched), lse(kTokens, kUntouched);
+  DenseAttentionParams params;
+  params.q = contiguous_attention_tensor(q.data(), Dtype::kF32, 1, 1, kTokens, kDim);
+  params.k = contiguous_attention_tensor(k.data(), Dtype::kF32, 1, 1, kTokens, kDim);
+  params.v = contiguous_attention_tensor(v.data(), Dtype::kF32, 1, 1, kTokens, kDim);
+  params.out = contiguous_output(out.data(), 1, kTokens, kDim);
+  params.lse = lse.data();
+  params.cells = &cells;
+  params.rows = &rows;
+  struct Seen {
+    const RowGroups& rows;
+    const KeyCells& cells;
+    std::vector<float> entropy, mass, mass_w;  // by token; sums over cells and places
+  } seen{rows, cells, std::vector<float>(kTokens, kUntouched), std::vector<float>(kTokens),
+         std::vector<float>(kTokens)};
+  params.sink.context = &seen;
+  params.sink.consume = [](void* context, int, const RowGroupMasses& masses) {
+    auto& to = *static_cast<Seen*>(context);
+    const RowBlockMasses& block = masses.blocks[0];
+    for (int32_t lane = 0; lane < block.num_rows; ++lane) {
+      const int32_t token = to.rows.order[block.first_row + lane];
+      to.entropy[token] = block.entropy[lane];
+      for (size_t c = 0; c < to.cells.cells.size(); ++c) {
+        to.mass[token] += block.mass[c * kRowLanes + lane];
+      }
+      for (int w = 0; w < 9; ++w) to.mass_w[token] += block.mass_w[w * kRowLanes + lane];
+    }
+  };
+  ThreadPool pool(1);
+  attention_kernels(Impl::kCudaSm80).dense(params, pool);
+  for (int64_t i = 0; i < kTokens; ++i) {
+    SCOPED_TRACE(i);
+    const bool sees_keys = i != 7;
+    EXPECT_NEAR(out[i * kDim], sees_keys ? 1 : 0, 1e-5);
+    EXPECT_NEAR(seen.mass[i], sees_keys ? 1 : 0, 1e-6);
+    EXPECT_NEAR(seen.mass_w[i], sees_keys ? 1 : 0, 1e-6);
+    EXPECT_NEAR(seen.entropy[i], sees_keys ? std::log(71.0) : 0, 1e-5);
+    if (sees_keys) {
+      EXPECT_NEAR(lse[i], std::log(71.0) - params.scale, 1e-5);
+    } else {
+      EXPECT_EQ(lse[i], -kInfinity);
     }
   }
 }

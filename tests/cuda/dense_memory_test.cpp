@@ -167,6 +167,27 @@ TEST_F(CudaDenseMemory, TheDeviceSinkSeesWhatTheHostSinkSees) {
   EXPECT_EQ(recorder.result.mass_w, expected.mass_w);
 }
 
+// Rows that a kernel cannot read where they lie: D of neither 64 nor 128, or not aligned.
+TEST_F(CudaDenseMemory, DeviceTensorsOfAnyForm) {
+  for (const int64_t head_dim : {20, 64}) {
+    Shape shape = kShape;
+    shape.head_dim = head_dim;
+    const Problem problem(shape, Inputs::kOutliers, Dtype::kBF16);
+    const DenseResult expected = run_dense(problem, Impl::kCudaSm80, false);
+    DeviceCall call(problem);
+    cuda::dense_attention(call.params, Body::kSm80);
+    EXPECT_EQ(to_host(call.out, nullptr), expected.out);
+    const AttentionTensor q = problem.q();
+    const auto* bytes = static_cast<const uint8_t*>(q.data);
+    std::vector<uint8_t> shifted(2, 0);
+    shifted.insert(shifted.end(), bytes, bytes + q.batch * q.heads * q.tokens * q.head_dim * 2);
+    call.q = to_device(shifted, nullptr);
+    call.params.q.data = call.q.data() + 2;
+    cuda::dense_attention(call.params, Body::kSm80);
+    EXPECT_EQ(to_host(call.out, nullptr), expected.out);
+  }
+}
+
 // From all in one chunk to one head and one row group at a time.
 TEST_F(CudaDenseMemory, WavesAndChunksDoNotChangeAnything) {
   for (const TileShape& tile : {TileShape{4, 4, 4}, TileShape{5, 6, 5}}) {

@@ -33,8 +33,8 @@ TEST(KeyPlan, PlainOrderFillsBlocks) {
   EXPECT_EQ(plan.num_pieces(), 0);
 }
 
-// Two tiles of 4 x 4 x 4 beside each other: two regular blocks and nothing idle.
-TEST(KeyPlan, FullTilesAreRegularBlocks) {
+// Two tiles of 4 x 4 x 4 beside each other: a block each with the same places, and nothing idle.
+TEST(KeyPlan, FullTilesAreBlocks) {
   const KeyPlan plan = plan_of({4, 4, 8}, {4, 4, 4});
   ASSERT_EQ(plan.num_blocks(), 2);
   EXPECT_THAT(plan.valid, ElementsAre(~uint64_t{0}, ~uint64_t{0}));
@@ -43,11 +43,16 @@ TEST(KeyPlan, FullTilesAreRegularBlocks) {
   EXPECT_THAT(plan.piece_block, ElementsAre(0, 1));
   EXPECT_THAT(plan.piece_cell, ElementsAre(0, 1));
   for (int b = 0; b < 2; ++b) {
-    EXPECT_TRUE(plan.blocks[b].regular());
     EXPECT_EQ(plan.blocks[b].first_piece, b);
-    EXPECT_EQ(plan.blocks[b].t, 0);
-    EXPECT_EQ(plan.blocks[b].h, 4);
+    EXPECT_EQ(plan.blocks[b].places, 0);
     EXPECT_EQ(plan.blocks[b].w, 8 + 4 * b);
+    for (int i = 0; i < kBlockBricks; ++i) {
+      const KeyBrick& brick = plan.bricks[8 * b + i];
+      EXPECT_EQ(brick.t, i / 2);
+      EXPECT_EQ(brick.h, 4 + 2 * (i % 2));
+      EXPECT_EQ(brick.w, 8 + 4 * b);
+      EXPECT_EQ(brick.ends, i == 7 ? kEndsW | kEndsPiece : 0);
+    }
   }
   // Brick 3 of block 1 is t 1, h 2 and 3, w 4 to 7 of a grid of 4 x 8 a frame.
   const std::vector<int32_t> brick(plan.tokens.begin() + 64 + 24, plan.tokens.begin() + 64 + 32);
@@ -69,17 +74,17 @@ TEST(KeyPlan, ClippedCellsAndText) {
                                 _,  _,  _,  _,  _,  _,  _,  _,   //
                                 _,  _,  _,  _,  _,  _,  _,  _}));
   EXPECT_EQ(plan.valid[0], uint64_t{0x03ff'0111'0fff});
-  EXPECT_FALSE(plan.blocks[0].regular());
+  EXPECT_EQ(plan.blocks[0].w, -1);
   EXPECT_THAT(plan.piece_cell, ElementsAre(0, 1, 2));
   EXPECT_THAT(plan.piece_block, ElementsAre(0, 0, 0));
   // Bins: t 0; h 1 to 3; w 4 to 8.
   struct Expected {
     int t, h, w, ends;
   };
-  const Expected expected[] = {{0, 1, 4, kEndsH}, {0, 3, 4, kEndsH | kEndsW | kEndsPiece},
-                               {0, 1, 8, kEndsH}, {0, 3, 8, kEndsH | kEndsW | kEndsT | kEndsPiece},
-                               {-1, -1, -1, 0},   {-1, -1, -1, kEndsPiece},
-                               {-1, -1, -1, 0},   {-1, -1, -1, 0}};
+  const Expected expected[] = {{0, 1, 4, 0},    {0, 3, 4, kEndsW | kEndsPiece},
+                               {0, 1, 8, 0},    {0, 3, 8, kEndsW | kEndsPiece},
+                               {-1, -1, -1, 0}, {-1, -1, -1, kEndsPiece},
+                               {-1, -1, -1, 0}, {-1, -1, -1, 0}};
   for (int i = 0; i < kBlockBricks; ++i) {
     SCOPED_TRACE(i);
     const KeyBrick& brick = plan.bricks[i];
@@ -90,11 +95,14 @@ TEST(KeyPlan, ClippedCellsAndText) {
   }
 }
 
-// Five frames: each tile of four is a regular block; the tiles of the last frame share one.
-TEST(KeyPlan, RegularBlocksStandAloneAndOthersShare) {
+// Five frames: each tile of four is a block; the tiles of the last frame share one.
+TEST(KeyPlan, LargeBoxesStandAloneAndOthersShare) {
   const KeyPlan plan = plan_of({5, 4, 16}, {4, 4, 4});
   ASSERT_EQ(plan.num_blocks(), 5);
-  for (int b = 0; b < 5; ++b) EXPECT_EQ(plan.blocks[b].regular(), b < 4);
+  for (int b = 0; b < 5; ++b) {
+    EXPECT_EQ(plan.blocks[b].w, b < 4 ? 9 + 4 * b : -1);
+    EXPECT_EQ(plan.blocks[b].places, b < 4 ? 0 : 4);
+  }
   EXPECT_THAT(plan.piece_block, ElementsAre(0, 1, 2, 3, 4, 4, 4, 4));
   EXPECT_EQ(plan.slots_per_token(), 1.0);
 }
@@ -104,15 +112,52 @@ TEST(KeyPlan, LargeCellsAreCutIntoBoxes) {
   const KeyPlan plan = plan_of({4, 8, 4}, {4, 8, 8});
   ASSERT_EQ(plan.num_blocks(), 2);
   EXPECT_THAT(plan.piece_cell, ElementsAre(0, 0));
-  EXPECT_EQ(plan.blocks[0].h, 4);
-  EXPECT_EQ(plan.blocks[1].h, 8);
-  EXPECT_TRUE(plan.blocks[0].regular() && plan.blocks[1].regular());
+  EXPECT_EQ(plan.bricks[0].h, 4);
+  EXPECT_EQ(plan.bricks[8].h, 8);
+  EXPECT_EQ(plan.blocks[0].places, 0);
+  EXPECT_EQ(plan.blocks[1].places, 1);
+  EXPECT_EQ(plan.blocks[0].w, 12);
+  EXPECT_EQ(plan.blocks[1].w, 12);
 }
 
 // Wan at 480p, 81 frames, and at 720p: what bricks cost in slots.
 TEST(KeyPlan, FewSlotsIdleOnPublishedGrids) {
   EXPECT_LT(plan_of({21, 30, 52}, {4, 4, 4}).slots_per_token(), 1.01);
   EXPECT_LT(plan_of({21, 45, 80}, {4, 4, 4}).slots_per_token(), 1.025);
+}
+
+// One for every token, summed as the kernel does: by what blocks and bricks say.
+void expect_counts(const KeyCells& cells, const KeyPlan& plan) {
+  const TokenGrid& grid = cells.tiles.grid();
+  std::vector<int> bins(plan.num_bins + kSpareBins), expected(bins.size());
+  std::vector<int> pieces(plan.num_pieces());
+  for (int64_t block = 0; block < plan.num_blocks(); ++block) {
+    const KeyBlockPlace& place = plan.blocks[block];
+    int32_t piece = place.first_piece;
+    for (int i = 0; i < kBlockBricks; ++i) {
+      const KeyBrick& brick = plan.bricks[8 * block + i];
+      const KeyBrick& kept = plan.bricks[8 * place.places + i];
+      const int32_t w = place.w >= 0 ? place.w : brick.w;
+      for (int slot = 0; slot < kBrickSlots; ++slot) {
+        if (plan.tokens[64 * block + 8 * i + slot] < 0) continue;
+        ++pieces[piece];
+        if (brick.t < 0) continue;
+        ++bins[kept.t];
+        ++bins[kept.h + slot / 4];
+        ++bins[w + slot % 4];
+      }
+      if (place.w < 0 && (brick.ends & kEndsPiece) != 0) ++piece;
+    }
+  }
+  std::vector<int> tokens(cells.cells.size());
+  for (int32_t i = 0; i < plan.num_pieces(); ++i) tokens[plan.piece_cell[i]] += pieces[i];
+  for (size_t c = 0; c < cells.cells.size(); ++c) EXPECT_EQ(tokens[c], cells.cells[c].count);
+  for (int64_t t = 0; t < grid.t; ++t) expected[t] = static_cast<int>(grid.h * grid.w);
+  for (int64_t h = 0; h < grid.h; ++h) expected[grid.t + h] = static_cast<int>(grid.t * grid.w);
+  for (int64_t w = 0; w < grid.w; ++w) {
+    expected[grid.t + grid.h + w] = static_cast<int>(grid.t * grid.h);
+  }
+  EXPECT_EQ(bins, expected);
 }
 
 void expect_laws(const KeyCells& cells, const KeyPlan& plan, int64_t prefix) {
@@ -174,7 +219,9 @@ TEST(KeyPlan, EveryTokenHasOneSlotInItsPlace) {
     std::vector<Partition> partitions;
     for (const std::string& text : c.partitions) partitions.push_back(parse_partition(text));
     const KeyCells cells = make_key_cells(TileGrid(c.grid, c.tile), partitions, c.prefix, c.suffix);
-    expect_laws(cells, plan_bricks(cells), c.prefix);
+    const KeyPlan plan = plan_bricks(cells);
+    expect_laws(cells, plan, c.prefix);
+    expect_counts(cells, plan);
   }
 }
 
