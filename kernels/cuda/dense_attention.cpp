@@ -4,14 +4,15 @@
 #include <cuda_fp16.h>
 
 #include <algorithm>
+#include <memory>
 #include <numbers>
 
 #include "core/error.h"
 #include "kernels/cuda/check.h"
 #include "kernels/cuda/dense_dispatch.h"
+#include "kernels/cuda/dense_plan.h"
 #include "kernels/cuda/head_wave.h"
 #include "kernels/cuda/host_masses.h"
-#include "kernels/cuda/key_plan.h"
 #include "kernels/cuda/mass_buffer.h"
 
 namespace sparsescope::cuda {
@@ -21,27 +22,6 @@ constexpr cudaStream_t kStream = nullptr;
 // Thread blocks that an sm80 body keeps on a multiprocessor; launches of full rounds leave none
 // idle.
 constexpr int64_t kBlocksPerMultiprocessor = 2;
-
-// What all waves of a call share on the device.
-struct DevicePlan {
-  explicit DevicePlan(const KeyPlan& plan, const RowGroups& rows)
-      : tokens(to_device(plan.tokens, kStream)),
-        valid(to_device(plan.valid, kStream)),
-        blocks(to_device(plan.blocks, kStream)),
-        bricks(to_device(plan.bricks, kStream)),
-        piece_block(to_device(plan.piece_block, kStream)),
-        piece_cell(to_device(plan.piece_cell, kStream)),
-        row_blocks(to_device(rows.blocks, kStream)),
-        row_order(to_device(rows.order, kStream)) {}
-
-  DeviceBuffer<int32_t> tokens;
-  DeviceBuffer<uint64_t> valid;
-  DeviceBuffer<KeyBlockPlace> blocks;
-  DeviceBuffer<KeyBrick> bricks;
-  DeviceBuffer<int32_t> piece_block, piece_cell;
-  DeviceBuffer<RowBlock> row_blocks;
-  DeviceBuffer<int32_t> row_order;
-};
 
 // How many heads and row blocks go together.
 struct WaveSizes {
@@ -59,7 +39,8 @@ class DenseRun {
         options_(options),
         records_(params.sink.consume != nullptr || options.device_sink.consume != nullptr),
         head_dim_(kernel_head_dim(params.q.head_dim)),
-        plan_(records_ ? plan_bricks(*params.cells) : plan_tokens(params.cells->order)) {
+        device_(dense_plan(*params.cells, *params.rows, records_, kStream)),
+        plan_(device_->keys) {
     check_shared_memory();
   }
 
@@ -67,7 +48,7 @@ class DenseRun {
     const DenseAttentionParams& p = params_;
     const auto num_heads = static_cast<int32_t>(p.q.batch * p.q.heads);
     const WaveSizes sizes = wave_sizes(num_heads);
-    const DevicePlan device(plan_, *p.rows);
+    const DensePlan& device = *device_;
     WaveRows<Elem> q(p.q, nullptr, p.q.tokens, sizes.heads, kStream);
     WaveRows<Elem> k(p.k, device.tokens.data(), plan_.tokens.size(), sizes.heads, kStream);
     WaveRows<Elem> v(p.v, device.tokens.data(), plan_.tokens.size(), sizes.heads, kStream);
@@ -84,8 +65,8 @@ class DenseRun {
                               .scale_log2 = p.scale * std::numbers::log2e_v<float>,
                               .out = out.target(wave)};
       const int32_t recorded = records_ ? num_video_blocks() : 0;
-      if (recorded > 0) record(call, device, wave, sizes, masses);
-      attend(call, device, wave, recorded, static_cast<int32_t>(p.rows->blocks.size()) - recorded);
+      if (recorded > 0) record(call, wave, sizes, masses);
+      attend(call, wave, recorded, static_cast<int32_t>(p.rows->blocks.size()) - recorded);
       out.deliver(wave);
     }
   }
@@ -143,19 +124,19 @@ class DenseRun {
   }
 
   // Row blocks [first_block, first_block + num_blocks) of the heads.
-  void attend(DenseForward<Elem>& call, const DevicePlan& device, HeadRange heads,
-              int32_t first_block, int32_t num_blocks) const {
+  void attend(DenseForward<Elem>& call, HeadRange heads, int32_t first_block,
+              int32_t num_blocks) const {
     if (num_blocks == 0) return;
     call.first_head = heads.first;
     call.num_heads = heads.count;
-    call.row_blocks = device.row_blocks.data() + first_block;
+    call.row_blocks = device_->row_blocks.data() + first_block;
     call.num_row_blocks = num_blocks;
     run_dense(body_, head_dim_, call, kStream);
   }
 
   // All video rows of the wave, chunk by chunk.
-  void record(DenseForward<Elem>& call, const DevicePlan& device, HeadRange wave,
-              const WaveSizes& sizes, MassBuffer& buffer) const {
+  void record(DenseForward<Elem>& call, HeadRange wave, const WaveSizes& sizes,
+              MassBuffer& buffer) const {
     const RowGroups& rows = *params_.rows;
     for (int32_t h = 0; h < wave.count; h += sizes.chunk_heads) {
       const HeadRange heads{wave.first + h, std::min(sizes.chunk_heads, wave.count - h)};
@@ -167,16 +148,16 @@ class DenseRun {
           num_blocks += rows.groups[group++].num_blocks;
         }
         call.masses = buffer.output(int64_t{heads.count} * num_blocks);
-        call.masses.blocks = device.blocks.data();
-        call.masses.bricks = device.bricks.data();
-        attend(call, device, heads, first_block, num_blocks);
+        call.masses.blocks = device_->blocks.data();
+        call.masses.bricks = device_->bricks.data();
+        attend(call, heads, first_block, num_blocks);
         MassChunk chunk = as_chunk(call.masses, plan_.num_blocks());
         chunk.first_head = heads.first;
         chunk.num_heads = heads.count;
         chunk.first_row_block = first_block;
         chunk.num_row_blocks = num_blocks;
-        chunk.piece_block = device.piece_block.data();
-        chunk.piece_cell = device.piece_cell.data();
+        chunk.piece_block = device_->piece_block.data();
+        chunk.piece_cell = device_->piece_cell.data();
         if (options_.device_sink.consume != nullptr) {
           options_.device_sink.consume(options_.device_sink.context, chunk, kStream);
         } else {
@@ -192,7 +173,8 @@ class DenseRun {
   const DenseOptions& options_;
   bool records_;
   int32_t head_dim_;
-  KeyPlan plan_;
+  std::shared_ptr<const DensePlan> device_;
+  const KeyPlan& plan_;
 };
 
 }  // namespace

@@ -17,12 +17,19 @@ __device__ void write_rows(WarpRows<Elem, kHeadDim>& rows, const HeadOutput& out
     const int row = lane / 4 + 8 * r;
     if (row >= num_rows) continue;
     float* out = output.row(head, tokens[row]);
+    const bool in_pairs =
+        output.head_dim % 2 == 0 && reinterpret_cast<uintptr_t>(out) % sizeof(float2) == 0;
 #pragma unroll
     for (int octet = 0; octet < kHeadDim / 8; ++octet) {
-#pragma unroll
-      for (int j = 0; j < 2; ++j) {
-        const int d = 8 * octet + 2 * (lane % 4) + j;
-        if (d < output.head_dim) out[d] = rows.out[octet][2 * r + j] * inverse_sum[r];
+      const int d = 8 * octet + 2 * (lane % 4);
+      const float first = rows.out[octet][2 * r] * inverse_sum[r];
+      const float second = rows.out[octet][2 * r + 1] * inverse_sum[r];
+      if (d >= output.head_dim) continue;
+      if (in_pairs) {
+        *reinterpret_cast<float2*>(out + d) = make_float2(first, second);
+      } else {
+        out[d] = first;
+        if (d + 1 < output.head_dim) out[d + 1] = second;
       }
     }
     if (output.lse != nullptr && lane % 4 == 0) {

@@ -4,6 +4,7 @@ set(cuda_host_sources
   cuda_attention.cpp
   dense_attention.cpp
   dense_dispatch.cpp
+  dense_plan.cpp
   device_memory.cpp
   devices.cpp
   head_wave.cpp

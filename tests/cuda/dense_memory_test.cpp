@@ -225,6 +225,20 @@ TEST_F(CudaDenseMemory, WavesAndChunksDoNotChangeAnything) {
   }
 }
 
+// Plans are kept from call to call: calls with other cells or tiles must not get them.
+TEST_F(CudaDenseMemory, PlansOfOtherCells) {
+  Shape tiles = kShape, partitions = kShape;
+  tiles.tile = {2, 4, 4};
+  partitions.partitions = {parse_partition("temporal:3")};
+  for (const Shape& shape : {kShape, partitions, kShape, tiles, kShape}) {
+    const Problem problem(shape, Inputs::kOutliers, Dtype::kBF16);
+    const DenseResult result = run_dense(problem, Impl::kCudaSm80, true);
+    const DenseResult expected = run_dense(problem, Impl::kReference, true);
+    EXPECT_TRUE(near(result.mass, expected.mass, {.max_abs = 5e-6}));
+    EXPECT_TRUE(near(result.mass_t, expected.mass_t, {.max_abs = 5e-6}));
+  }
+}
+
 // Host tensors that come in waves.
 TEST_F(CudaDenseMemory, HostTensorsInWaves) {
   for (const bool token_major : {false, true}) {
