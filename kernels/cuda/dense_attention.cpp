@@ -19,10 +19,6 @@ namespace sparsescope::cuda {
 namespace {
 
 constexpr cudaStream_t kStream = nullptr;
-// Thread blocks that an sm80 body keeps on a multiprocessor; launches of full rounds leave none
-// idle.
-constexpr int64_t kBlocksPerMultiprocessor = 2;
-
 // How many heads and row blocks go together.
 struct WaveSizes {
   int32_t heads = 1;        // of a wave: packed keys and values, staged results
@@ -113,6 +109,7 @@ class DenseRun {
       largest_group = std::max(largest_group, p.rows->groups[g].num_blocks);
     }
     int64_t items = half / MassBuffer::bytes_per_item(plan_);
+    // Launches of full rounds leave no multiprocessor idle.
     // Launches of full rounds leave no multiprocessor idle.
     const int64_t round =
         int64_t{current_device().multiprocessors} * dense_blocks(body_, head_dim_, true);
