@@ -110,7 +110,6 @@ class DenseRun {
     }
     int64_t items = half / MassBuffer::bytes_per_item(plan_);
     // Launches of full rounds leave no multiprocessor idle.
-    // Launches of full rounds leave no multiprocessor idle.
     const int64_t round =
         int64_t{current_device().multiprocessors} * dense_blocks(body_, head_dim_, true);
     if (items > round) items -= items % round;
