@@ -147,7 +147,7 @@ TEST_F(CudaDenseForward, SchedulesDoNotChangeAnything) {
 }
 
 // Where plain order is brick order the two passes are the same sums, bit for bit.
-TEST_F(CudaDenseForward, RecordingIsTheSamePassOnFullTiles) {
+TEST_F(CudaDenseForward, SmallGridsOfFullTilesAreTheSamePass) {
   for (const int64_t head_dim : {64, 128}) {
     const Problem problem({.head_dim = head_dim, .grid = {4, 8, 8}}, Inputs::kOutliers,
                           Dtype::kBF16);
@@ -159,7 +159,7 @@ TEST_F(CudaDenseForward, RecordingIsTheSamePassOnFullTiles) {
 }
 
 // Equal scores: masses are shares of the keys, all by counting.
-TEST_F(CudaDenseForward, EqualScoresGiveCounts) {
+TEST_F(CudaDenseForward, SmallGridsOfEqualScoresGiveCounts) {
   for (const Shape& shape : {Shape{.head_dim = 20, .grid = {5, 7, 6}, .prefix = 3},
                              Shape{.head_dim = 20, .grid = {8, 9, 11}, .suffix = 9}}) {
     const Problem problem(shape, Inputs::kEqual, Dtype::kBF16);
