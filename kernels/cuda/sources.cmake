@@ -10,12 +10,20 @@ set(cuda_host_sources
   head_wave.cpp
   host_masses.cpp
   key_plan.cpp
-  mass_buffer.cpp)
+  mass_buffer.cpp
+  mass_reduction.cpp
+  reduction_tables.cpp)
 set(cuda_kernel_sources
   instantiations/dense_forward_bf16_128.cu
   instantiations/dense_forward_bf16_64.cu
   instantiations/dense_forward_f16_128.cu
   instantiations/dense_forward_f16_64.cu
-  pack_rows.cu)
+  multiply_means.cu
+  pack_rows.cu
+  reduce_axes.cu
+  reduce_masses.cu
+  reduce_orders.cu
+  reduce_queries.cu
+  reduce_sums.cu)
 # Kernels that use what only Hopper has (sm_90a): TMA, wgmma.
 set(cuda_sm90_sources)

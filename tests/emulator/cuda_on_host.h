@@ -189,5 +189,10 @@ inline float __fdividef(float a, float b) { return a / b; }
 inline float __expf(float x) { return std::exp(x); }
 inline float __logf(float x) { return std::log(x); }
 inline float __log2f(float x) { return std::log2(x); }
+// Rounded upwards.
+inline float __double2float_ru(double value) {
+  const auto nearest = static_cast<float>(value);
+  return nearest >= value ? nearest : std::nextafter(nearest, INFINITY);
+}
 inline float rsqrtf(float x) { return 1.0f / std::sqrt(x); }
 inline float __fmaf_rn(float a, float b, float c) { return std::fma(a, b, c); }

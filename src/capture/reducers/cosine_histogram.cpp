@@ -14,8 +14,8 @@ void CosineHistogram::add(double product, double norm_a, double norm_b) {
   ++counts_[static_cast<size_t>(bin > 0.0 ? std::min(bin, last) : 0.0)];
 }
 
-void CosineHistogram::merge(const CosineHistogram& other) {
-  for (size_t i = 0; i < counts_.size(); ++i) counts_[i] += other.counts_[i];
+void CosineHistogram::add_counts(std::span<const int64_t> counts) {
+  for (size_t i = 0; i < counts_.size(); ++i) counts_[i] += counts[i];
 }
 
 }  // namespace sparsescope

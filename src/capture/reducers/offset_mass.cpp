@@ -23,9 +23,9 @@ void OffsetMass::add(int64_t own, std::span<const double> mass, double rows) {
   rows_ += rows;
 }
 
-void OffsetMass::merge(const OffsetMass& other) {
-  for (size_t i = 0; i < sums_.size(); ++i) sums_[i] += other.sums_[i];
-  rows_ += other.rows_;
+void OffsetMass::add_sums(std::span<const double> sums, double rows) {
+  for (size_t i = 0; i < sums_.size(); ++i) sums_[i] += sums[i];
+  rows_ += rows;
 }
 
 std::vector<double> OffsetMass::means() const {

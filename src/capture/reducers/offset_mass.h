@@ -15,7 +15,9 @@ class OffsetMass {
 
   // mass [N]: sums over rows rows of the query tile own.
   void add(int64_t own, std::span<const double> mass, double rows);
-  void merge(const OffsetMass& other);
+  // sums [tiles_t, tiles_h, tiles_w]: of rows rows, by offset.
+  void add_sums(std::span<const double> sums, double rows);
+  void merge(const OffsetMass& other) { add_sums(other.sums_, other.rows_); }
 
   // [tiles_t, tiles_h, tiles_w] mean over all rows
   std::vector<double> means() const;

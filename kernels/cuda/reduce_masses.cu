@@ -1,0 +1,148 @@
+#include "arch/block.cuh"
+#include "arch/launch.h"
+#include "kernels/cuda/block_sum.cuh"
+#include "kernels/cuda/piece_masses.cuh"
+#include "kernels/cuda/reduce_masses.h"
+
+namespace sparsescope::cuda {
+namespace {
+
+constexpr int kThreads = 128;
+constexpr int kColumns = kThreads;     // tiles at a time
+constexpr int kPitch = kRowLanes + 1;  // floats of a tile: a column of lanes spreads over the banks
+
+__global__ void tile_pieces_kernel(const MassChunk chunk, const int32_t* tile_first,
+                                   int32_t num_tiles, int32_t* piece_first) {
+  const auto tile = static_cast<int32_t>(blockIdx.x * blockDim.x + threadIdx.x);
+  if (tile > num_tiles) return;
+  int32_t low = 0, high = chunk.num_pieces;
+  while (low < high) {
+    const int32_t middle = (low + high) / 2;
+    if (chunk.piece_cell[middle] < tile_first[tile]) {
+      low = middle + 1;
+    } else {
+      high = middle;
+    }
+  }
+  piece_first[tile] = low;
+}
+
+// mass [kColumns, kPitch]: the rows of a block on the tiles from first_tile on; a warp takes every
+// fourth tile.
+__device__ void load_masses(const TileMasses& call, int head, int row_block, int num_rows,
+                            int first_tile, float* mass) {
+  const int lane = static_cast<int>(threadIdx.x) % 32, warp = static_cast<int>(threadIdx.x) / 32;
+  const BlockPieces pieces(call.chunk, head, row_block, num_rows, lane);
+  for (int column = warp; column < kColumns; column += kThreads / 32) {
+    const int tile = first_tile + column;
+    if (tile >= call.num_tiles) break;
+    const LanePair pair = pieces.mass(call.piece_first[tile], call.piece_first[tile + 1]);
+    mass[column * kPitch + lane] = pair.low;
+    mass[column * kPitch + lane + 32] = pair.high;
+  }
+}
+
+// grid: row groups, heads. A thread sums the rows of one tile (a column), then compares one row
+// with the means of half of the columns.
+__global__ void __launch_bounds__(kThreads)
+    tile_masses_kernel(const __grid_constant__ TileMasses call) {
+  auto* mass = reinterpret_cast<float*>(dynamic_shared());  // [kColumns, kPitch]
+  float* mean = mass + kColumns * kPitch;                   // [spans of a block, kColumns]
+  __shared__ double of_warp[kThreads / 32];
+  const int thread = static_cast<int>(threadIdx.x), head = static_cast<int>(blockIdx.y);
+  const int lane = thread % kRowLanes, first_column = thread / kRowLanes * (kColumns / 2);
+  const RowGroup group = call.groups[blockIdx.x];
+  const int64_t N = call.num_tiles;
+  double difference = 0.0;
+
+  for (int first_tile = 0; first_tile < N; first_tile += kColumns) {
+    const int columns = min(kColumns, call.num_tiles - first_tile);
+    double sum = 0.0;
+    for (int b = 0; b < group.num_blocks; ++b) {
+      const int block = group.first_block + b;
+      __syncthreads();
+      load_masses(call, head, block - call.chunk.first_row_block, call.blocks[block].count,
+                  first_tile, mass);
+      __syncthreads();
+      if (thread >= columns) continue;
+      const float* column = mass + thread * kPitch;
+      for (int s = call.sampled_first[block]; s < call.sampled_first[block + 1]; ++s) {
+        call.sampled[(int64_t{head} * call.num_samples + s - call.first_sample) * N + first_tile +
+                     thread] = column[call.sampled_lane[s]];
+      }
+      const int first_span = call.spans.first[block];
+      for (int i = first_span; i < call.spans.first[block + 1]; ++i) {
+        const LaneSpan span = call.spans.spans[i];
+        for (int row = span.first; row < span.first + span.count; ++row) sum += column[row];
+        if (span.ends_tile == 0) continue;
+        const auto of_tile = static_cast<float>(sum * (1.0 / span.tile_rows));
+        mean[(i - first_span) * kColumns + thread] = of_tile;
+        call.map[(head * N + span.tile) * N + first_tile + thread] = of_tile;
+        sum = 0.0;
+      }
+    }
+    for (int b = 0; b < group.num_blocks; ++b) {
+      const int block = group.first_block + b;
+      __syncthreads();
+      if (group.num_blocks > 1) {  // else the masses are still there
+        load_masses(call, head, block - call.chunk.first_row_block, call.blocks[block].count,
+                    first_tile, mass);
+        __syncthreads();
+      }
+      if (lane >= call.blocks[block].count) continue;
+      const float* of_tile = mean + call.spans.slot[block * kRowLanes + lane] * kColumns;
+      float sum_of_row = 0.0f;
+      for (int c = first_column; c < min(first_column + kColumns / 2, columns); ++c) {
+        sum_of_row += fabsf(mass[c * kPitch + lane] - of_tile[c]);
+      }
+      difference += sum_of_row;
+    }
+  }
+  difference = block_sum<kThreads>(difference, of_warp);
+  if (thread == 0) call.difference[int64_t{head} * gridDim.x + blockIdx.x] = difference;
+}
+
+// grid: row blocks, heads. A warp.
+__global__ void rows_kernel(const MassChunk chunk, const RowBlock* blocks,
+                            const int32_t* piece_first, int32_t num_tiles, double* sums) {
+  const int lane = static_cast<int>(threadIdx.x);
+  const int row_block = static_cast<int>(blockIdx.x), head = static_cast<int>(blockIdx.y);
+  const int num_rows = blocks[chunk.first_row_block + row_block].count;
+  const BlockPieces pieces(chunk, head, row_block, num_rows, lane);
+  const LanePair text = pieces.mass(piece_first[num_tiles], chunk.num_pieces);
+  const float* entropy =
+      chunk.entropy + (int64_t{head} * chunk.num_row_blocks + row_block) * kRowLanes + lane;
+  double of_entropy = 0.0;
+  if (lane < num_rows) of_entropy += entropy[0];
+  if (lane + 32 < num_rows) of_entropy += entropy[32];
+  of_entropy = warp_sum(of_entropy);
+  const double of_text = warp_sum(double{text.low} + double{text.high});
+  if (lane > 0) return;
+  double* out = sums + (int64_t{head} * gridDim.x + row_block) * 2;
+  out[0] = of_entropy;
+  out[1] = of_text;
+}
+
+}  // namespace
+
+void find_tile_pieces(const MassChunk& chunk, const int32_t* tile_first, int32_t num_tiles,
+                      int32_t* piece_first, cudaStream_t stream) {
+  launch(tile_pieces_kernel, {.grid = dim3(num_tiles / kThreads + 1), .block = dim3(kThreads)},
+         stream, chunk, tile_first, num_tiles, piece_first);
+}
+
+void reduce_tile_masses(const TileMasses& call, cudaStream_t stream) {
+  launch(tile_masses_kernel,
+         {.grid = dim3(call.num_groups, call.chunk.num_heads),
+          .block = dim3(kThreads),
+          .shared_bytes = sizeof(float) * kColumns * (kPitch + call.spans.most)},
+         stream, call);
+}
+
+void reduce_rows(const MassChunk& chunk, const RowBlock* blocks, const int32_t* piece_first,
+                 int32_t num_tiles, int32_t num_blocks, double* sums, cudaStream_t stream) {
+  launch(rows_kernel, {.grid = dim3(num_blocks, chunk.num_heads), .block = dim3(32)}, stream, chunk,
+         blocks, piece_first, num_tiles, sums);
+}
+
+}  // namespace sparsescope::cuda

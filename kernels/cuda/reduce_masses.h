@@ -1,0 +1,57 @@
+// First step of the statistics on the device: the masses of a chunk by tile. Each row group is read
+// once: means of its tiles, how far its rows are from them, and the rows that are sampled.
+#pragma once
+
+#include <cuda_runtime.h>
+
+#include <cstdint>
+
+#include "core/row_groups.h"
+#include "kernels/cuda/mass_chunk.h"
+
+namespace sparsescope::cuda {
+
+// Rows of one tile in one row block.
+struct LaneSpan {
+  int32_t tile = 0;
+  int32_t first = 0, count = 0;  // lanes
+  int32_t tile_rows = 0;         // n_i
+  int32_t ends_tile = 0;         // 1 where the tile has no rows in later blocks
+};
+
+// Of all video row blocks.
+struct SpanTable {
+  const int32_t* first = nullptr;  // [blocks + 1] into spans
+  const LaneSpan* spans = nullptr;
+  const uint8_t* slot = nullptr;  // [blocks, 64] span of the lane's row, counted within its block
+  int32_t most = 1;               // spans of a block, at most
+};
+
+// piece_first[j]: first piece of tile j, j <= N: the text's pieces begin at [N]. tile_first [N +
+// 1]: first cell of each tile, and the number of video cells.
+void find_tile_pieces(const MassChunk& chunk, const int32_t* tile_first, int32_t num_tiles,
+                      int32_t* piece_first, cudaStream_t stream);
+
+struct TileMasses {
+  MassChunk chunk;
+  const int32_t* piece_first = nullptr;  // [N + 1]
+  int32_t num_tiles = 0;                 // N
+  const RowGroup* groups = nullptr;      // [num_groups] of the chunk
+  int32_t num_groups = 0;
+  const RowBlock* blocks = nullptr;  // of all row blocks
+  SpanTable spans;
+  const int32_t* sampled_first = nullptr;  // [video blocks + 1]
+  const uint8_t* sampled_lane = nullptr;
+  int32_t first_sample = 0, num_samples = 0;  // of the chunk
+  float* map = nullptr;          // [num_heads, N, N]: rows of the chunk's tiles are written
+  double* difference = nullptr;  // [num_heads, num_groups] sum over rows and tiles of |m - M|
+  float* sampled = nullptr;      // [num_heads, num_samples, N] tile masses of the sampled rows
+};
+void reduce_tile_masses(const TileMasses& call, cudaStream_t stream);
+
+// sums [num_heads, num_blocks, 2]: entropy and text mass over the rows of the chunk's first
+// num_blocks row blocks.
+void reduce_rows(const MassChunk& chunk, const RowBlock* blocks, const int32_t* piece_first,
+                 int32_t num_tiles, int32_t num_blocks, double* sums, cudaStream_t stream);
+
+}  // namespace sparsescope::cuda

@@ -1,0 +1,149 @@
+#include "cuda/made_masses.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "core/rng.h"
+
+namespace sparsescope::testing {
+namespace {
+
+constexpr int64_t kKeys = 64;
+constexpr double kSlack = 8.0;
+
+}  // namespace
+
+MadeMasses::MadeMasses(const naive::Call& call, const CallLayout& layout) : layout_(layout) {
+  const TokenGrid& grid = layout.grid();
+  num_bins_ = grid.t + grid.h + grid.w;
+  make_pieces();
+  const int64_t blocks = layout.num_video_blocks;
+  for (int64_t h = 0; h < call.heads; ++h) {
+    const naive::Matrix probs = naive::probabilities(call, h);
+    HeadMasses& masses = heads_.emplace_back();
+    masses.cells.resize(blocks * std::ssize(layout.cells.cells) * kRowLanes);
+    masses.lse.resize(blocks * kRowLanes);
+    masses.entropy.resize(blocks * kRowLanes);
+    masses.bins.resize(blocks * num_bins_ * kRowLanes);
+    masses.piece_sums.resize(blocks * std::ssize(piece_cell_) * kRowLanes);
+    masses.block_max.resize(blocks * num_key_blocks_ * kRowLanes);
+    for (int64_t b = 0; b < blocks; ++b) {
+      const RowBlock& block = layout.rows.blocks[b];
+      for (int64_t lane = 0; lane < block.count; ++lane) {
+        add_row(probs[layout.rows.order[block.first + lane] - layout.prefix], b, lane, masses);
+      }
+    }
+  }
+}
+
+void MadeMasses::make_pieces() {
+  for (size_t cell = 0; cell < layout_.cells.cells.size(); ++cell) {
+    const KeyCell& of_cell = layout_.cells.cells[cell];
+    for (int32_t at = of_cell.first; at < of_cell.first + of_cell.count; ++at) {
+      const auto key_block = static_cast<int32_t>(at / kKeys);
+      if (piece_cell_.empty() || piece_cell_.back() != static_cast<int32_t>(cell) ||
+          piece_block_.back() != key_block) {
+        piece_cell_.push_back(static_cast<int32_t>(cell));
+        piece_block_.push_back(key_block);
+      }
+      piece_of_key_.push_back(static_cast<int32_t>(piece_cell_.size()) - 1);
+    }
+  }
+  num_key_blocks_ = piece_block_.back() + 1;
+}
+
+void MadeMasses::add_row(const std::vector<double>& probs, int64_t block, int64_t lane,
+                         HeadMasses& masses) {
+  const TokenGrid& grid = layout_.grid();
+  const auto place = [&](int64_t of_block, int64_t row) {
+    return (block * of_block + row) * kRowLanes + lane;
+  };
+  const int64_t at = place(1, 0);
+  masses.lse[at] = static_cast<float>(-3.0 + 11.0 * uniform(3, static_cast<uint64_t>(at)));
+  const double lse_log2 = masses.lse[at] / std::log(2.0);
+  double entropy = 0.0, max = -1e30;
+  for (size_t key = 0; key < piece_of_key_.size(); ++key) {
+    const int32_t token = layout_.cells.order[key], piece = piece_of_key_[key];
+    const double p = probs[token];
+    entropy -= p * std::log(p);
+    masses.cells[place(std::ssize(layout_.cells.cells), piece_cell_[piece])] +=
+        static_cast<float>(p);
+    if (key % kKeys == 0) {
+      double top = 0.0;
+      for (size_t i = key; i < std::min(key + kKeys, piece_of_key_.size()); ++i) {
+        top = std::max(top, probs[layout_.cells.order[i]]);
+      }
+      const double score = std::log2(top) + lse_log2;
+      if (score > max + kSlack) max = static_cast<float>(score);
+      masses.block_max[place(num_key_blocks_, piece_block_[piece])] = static_cast<float>(max);
+    }
+    masses.piece_sums[place(std::ssize(piece_cell_), piece)] +=
+        static_cast<float>(p * std::exp2(lse_log2 - max));
+    const int64_t raster = token - layout_.prefix;
+    if (raster < 0 || raster >= grid.tokens()) continue;
+    for (const int64_t bin : {raster / (grid.h * grid.w), grid.t + raster / grid.w % grid.h,
+                              grid.t + grid.h + raster % grid.w}) {
+      masses.bins[place(num_bins_, bin)] += static_cast<float>(p);
+    }
+  }
+  masses.entropy[at] = static_cast<float>(entropy);
+}
+
+RowGroupMasses MadeMasses::group(int64_t head, int32_t group,
+                                 std::vector<RowBlockMasses>& blocks) const {
+  const RowGroup& of_group = layout_.rows.groups[group];
+  const HeadMasses& masses = heads_[head];
+  const TokenGrid& grid = layout_.grid();
+  blocks.clear();
+  for (int64_t b = of_group.first_block; b < of_group.first_block + of_group.num_blocks; ++b) {
+    const RowBlock& block = layout_.rows.blocks[b];
+    const float* bins = &masses.bins[b * num_bins_ * kRowLanes];
+    blocks.push_back({.first_row = block.first,
+                      .num_rows = block.count,
+                      .mass = &masses.cells[b * std::ssize(layout_.cells.cells) * kRowLanes],
+                      .lse = &masses.lse[b * kRowLanes],
+                      .entropy = &masses.entropy[b * kRowLanes],
+                      .mass_t = bins,
+                      .mass_h = bins + grid.t * kRowLanes,
+                      .mass_w = bins + (grid.t + grid.h) * kRowLanes});
+  }
+  return {.head = head, .group = group, .num_blocks = of_group.num_blocks, .blocks = blocks.data()};
+}
+
+MadeMasses::OnDevice MadeMasses::chunk(int32_t first_head, int32_t num_heads, int32_t first_block,
+                                       int32_t num_blocks) const {
+  // of_block: values of a row block
+  const auto part = [&](std::vector<float> HeadMasses::*values, int64_t of_block) {
+    std::vector<float> all;
+    for (int32_t h = first_head; h < first_head + num_heads; ++h) {
+      const auto begin = (heads_[h].*values).begin() + first_block * of_block;
+      all.insert(all.end(), begin, begin + num_blocks * of_block);
+    }
+    return cuda::to_device(all, nullptr);
+  };
+  OnDevice made;
+  made.piece_sums_ = part(&HeadMasses::piece_sums, std::ssize(piece_cell_) * kRowLanes);
+  made.block_max_ = part(&HeadMasses::block_max, num_key_blocks_ * kRowLanes);
+  made.lse_ = part(&HeadMasses::lse, kRowLanes);
+  made.entropy_ = part(&HeadMasses::entropy, kRowLanes);
+  made.bins_ = part(&HeadMasses::bins, num_bins_ * kRowLanes);
+  made.piece_block_ = cuda::to_device(piece_block_, nullptr);
+  made.piece_cell_ = cuda::to_device(piece_cell_, nullptr);
+  made.chunk_ = {.first_head = first_head,
+                 .num_heads = num_heads,
+                 .first_row_block = first_block,
+                 .num_row_blocks = num_blocks,
+                 .num_pieces = static_cast<int32_t>(piece_cell_.size()),
+                 .num_key_blocks = static_cast<int32_t>(num_key_blocks_),
+                 .num_bins = static_cast<int32_t>(num_bins_),
+                 .piece_sums = made.piece_sums_.data(),
+                 .block_max = made.block_max_.data(),
+                 .lse = made.lse_.data(),
+                 .entropy = made.entropy_.data(),
+                 .bins = made.bins_.data(),
+                 .piece_block = made.piece_block_.data(),
+                 .piece_cell = made.piece_cell_.data()};
+  return made;
+}
+
+}  // namespace sparsescope::testing
