@@ -104,13 +104,14 @@ void MassReduction::State::reduce_tiles(const MassChunk& chunk, int32_t num_bloc
       .first_sample = tables->sampled_first_on_host[first],
       .num_samples = tables->sampled_first_on_host[end] - tables->sampled_first_on_host[first],
       .map = map.data()};
-  DeviceBuffer<double> difference(int64_t{num_heads} * call.num_groups, stream);
+  const int64_t parts = int64_t{call.num_groups} * tile_runs(call.num_tiles);
+  DeviceBuffer<double> difference(num_heads * parts, stream);
   DeviceBuffer<float> sampled(int64_t{num_heads} * call.num_samples * call.num_tiles, stream);
   call.difference = difference.data();
   call.sampled = sampled.data();
   reduce_tile_masses(call, stream);
   const ResultPlaces& places = tables->places;
-  sum_rows(difference.data(), num_heads, call.num_groups, 1, out(places.difference), stream);
+  sum_rows(difference.data(), num_heads, parts, 1, out(places.difference), stream);
   if (call.num_samples == 0) return;
   const int32_t F = tables->num_fractions;
   const int64_t samples = int64_t{num_heads} * call.num_samples;

@@ -20,11 +20,18 @@ class BlockPieces {
     const int64_t block = int64_t{head} * chunk.num_row_blocks + row_block;
     sums_ = chunk.piece_sums + block * chunk.num_pieces * kRowLanes + lane;
     max_ = chunk.block_max + block * chunk.num_key_blocks * kRowLanes + lane;
-    const float* lse = chunk.lse + block * kRowLanes + lane;
+    const float* row_max = chunk.row_max + block * kRowLanes + lane;
+    const float* inverse_sum = chunk.inverse_sum + block * kRowLanes + lane;
     has_low_ = lane < num_rows;
     has_high_ = lane + 32 < num_rows;
-    lse_low_ = has_low_ ? lse[0] : 0.0f;
-    lse_high_ = has_high_ ? lse[32] : 0.0f;
+    if (has_low_) {
+      row_max_.low = row_max[0];
+      inverse_sum_.low = inverse_sum[0];
+    }
+    if (has_high_) {
+      row_max_.high = row_max[32];
+      inverse_sum_.high = inverse_sum[32];
+    }
   }
 
   // On the pieces from first to before end; 0 in idle lanes.
@@ -33,23 +40,20 @@ class BlockPieces {
     for (int piece = first; piece < end; ++piece) {
       const float* sum = sums_ + int64_t{piece} * kRowLanes;
       const float* max = max_ + int64_t{piece_block_[piece]} * kRowLanes;
-      if (has_low_) mass.low += sum[0] * factor(max[0], lse_low_);
-      if (has_high_) mass.high += sum[32] * factor(max[32], lse_high_);
+      if (has_low_) mass.low += sum[0] * exp2_fast(max[0] - row_max_.low);
+      if (has_high_) mass.high += sum[32] * exp2_fast(max[32] - row_max_.high);
     }
+    mass.low *= inverse_sum_.low;
+    mass.high *= inverse_sum_.high;
     return mass;
   }
 
  private:
-  __device__ static float factor(float max, float lse) {
-    constexpr float kLog2E = 1.4426950408889634f;
-    return exp2_fast(fmaf(-kLog2E, lse, max));
-  }
-
   const float* sums_;
   const float* max_;
   const int32_t* piece_block_;
   bool has_low_, has_high_;
-  float lse_low_, lse_high_;
+  LanePair row_max_, inverse_sum_;
 };
 
 }  // namespace sparsescope::cuda

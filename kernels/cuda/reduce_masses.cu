@@ -42,8 +42,8 @@ __device__ void load_masses(const TileMasses& call, int head, int row_block, int
   }
 }
 
-// grid: row groups, heads. A thread sums the rows of one tile (a column), then compares one row
-// with the means of half of the columns.
+// grid: row groups, heads, runs of kColumns tiles. A thread sums the rows of one tile (a column),
+// then compares one row with the means of half of the columns.
 __global__ void __launch_bounds__(kThreads)
     tile_masses_kernel(const __grid_constant__ TileMasses call) {
   auto* mass = reinterpret_cast<float*>(dynamic_shared());  // [kColumns, kPitch]
@@ -55,51 +55,51 @@ __global__ void __launch_bounds__(kThreads)
   const int64_t N = call.num_tiles;
   double difference = 0.0;
 
-  for (int first_tile = 0; first_tile < N; first_tile += kColumns) {
-    const int columns = min(kColumns, call.num_tiles - first_tile);
-    double sum = 0.0;
-    for (int b = 0; b < group.num_blocks; ++b) {
-      const int block = group.first_block + b;
-      __syncthreads();
+  const int first_tile = static_cast<int>(blockIdx.z) * kColumns;
+  const int columns = min(kColumns, call.num_tiles - first_tile);
+  double sum = 0.0;
+  for (int b = 0; b < group.num_blocks; ++b) {
+    const int block = group.first_block + b;
+    __syncthreads();
+    load_masses(call, head, block - call.chunk.first_row_block, call.blocks[block].count,
+                first_tile, mass);
+    __syncthreads();
+    if (thread >= columns) continue;
+    const float* column = mass + thread * kPitch;
+    for (int s = call.sampled_first[block]; s < call.sampled_first[block + 1]; ++s) {
+      call.sampled[(int64_t{head} * call.num_samples + s - call.first_sample) * N + first_tile +
+                   thread] = column[call.sampled_lane[s]];
+    }
+    const int first_span = call.spans.first[block];
+    for (int i = first_span; i < call.spans.first[block + 1]; ++i) {
+      const LaneSpan span = call.spans.spans[i];
+      for (int row = span.first; row < span.first + span.count; ++row) sum += column[row];
+      if (span.ends_tile == 0) continue;
+      const auto of_tile = static_cast<float>(sum * (1.0 / span.tile_rows));
+      mean[(i - first_span) * kColumns + thread] = of_tile;
+      call.map[(head * N + span.tile) * N + first_tile + thread] = of_tile;
+      sum = 0.0;
+    }
+  }
+  for (int b = 0; b < group.num_blocks; ++b) {
+    const int block = group.first_block + b;
+    __syncthreads();
+    if (group.num_blocks > 1) {  // else the masses are still there
       load_masses(call, head, block - call.chunk.first_row_block, call.blocks[block].count,
                   first_tile, mass);
       __syncthreads();
-      if (thread >= columns) continue;
-      const float* column = mass + thread * kPitch;
-      for (int s = call.sampled_first[block]; s < call.sampled_first[block + 1]; ++s) {
-        call.sampled[(int64_t{head} * call.num_samples + s - call.first_sample) * N + first_tile +
-                     thread] = column[call.sampled_lane[s]];
-      }
-      const int first_span = call.spans.first[block];
-      for (int i = first_span; i < call.spans.first[block + 1]; ++i) {
-        const LaneSpan span = call.spans.spans[i];
-        for (int row = span.first; row < span.first + span.count; ++row) sum += column[row];
-        if (span.ends_tile == 0) continue;
-        const auto of_tile = static_cast<float>(sum * (1.0 / span.tile_rows));
-        mean[(i - first_span) * kColumns + thread] = of_tile;
-        call.map[(head * N + span.tile) * N + first_tile + thread] = of_tile;
-        sum = 0.0;
-      }
     }
-    for (int b = 0; b < group.num_blocks; ++b) {
-      const int block = group.first_block + b;
-      __syncthreads();
-      if (group.num_blocks > 1) {  // else the masses are still there
-        load_masses(call, head, block - call.chunk.first_row_block, call.blocks[block].count,
-                    first_tile, mass);
-        __syncthreads();
-      }
-      if (lane >= call.blocks[block].count) continue;
-      const float* of_tile = mean + call.spans.slot[block * kRowLanes + lane] * kColumns;
-      float sum_of_row = 0.0f;
-      for (int c = first_column; c < min(first_column + kColumns / 2, columns); ++c) {
-        sum_of_row += fabsf(mass[c * kPitch + lane] - of_tile[c]);
-      }
-      difference += sum_of_row;
+    if (lane >= call.blocks[block].count) continue;
+    const float* of_tile = mean + call.spans.slot[block * kRowLanes + lane] * kColumns;
+    float sum_of_row = 0.0f;
+    for (int c = first_column; c < min(first_column + kColumns / 2, columns); ++c) {
+      sum_of_row += fabsf(mass[c * kPitch + lane] - of_tile[c]);
     }
+    difference += sum_of_row;
   }
   difference = block_sum<kThreads>(difference, of_warp);
-  if (thread == 0) call.difference[int64_t{head} * gridDim.x + blockIdx.x] = difference;
+  if (thread == 0)
+    call.difference[(int64_t{head} * gridDim.x + blockIdx.x) * gridDim.z + blockIdx.z] = difference;
 }
 
 // grid: row blocks, heads. A warp.
@@ -131,9 +131,11 @@ void find_tile_pieces(const MassChunk& chunk, const int32_t* tile_first, int32_t
          stream, chunk, tile_first, num_tiles, piece_first);
 }
 
+int32_t tile_runs(int32_t num_tiles) { return (num_tiles + kColumns - 1) / kColumns; }
+
 void reduce_tile_masses(const TileMasses& call, cudaStream_t stream) {
   launch(tile_masses_kernel,
-         {.grid = dim3(call.num_groups, call.chunk.num_heads),
+         {.grid = dim3(call.num_groups, call.chunk.num_heads, tile_runs(call.num_tiles)),
           .block = dim3(kThreads),
           .shared_bytes = sizeof(float) * kColumns * (kPitch + call.spans.most)},
          stream, call);

@@ -32,6 +32,9 @@ struct SpanTable {
 void find_tile_pieces(const MassChunk& chunk, const int32_t* tile_first, int32_t num_tiles,
                       int32_t* piece_first, cudaStream_t stream);
 
+// Runs of tiles that are reduced apart.
+int32_t tile_runs(int32_t num_tiles);
+
 struct TileMasses {
   MassChunk chunk;
   const int32_t* piece_first = nullptr;  // [N + 1]
@@ -44,7 +47,7 @@ struct TileMasses {
   const uint8_t* sampled_lane = nullptr;
   int32_t first_sample = 0, num_samples = 0;  // of the chunk
   float* map = nullptr;          // [num_heads, N, N]: rows of the chunk's tiles are written
-  double* difference = nullptr;  // [num_heads, num_groups] sum over rows and tiles of |m - M|
+  double* difference = nullptr;  // [num_heads, num_groups, tile_runs(N)] sums of |m - M|
   float* sampled = nullptr;      // [num_heads, num_samples, N] tile masses of the sampled rows
 };
 void reduce_tile_masses(const TileMasses& call, cudaStream_t stream);

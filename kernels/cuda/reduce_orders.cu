@@ -9,17 +9,18 @@
 namespace sparsescope::cuda {
 namespace {
 
-constexpr int kThreads = 256;
-constexpr int kWarps = kThreads / 32;
+// Threads of a block: few for rows that a few can sort.
+constexpr int kFewThreads = 64, kManyThreads = 256;
+constexpr int kFewSize = 256;
 
 // sums[i] = sum of value_at(r) over r < counts[i]; counts ascend. sums is shared; barriers at both
 // ends.
-template <typename ValueAt>
+template <int kThreads, typename ValueAt>
 __device__ void prefix_totals(const int32_t* counts, int num_counts, double* sums,
                               const ValueAt& value_at) {
   const int warp = static_cast<int>(threadIdx.x) / 32, lane = static_cast<int>(threadIdx.x) % 32;
   __syncthreads();
-  for (int i = warp; i < num_counts; i += kWarps) {
+  for (int i = warp; i < num_counts; i += kThreads / 32) {
     double sum = 0.0;
     for (int r = (i > 0 ? counts[i - 1] : 0) + lane; r < counts[i]; r += 32) sum += value_at(r);
     sum = warp_sum(sum);
@@ -33,6 +34,7 @@ __device__ void prefix_totals(const int32_t* counts, int num_counts, double* sum
 }
 
 // Masses descending: keys [size] hold them as inverted bits.
+template <int kThreads>
 __device__ void sort_masses(const float* masses, int num_tiles, int size, uint32_t* keys) {
   __syncthreads();
   for (int j = static_cast<int>(threadIdx.x); j < size; j += kThreads) {
@@ -43,6 +45,7 @@ __device__ void sort_masses(const float* masses, int num_tiles, int size, uint32
 __device__ float mass_of(uint32_t key) { return float_of_ordered(~key); }
 
 // Scores descending, equal ones by tile: the score in the upper half, the tile in the lower one.
+template <int kThreads>
 __device__ void sort_scores(const float* scores, int num_tiles, int size, uint64_t* keys) {
   __syncthreads();
   for (int j = static_cast<int>(threadIdx.x); j < size; j += kThreads) {
@@ -60,7 +63,9 @@ struct Moments {
   double mean = 0.0, m2 = 0.0, m3 = 0.0, m4 = 0.0;  // population
 };
 
-__device__ Moments moments_of(const float* scores, int num_tiles, double (*of_warp)[kWarps]) {
+template <int kThreads>
+__device__ Moments moments_of(const float* scores, int num_tiles,
+                              double (*of_warp)[kThreads / 32]) {
   Moments moments;
   double sum = 0.0;
   for (int j = static_cast<int>(threadIdx.x); j < num_tiles; j += kThreads) sum += scores[j];
@@ -96,9 +101,10 @@ __device__ int count_kept(const uint64_t* keys, int num_tiles, const Moments& mo
 }
 
 // grid: blocks that take the rows of all heads in turn.
-__global__ void __launch_bounds__(kThreads)
+template <int kThreads>
+__global__ void __launch_bounds__(kThreads, 1024 / kThreads)
     tile_orders_kernel(const __grid_constant__ TileOrders call, int size, double* values) {
-  __shared__ double of_warp[4][kWarps];
+  __shared__ double of_warp[4][kThreads / 32];
   __shared__ double sums[kMaxFractions];
   __shared__ int32_t kept[kMaxFractions];
   const int thread = static_cast<int>(threadIdx.x), N = call.num_tiles;
@@ -113,20 +119,21 @@ __global__ void __launch_bounds__(kThreads)
     double* out = values + row * width;
 
     auto* mass_keys = reinterpret_cast<uint32_t*>(keys);
-    sort_masses(masses, N, size, mass_keys);
-    prefix_totals(call.fractions.kept, F, sums, [&](int r) { return mass_of(mass_keys[r]); });
+    sort_masses<kThreads>(masses, N, size, mass_keys);
+    prefix_totals<kThreads>(call.fractions.kept, F, sums,
+                            [&](int r) { return mass_of(mass_keys[r]); });
     if (thread < F) out[thread] = weight * sums[thread];
 
-    sort_scores(scores, N, size, keys);
+    sort_scores<kThreads>(scores, N, size, keys);
     const auto mass_at = [&](int r) { return masses[tile_of(keys[r])]; };
-    prefix_totals(call.fractions.kept, F, sums, mass_at);
+    prefix_totals<kThreads>(call.fractions.kept, F, sums, mass_at);
     if (thread < F) out[F + thread] = weight * sums[thread];
 
-    const Moments moments = moments_of(scores, N, of_warp);
+    const Moments moments = moments_of<kThreads>(scores, N, of_warp);
     if (thread < F) kept[thread] = count_kept(keys, N, moments, call.fractions.cuts[thread]);
-    prefix_totals(kept, F, sums, [&](int r) { return call.sizes[tile_of(keys[r])]; });
+    prefix_totals<kThreads>(kept, F, sums, [&](int r) { return call.sizes[tile_of(keys[r])]; });
     if (thread < F) out[2 * F + thread] = weight * sums[thread] / call.tokens;
-    prefix_totals(kept, F, sums, mass_at);
+    prefix_totals<kThreads>(kept, F, sums, mass_at);
     if (thread < F) out[3 * F + thread] = weight * sums[thread];
 
     if (thread == 0) {
@@ -143,6 +150,7 @@ __global__ void __launch_bounds__(kThreads)
 }
 
 // grid: blocks that take the rows in turn.
+template <int kThreads>
 __global__ void __launch_bounds__(kThreads)
     row_orders_kernel(const float* masses, int64_t num_rows, int num_tiles, int size,
                       const Fractions fractions, uint64_t* scratch, double* values) {
@@ -151,8 +159,9 @@ __global__ void __launch_bounds__(kThreads)
       reinterpret_cast<uint32_t*>(scratch == nullptr ? reinterpret_cast<uint64_t*>(dynamic_shared())
                                                      : scratch + int64_t{blockIdx.x} * size);
   for (int64_t row = blockIdx.x; row < num_rows; row += gridDim.x) {
-    sort_masses(masses + row * num_tiles, num_tiles, size, keys);
-    prefix_totals(fractions.kept, fractions.count, sums, [&](int r) { return mass_of(keys[r]); });
+    sort_masses<kThreads>(masses + row * num_tiles, num_tiles, size, keys);
+    prefix_totals<kThreads>(fractions.kept, fractions.count, sums,
+                            [&](int r) { return mass_of(keys[r]); });
     const int thread = static_cast<int>(threadIdx.x);
     if (thread < fractions.count) values[row * fractions.count + thread] = sums[thread];
   }
@@ -172,9 +181,10 @@ int32_t sorted_size(int32_t tiles) {
 
 void reduce_tile_orders(const TileOrders& call, double* values, cudaStream_t stream) {
   const int32_t size = sorted_size(call.num_tiles);
-  launch(tile_orders_kernel,
+  const bool few = size <= kFewSize;
+  launch(few ? tile_orders_kernel<kFewThreads> : tile_orders_kernel<kManyThreads>,
          {.grid = dim3(blocks_for(call.scratch, int64_t{call.num_heads} * call.num_tiles)),
-          .block = dim3(kThreads),
+          .block = dim3(few ? kFewThreads : kManyThreads),
           .shared_bytes = call.scratch.keys == nullptr ? sizeof(uint64_t) * size : 0},
          stream, call, size, values);
 }
@@ -183,9 +193,10 @@ void reduce_row_orders(const float* masses, int64_t num_rows, int32_t num_tiles,
                        const Fractions& fractions, const OrderScratch& scratch, double* values,
                        cudaStream_t stream) {
   const int32_t size = sorted_size(num_tiles);
-  launch(row_orders_kernel,
+  const bool few = size <= kFewSize;
+  launch(few ? row_orders_kernel<kFewThreads> : row_orders_kernel<kManyThreads>,
          {.grid = dim3(blocks_for(scratch, num_rows)),
-          .block = dim3(kThreads),
+          .block = dim3(few ? kFewThreads : kManyThreads),
           .shared_bytes = scratch.keys == nullptr ? sizeof(uint32_t) * size : 0},
          stream, masses, num_rows, num_tiles, size, fractions, scratch.keys, values);
 }

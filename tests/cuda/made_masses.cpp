@@ -22,6 +22,8 @@ MadeMasses::MadeMasses(const naive::Call& call, const CallLayout& layout) : layo
     const naive::Matrix probs = naive::probabilities(call, h);
     HeadMasses& masses = heads_.emplace_back();
     masses.cells.resize(blocks * std::ssize(layout.cells.cells) * kRowLanes);
+    masses.row_max.resize(blocks * kRowLanes);
+    masses.inverse_sum.resize(blocks * kRowLanes);
     masses.lse.resize(blocks * kRowLanes);
     masses.entropy.resize(blocks * kRowLanes);
     masses.bins.resize(blocks * num_bins_ * kRowLanes);
@@ -87,6 +89,8 @@ void MadeMasses::add_row(const std::vector<double>& probs, int64_t block, int64_
     }
   }
   masses.entropy[at] = static_cast<float>(entropy);
+  masses.row_max[at] = static_cast<float>(max);
+  masses.inverse_sum[at] = static_cast<float>(std::exp2(max - lse_log2));
 }
 
 RowGroupMasses MadeMasses::group(int64_t head, int32_t group,
@@ -124,6 +128,8 @@ MadeMasses::OnDevice MadeMasses::chunk(int32_t first_head, int32_t num_heads, in
   OnDevice made;
   made.piece_sums_ = part(&HeadMasses::piece_sums, std::ssize(piece_cell_) * kRowLanes);
   made.block_max_ = part(&HeadMasses::block_max, num_key_blocks_ * kRowLanes);
+  made.row_max_ = part(&HeadMasses::row_max, kRowLanes);
+  made.inverse_sum_ = part(&HeadMasses::inverse_sum, kRowLanes);
   made.lse_ = part(&HeadMasses::lse, kRowLanes);
   made.entropy_ = part(&HeadMasses::entropy, kRowLanes);
   made.bins_ = part(&HeadMasses::bins, num_bins_ * kRowLanes);
@@ -138,6 +144,8 @@ MadeMasses::OnDevice MadeMasses::chunk(int32_t first_head, int32_t num_heads, in
                  .num_bins = static_cast<int32_t>(num_bins_),
                  .piece_sums = made.piece_sums_.data(),
                  .block_max = made.block_max_.data(),
+                 .row_max = made.row_max_.data(),
+                 .inverse_sum = made.inverse_sum_.data(),
                  .lse = made.lse_.data(),
                  .entropy = made.entropy_.data(),
                  .bins = made.bins_.data(),

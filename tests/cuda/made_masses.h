@@ -16,6 +16,7 @@ namespace sparsescope::testing {
 // The video row blocks of one head, a row a lane. Idle lanes hold zeros.
 struct HeadMasses {
   std::vector<float> cells;                  // [blocks, cells, 64]
+  std::vector<float> row_max, inverse_sum;   // [blocks, 64]
   std::vector<float> lse, entropy;           // [blocks, 64]
   std::vector<float> bins;                   // [blocks, T + Hg + Wg, 64]
   std::vector<float> piece_sums, block_max;  // [blocks, pieces, 64], [blocks, key blocks, 64]
@@ -39,7 +40,8 @@ class MadeMasses {
    private:
     friend class MadeMasses;
     cuda::MassChunk chunk_;
-    cuda::DeviceBuffer<float> piece_sums_, block_max_, lse_, entropy_, bins_;
+    cuda::DeviceBuffer<float> piece_sums_, block_max_, row_max_, inverse_sum_;
+    cuda::DeviceBuffer<float> lse_, entropy_, bins_;
     cuda::DeviceBuffer<int32_t> piece_block_, piece_cell_;
   };
   OnDevice chunk(int32_t first_head, int32_t num_heads, int32_t first_block,
