@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "core/error.h"
+#include "kernels/cuda/multiply_rows.h"
 #include "kernels/cuda/reduction_tables.h"
 
 namespace sparsescope::cuda {
@@ -175,7 +176,7 @@ void MassReduction::State::reduce_means() {
     }
     call.tensor = k;
     reduce_tile_means(call, 1.0, keys.data(), stream);
-    multiply_means(queries.data(), keys.data(), heads, N, D, scores.data(), stream);
+    multiply_rows(queries.data(), N, keys.data(), N, heads, D, scores.data(), stream);
     reduce_tile_orders({.map = map.data() + int64_t{first} * N * N,
                         .scores = scores.data(),
                         .sizes = tables->sizes.data(),

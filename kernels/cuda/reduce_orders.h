@@ -48,8 +48,4 @@ void reduce_row_orders(const float* masses, int64_t num_rows, int32_t num_tiles,
                        const Fractions& fractions, const OrderScratch& scratch, double* values,
                        cudaStream_t stream);
 
-// scores [num_heads, N, N] = queries [num_heads, N, D] times keys [num_heads, N, D] transposed
-void multiply_means(const float* queries, const float* keys, int32_t num_heads, int32_t num_tiles,
-                    int32_t head_dim, float* scores, cudaStream_t stream);
-
 }  // namespace sparsescope::cuda

@@ -6,8 +6,9 @@ namespace {
 
 constexpr int kColumns = 32, kRows = 8;  // threads of a block
 
-struct DoubleRows {
-  const double* values;  // [rows, columns] of each head
+template <typename Value>
+struct PlainRows {
+  const Value* values;  // [rows, columns] of each head
   int64_t rows;
   int32_t columns;
   __device__ double at(int head, int64_t row, int column) const {
@@ -87,7 +88,11 @@ __global__ void offsets_kernel(const float* map, const TileAxes tiles, const flo
 
 void sum_rows(const double* values, int32_t num_heads, int64_t rows, int32_t columns,
               const HeadSumsOut& out, cudaStream_t stream) {
-  run_sum_rows(DoubleRows{values, rows, columns}, num_heads, out, stream);
+  run_sum_rows(PlainRows<double>{values, rows, columns}, num_heads, out, stream);
+}
+void sum_rows(const float* values, int32_t num_heads, int64_t rows, int32_t columns,
+              const HeadSumsOut& out, cudaStream_t stream) {
+  run_sum_rows(PlainRows<float>{values, rows, columns}, num_heads, out, stream);
 }
 
 void sum_key_mass(const float* map, int32_t num_heads, int32_t num_tiles, const float* sizes,

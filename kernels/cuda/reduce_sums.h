@@ -16,6 +16,8 @@ struct HeadSumsOut {
 // out[column] += sum over the rows of values [num_heads, rows, columns]
 void sum_rows(const double* values, int32_t num_heads, int64_t rows, int32_t columns,
               const HeadSumsOut& out, cudaStream_t stream);
+void sum_rows(const float* values, int32_t num_heads, int64_t rows, int32_t columns,
+              const HeadSumsOut& out, cudaStream_t stream);
 
 // out[j] += sum over i of n_i M[i, j]; map [num_heads, N, N], sizes [N]
 void sum_key_mass(const float* map, int32_t num_heads, int32_t num_tiles, const float* sizes,

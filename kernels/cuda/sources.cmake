@@ -7,6 +7,8 @@ set(cuda_host_sources
   dense_plan.cpp
   device_memory.cpp
   devices.cpp
+  gate_reduction.cpp
+  gate_tables.cpp
   head_wave.cpp
   host_masses.cpp
   key_plan.cpp
@@ -18,7 +20,10 @@ set(cuda_kernel_sources
   instantiations/dense_forward_bf16_64.cu
   instantiations/dense_forward_f16_128.cu
   instantiations/dense_forward_f16_64.cu
-  multiply_means.cu
+  gate_pools.cu
+  gate_ranks.cu
+  gate_values.cu
+  multiply_rows.cu
   pack_rows.cu
   reduce_axes.cu
   reduce_masses.cu

@@ -13,15 +13,17 @@ constexpr double kSlack = 8.0;
 
 }  // namespace
 
-MadeMasses::MadeMasses(const naive::Call& call, const CallLayout& layout) : layout_(layout) {
-  const TokenGrid& grid = layout.grid();
+MadeMasses::MadeMasses(const naive::Call& call, const KeyCells& cells, const RowGroups& rows)
+    : cells_(cells), rows_(rows), prefix_(call.prefix) {
+  const TokenGrid& grid = cells_.tiles.grid();
   num_bins_ = grid.t + grid.h + grid.w;
   make_pieces();
-  const int64_t blocks = layout.num_video_blocks;
+  const RowGroup& last = rows.groups[rows.num_video_groups - 1];
+  const int64_t blocks = last.first_block + last.num_blocks;
   for (int64_t h = 0; h < call.heads; ++h) {
     const naive::Matrix probs = naive::probabilities(call, h);
     HeadMasses& masses = heads_.emplace_back();
-    masses.cells.resize(blocks * std::ssize(layout.cells.cells) * kRowLanes);
+    masses.cells.resize(blocks * std::ssize(cells_.cells) * kRowLanes);
     masses.row_max.resize(blocks * kRowLanes);
     masses.inverse_sum.resize(blocks * kRowLanes);
     masses.lse.resize(blocks * kRowLanes);
@@ -30,17 +32,17 @@ MadeMasses::MadeMasses(const naive::Call& call, const CallLayout& layout) : layo
     masses.piece_sums.resize(blocks * std::ssize(piece_cell_) * kRowLanes);
     masses.block_max.resize(blocks * num_key_blocks_ * kRowLanes);
     for (int64_t b = 0; b < blocks; ++b) {
-      const RowBlock& block = layout.rows.blocks[b];
+      const RowBlock& block = rows_.blocks[b];
       for (int64_t lane = 0; lane < block.count; ++lane) {
-        add_row(probs[layout.rows.order[block.first + lane] - layout.prefix], b, lane, masses);
+        add_row(probs[rows_.order[block.first + lane] - prefix_], b, lane, masses);
       }
     }
   }
 }
 
 void MadeMasses::make_pieces() {
-  for (size_t cell = 0; cell < layout_.cells.cells.size(); ++cell) {
-    const KeyCell& of_cell = layout_.cells.cells[cell];
+  for (size_t cell = 0; cell < cells_.cells.size(); ++cell) {
+    const KeyCell& of_cell = cells_.cells[cell];
     for (int32_t at = of_cell.first; at < of_cell.first + of_cell.count; ++at) {
       const auto key_block = static_cast<int32_t>(at / kKeys);
       if (piece_cell_.empty() || piece_cell_.back() != static_cast<int32_t>(cell) ||
@@ -56,7 +58,7 @@ void MadeMasses::make_pieces() {
 
 void MadeMasses::add_row(const std::vector<double>& probs, int64_t block, int64_t lane,
                          HeadMasses& masses) {
-  const TokenGrid& grid = layout_.grid();
+  const TokenGrid& grid = cells_.tiles.grid();
   const auto place = [&](int64_t of_block, int64_t row) {
     return (block * of_block + row) * kRowLanes + lane;
   };
@@ -65,15 +67,14 @@ void MadeMasses::add_row(const std::vector<double>& probs, int64_t block, int64_
   const double lse_log2 = masses.lse[at] / std::log(2.0);
   double entropy = 0.0, max = -1e30;
   for (size_t key = 0; key < piece_of_key_.size(); ++key) {
-    const int32_t token = layout_.cells.order[key], piece = piece_of_key_[key];
+    const int32_t token = cells_.order[key], piece = piece_of_key_[key];
     const double p = probs[token];
     entropy -= p * std::log(p);
-    masses.cells[place(std::ssize(layout_.cells.cells), piece_cell_[piece])] +=
-        static_cast<float>(p);
+    masses.cells[place(std::ssize(cells_.cells), piece_cell_[piece])] += static_cast<float>(p);
     if (key % kKeys == 0) {
       double top = 0.0;
       for (size_t i = key; i < std::min(key + kKeys, piece_of_key_.size()); ++i) {
-        top = std::max(top, probs[layout_.cells.order[i]]);
+        top = std::max(top, probs[cells_.order[i]]);
       }
       const double score = std::log2(top) + lse_log2;
       if (score > max + kSlack) max = static_cast<float>(score);
@@ -81,7 +82,7 @@ void MadeMasses::add_row(const std::vector<double>& probs, int64_t block, int64_
     }
     masses.piece_sums[place(std::ssize(piece_cell_), piece)] +=
         static_cast<float>(p * std::exp2(lse_log2 - max));
-    const int64_t raster = token - layout_.prefix;
+    const int64_t raster = token - prefix_;
     if (raster < 0 || raster >= grid.tokens()) continue;
     for (const int64_t bin : {raster / (grid.h * grid.w), grid.t + raster / grid.w % grid.h,
                               grid.t + grid.h + raster % grid.w}) {
@@ -95,16 +96,16 @@ void MadeMasses::add_row(const std::vector<double>& probs, int64_t block, int64_
 
 RowGroupMasses MadeMasses::group(int64_t head, int32_t group,
                                  std::vector<RowBlockMasses>& blocks) const {
-  const RowGroup& of_group = layout_.rows.groups[group];
+  const RowGroup& of_group = rows_.groups[group];
   const HeadMasses& masses = heads_[head];
-  const TokenGrid& grid = layout_.grid();
+  const TokenGrid& grid = cells_.tiles.grid();
   blocks.clear();
   for (int64_t b = of_group.first_block; b < of_group.first_block + of_group.num_blocks; ++b) {
-    const RowBlock& block = layout_.rows.blocks[b];
+    const RowBlock& block = rows_.blocks[b];
     const float* bins = &masses.bins[b * num_bins_ * kRowLanes];
     blocks.push_back({.first_row = block.first,
                       .num_rows = block.count,
-                      .mass = &masses.cells[b * std::ssize(layout_.cells.cells) * kRowLanes],
+                      .mass = &masses.cells[b * std::ssize(cells_.cells) * kRowLanes],
                       .lse = &masses.lse[b * kRowLanes],
                       .entropy = &masses.entropy[b * kRowLanes],
                       .mass_t = bins,

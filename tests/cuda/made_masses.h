@@ -5,7 +5,8 @@
 #include <cstdint>
 #include <vector>
 
-#include "capture/call_layout.h"
+#include "core/key_cells.h"
+#include "core/row_groups.h"
 #include "kernels/attention.h"
 #include "kernels/cuda/device_buffer.h"
 #include "kernels/cuda/mass_chunk.h"
@@ -26,7 +27,8 @@ struct HeadMasses {
 // follows the true one lazily, as in the kernel.
 class MadeMasses {
  public:
-  MadeMasses(const naive::Call& call, const CallLayout& layout);
+  // Of the rows' video groups. cells and rows must outlive the object.
+  MadeMasses(const naive::Call& call, const KeyCells& cells, const RowGroups& rows);
 
   const HeadMasses& head(int64_t head) const { return heads_[head]; }
   // Row group of a head as the host's sink receives it; blocks is where its blocks are described.
@@ -51,7 +53,9 @@ class MadeMasses {
   void make_pieces();
   void add_row(const std::vector<double>& probs, int64_t block, int64_t lane, HeadMasses& masses);
 
-  const CallLayout& layout_;
+  const KeyCells& cells_;
+  const RowGroups& rows_;
+  int64_t prefix_;
   int64_t num_bins_, num_key_blocks_ = 0;
   std::vector<int32_t> piece_block_, piece_cell_;
   std::vector<int32_t> piece_of_key_;  // by position in the cells' order

@@ -1,4 +1,4 @@
-#include "capture/device_reducer.h"
+#include "capture/device_layout.h"
 
 #include <array>
 
@@ -30,6 +30,28 @@ void add_pairs(std::span<const double> sums, int64_t extent, int64_t tokens, Axi
   }
 }
 
+// A row group of each block: whole tiles do not matter to single rows.
+RowGroups sampled_groups(const SampledRows& sampled) {
+  RowGroups rows{.order = sampled.token, .blocks = sampled.blocks};
+  for (int32_t block = 0; block < std::ssize(sampled.blocks); ++block) {
+    rows.groups.push_back({.first_block = block, .num_blocks = 1});
+  }
+  rows.num_video_groups = static_cast<int32_t>(rows.groups.size());
+  return rows;
+}
+
+void add_gates(const cuda::ReducedGates& gates, int64_t rows, int64_t tokens, VmobaSums& sums) {
+  const auto densities = [&](std::vector<double> kept) {
+    for (double& tokens_kept : kept) tokens_kept /= static_cast<double>(tokens);
+    return kept;
+  };
+  const auto weight = static_cast<double>(rows);
+  sums.recall_topk.add(gates.topk_mass, weight);
+  sums.density_topk.add(densities(gates.topk_tokens), weight);
+  sums.recall_tau.add(gates.tau_mass, weight);
+  sums.density_tau.add(densities(gates.tau_tokens), weight);
+}
+
 int64_t windows_within(const Box& box, const TileShape& window) {
   const auto along = [](int64_t extent, int64_t size) { return (extent + size - 1) / size; };
   return along(box.t, window.t) * along(box.h, window.h) * along(box.w, window.w);
@@ -39,7 +61,11 @@ int64_t windows_within(const Box& box, const TileShape& window) {
 
 DeviceLayout::DeviceLayout(const CallLayout& layout)
     : layout_(layout), windows_(query_windows(layout.cells.tiles)) {
-  cuda::ReductionLayout reduction{.cells = &layout.cells,
+  if (!layout.partitions.empty() && !layout.sampled.all) {
+    tile_cells_ = make_key_cells(layout.cells.tiles, {}, layout.prefix, layout.suffix);
+    sampled_rows_ = sampled_groups(layout.sampled);
+  }
+  cuda::ReductionLayout reduction{.cells = &cells(),
                                   .rows = &layout.rows,
                                   .sampled_first = layout.sampled.first,
                                   .sampled_lane = layout.sampled.lane,
@@ -48,9 +74,24 @@ DeviceLayout::DeviceLayout(const CallLayout& layout)
   for (int axis = 0; axis < 3; ++axis) reduction.axes[axis] = axis_entries(layout.axes[axis]);
   for (const double kappa : kFractions) reduction.cuts.push_back(gaussian_cut(kappa));
   tables_ = cuda::make_reduction_tables(reduction);
+  if (!layout.partitions.empty()) make_gate_tables();
 }
 
-HeadSums DeviceLayout::head_sums(const cuda::ReducedHead& head) const {
+void DeviceLayout::make_gate_tables() {
+  cuda::GateLayout gates{.cells = &layout_.cells,
+                         .row_token = layout_.sampled.token,
+                         .row_blocks = layout_.sampled.blocks};
+  for (const PartitionLayout& partition : layout_.partitions) {
+    gates.partitions.push_back({.first_block = partition.first_block,
+                                .num_blocks = partition.blocks,
+                                .size = partition.size,
+                                .self = partition.self});
+  }
+  gate_tables_ = cuda::make_gate_tables(gates);
+}
+
+HeadSums DeviceLayout::head_sums(const cuda::ReducedHead& head,
+                                 const std::vector<cuda::ReducedGates>& gates) const {
   const auto rows = static_cast<double>(layout_.video_tokens);
   HeadSums sums(layout_);
   sums.coverage_row.add(head.coverage_row, static_cast<double>(layout_.sampled.size()));
@@ -68,6 +109,9 @@ HeadSums DeviceLayout::head_sums(const cuda::ReducedHead& head) const {
   add_pairs(head.pairs[2], layout_.grid().w, layout_.video_tokens, sums.pairs_w);
   sums.offset_mass.add_sums(head.offset_mass, rows);
   sums.query_cosine.add_counts(head.query_cosine);
+  for (size_t p = 0; p < gates.size(); ++p) {
+    add_gates(gates[p], layout_.sampled.size(), layout_.video_tokens, sums.vmoba[p]);
+  }
   return sums;
 }
 

@@ -1,0 +1,50 @@
+// The entries that VMoBA's statistics run on: the gates of sampled queries to the blocks of all
+// partitions, and the probability of those queries on the blocks. Both lie [heads, blocks, rows].
+#pragma once
+
+#include <cuda_runtime.h>
+
+#include <cstdint>
+
+#include "core/row_groups.h"
+#include "kernels/cuda/mass_chunk.h"
+
+namespace sparsescope::cuda {
+
+// A block of a partition; blocks are numbered over all partitions.
+struct GateBlock {
+  int32_t partition = 0;
+  int32_t first_block = 0, num_blocks = 0;  // of the partition
+  int32_t size = 0;                         // tokens
+};
+
+// Sampled rows of some heads.
+struct GateRows {
+  const GateBlock* blocks = nullptr;         // [num_blocks]
+  const int32_t* partition_first = nullptr;  // [num_partitions] first block
+  int32_t num_blocks = 0, num_partitions = 0;
+  int32_t most_blocks = 0;  // of a partition
+  int32_t num_rows = 0;     // n
+  int32_t total_heads = 0;  // H
+  int32_t first_head = 0, num_heads = 0;
+  float* gates = nullptr;         // [num_heads, num_blocks, n]; own blocks +infinity once marked
+  float* own = nullptr;           // [num_heads, num_partitions, n] gates of the own blocks
+  const int32_t* self = nullptr;  // [num_partitions, n] own block, within its partition
+};
+
+// Moves the gates of own blocks to own.
+void mark_own_gates(const GateRows& rows, cudaStream_t stream);
+
+// Which cells a block consists of, and where cells have their pieces.
+struct BlockCells {
+  const int32_t* first = nullptr;        // [num_blocks + 1] into cells
+  const int32_t* cells = nullptr;        // ascending within a block
+  const int32_t* piece_first = nullptr;  // [cells + 1] first piece of each cell
+  int32_t num_blocks = 0;                // of all partitions
+};
+// masses [num_heads, num_blocks, num_rows] of the rows of the chunk's row blocks, which hold
+// sampled rows alone; the first of them has number first_row.
+void sum_block_masses(const MassChunk& chunk, const RowBlock* row_blocks, const BlockCells& cells,
+                      int32_t first_row, int32_t num_rows, float* masses, cudaStream_t stream);
+
+}  // namespace sparsescope::cuda
