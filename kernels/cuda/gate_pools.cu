@@ -20,8 +20,9 @@ struct PoolNumbers {
   }
 };
 
-__device__ int step_of(float gate, float lo, float scale) {
-  return min(max(static_cast<int>((gate - lo) * scale), 0), kGateSteps - 1);
+// In fp64: fp32 would tell fewer gates apart than there are.
+__device__ int step_of(float gate, double lo, double scale) {
+  return min(static_cast<int>((gate - lo) * scale), kGateSteps - 1);
 }
 // In half steps: the middle of the step.
 __device__ unsigned long long weight_of(int step) { return 2ull * step + 1; }
@@ -114,7 +115,7 @@ __global__ void __launch_bounds__(kThreads)
   const double width = double{hi} - lo <= 1e-6 ? 1.0 : double{hi} - lo;
   GatePool& to = pools[first_pool(partition, of.first_block, H) + pool];
   to.lo = lo;
-  to.scale = static_cast<float>(kGateSteps / width);
+  to.scale = kGateSteps / width;
   to.own = (own_sum - own_count * lo) * (2.0 * kGateSteps / width);
 }
 
@@ -133,7 +134,7 @@ __device__ int find_prefix(const int32_t* prefix, int bits) {
 }
 
 struct PoolsOfBlock {
-  float lo[kGatePoolKinds], scale[kGatePoolKinds];
+  double lo[kGatePoolKinds], scale[kGatePoolKinds];
   int32_t prefix[kGatePoolKinds][kGateTaus];
 
   __device__ void load(const GatePool* pools, const PoolNumbers& numbers) {
@@ -207,7 +208,7 @@ __global__ void locate_kernel(int32_t num_pools, const GateLevel level,
     for (int tau = 0; tau < kGateTaus; ++tau) {
       const double wanted = (tau + 1.0) / (kGateTaus + 1.0);
       pool.needed[tau] = fmax(0.0, wanted * (total + kEpsilon) - pool.own);
-      pool.before[tau] = 0.0;
+      pool.before[tau] = 0;
       pool.prefix[tau] = 0;
     }
   }
@@ -219,13 +220,13 @@ __global__ void locate_kernel(int32_t num_pools, const GateLevel level,
       slot = tau;
       known = pool.prefix[tau];
     }
-    double sum = pool.before[tau];
+    unsigned long long sum = pool.before[tau];
     int digit = digits - 1;
     for (; digit >= 0; --digit) {
       const int at = slot * digits + digit;
       if (counts[at] == 0) continue;
-      const double behind = sum + static_cast<double>(weights[at]);
-      if (behind >= pool.needed[tau]) break;
+      const unsigned long long behind = sum + weights[at];
+      if (static_cast<double>(behind) >= pool.needed[tau]) break;
       sum = behind;
     }
     pool.before[tau] = sum;

@@ -1,10 +1,10 @@
 // VMoBA's threshold rule in the pools that span queries (a head, a block over all heads, a whole
 // partition), for every tau at once.
 //
-// A pool's gates are counted in kGateSteps steps of its range. Three passes over the gates find the
-// step of every cut, ten and then twice six bits at a time, from counts and sums of steps:
-// integers, which depend on no order. A cut keeps every entry of its step; the host's rule ranks
-// those of one step, of which the largest pools hold a few in 10^7.
+// A pool's gates are counted in kGateSteps steps of its range, as fine as fp32 tells gates apart.
+// Four passes over the gates find the step of every cut, ten and then six bits at a time, from
+// counts and sums of steps: integers, which depend on no order. A cut keeps every entry of its
+// step, where the host's rule ranks equal gates by block, head and row.
 #pragma once
 
 #include <cuda_runtime.h>
@@ -17,7 +17,7 @@ namespace sparsescope::cuda {
 
 inline constexpr int kGateTaus = 19;  // tau i is (i + 1) / (kGateTaus + 1)
 inline constexpr int kGatePoolKinds = 3;
-inline constexpr int kGateBits = 22;
+inline constexpr int kGateBits = 28;
 inline constexpr int kGateSteps = 1 << kGateBits;
 
 // Gates of one head to one block.
@@ -28,11 +28,11 @@ struct GateRange {
 };
 
 struct GatePool {
-  float lo = 0.0f, scale = 0.0f;  // steps per unit of the gate
-  double own = 0.0;               // weight of the own entries, in half steps, as what follows
-  double needed[kGateTaus];       // weight that the kept entries have to reach
-  double before[kGateTaus];       // weight above the prefix
-  int32_t prefix[kGateTaus];      // upper bits of the step of the cut; -1: everything is kept
+  double lo = 0.0, scale = 0.0;  // steps per unit of the gate
+  double own = 0.0;              // weight of the own entries, in half steps, as what follows
+  double needed[kGateTaus];      // weight that the kept entries have to reach
+  unsigned long long before[kGateTaus];  // weight above the prefix
+  int32_t prefix[kGateTaus];  // upper bits of the step of the cut; -1: everything is kept
 };
 
 // Pools are numbered by partition: its heads, its blocks, the partition itself.
@@ -54,8 +54,8 @@ void make_gate_pools(const GateRows& rows, const GateRange* ranges, GatePool* po
 struct GateLevel {
   int known = 0, bits = 0;
 };
-inline constexpr GateLevel kGateLevels[] = {{0, 10}, {10, 6}, {16, 6}};
-static_assert(kGateLevels[2].known + kGateLevels[2].bits == kGateBits);
+inline constexpr GateLevel kGateLevels[] = {{0, 10}, {10, 6}, {16, 6}, {22, 6}};
+static_assert(kGateLevels[3].known + kGateLevels[3].bits == kGateBits);
 // Entries of a pool's histogram at any level: 2^bits, or that for each tau.
 inline constexpr int kGateHistogram = kGateTaus * 64;
 

@@ -36,7 +36,8 @@ __device__ double inclusive_scan(double value, int lane) {
 
 struct RowRange {
   double own = 0.0, lo = 0.0, width = 1.0;
-  __device__ double weight(float gate) const { return (gate - lo) / width; }
+  // The width times what the rule weighs an entry with.
+  __device__ double weight(double gate) const { return gate - lo; }
 };
 
 // By the first warp: before and covered of all ranks. Returns the weight of the ranks from 1 on.
@@ -134,9 +135,9 @@ __global__ void __launch_bounds__(kThreads)
     }
     __syncthreads();
     if (thread < kGateTaus) {
-      const double own = (range.own - range.lo) / range.width;
-      const double wanted = (thread + 1.0) / (kGateTaus + 1.0);
-      const double needed = fmax(0.0, wanted * (own + others + 1e-6) - own);
+      const double own = range.weight(range.own);
+      const double wanted = (thread + 1.0) * (1.0 / (kGateTaus + 1.0));
+      const double needed = fmax(0.0, wanted * (own + others + 1e-6 * range.width) - own);
       const int kept = count_kept(row, blocks, needed);
       double* by_tau = call.by_tau + (at * rows.num_partitions + partition) * 2 * kGateTaus;
       const double missing = row.before[0] < kept ? first.size - last_size : 0;
