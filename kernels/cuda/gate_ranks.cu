@@ -27,6 +27,7 @@ struct RankedRow {
 };
 
 __device__ double inclusive_scan(double value, int lane) {
+#pragma unroll
   for (int offset = 1; offset < 32; offset *= 2) {
     const double other = __shfl_up_sync(~0u, value, offset);
     if (lane >= offset) value += other;
@@ -77,7 +78,7 @@ __device__ int count_kept(const RankedRow& row, int blocks, double needed) {
 }
 
 // grid: blocks of threads that take the rows in turn, partitions, heads
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kThreads, 1024 / kThreads)
     rank_kernel(const __grid_constant__ GateRanks call, int size, int64_t bytes) {
   __shared__ double others;
   const GateRows& rows = call.rows;

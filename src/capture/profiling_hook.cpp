@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "capture/call_layout.h"
+#include "capture/device_profile.h"
 #include "capture/gate_cuts.h"
 #include "capture/key_means.h"
 #include "capture/row_group_reducer.h"
@@ -42,12 +43,14 @@ struct ProfilingHook::State {
   ThreadPool& pool;
   std::optional<CallShape> shape;  // that layout is for
   std::optional<CallLayout> layout;
+  std::unique_ptr<DeviceLayout> device_layout;  // of layout, once a call lies on the device
   std::vector<SiteStatistics> recorded;
   GateMemory gate_memory;
   double seconds = 0.0;
 
   const CallLayout& layout_for(const CallShape& wanted) {
     if (!shape || !(*shape == wanted)) {
+      device_layout.reset();
       layout.emplace(make_call_layout(wanted, options.tile, options.partitions,
                                       options.rows_per_tile, options.seed));
       shape = wanted;
@@ -55,8 +58,14 @@ struct ProfilingHook::State {
     return *layout;
   }
 
+  const DeviceLayout& device_layout_for(const CallLayout& wanted) {
+    if (!device_layout) device_layout = std::make_unique<DeviceLayout>(wanted);
+    return *device_layout;
+  }
+
   void attend_unrecorded(const AttentionCall& call) {
     const CallLayout& wanted = layout_for({call.grid, call.prefix, call.suffix});
+    if (on_device(call)) return attend_on_device(call, device_layout_for(wanted), impl);
     DenseAttentionParams params = attention_params(call, wanted.cells, wanted.rows);
     params.sink = {.context = nullptr, .consume = drop_group};
     attention_kernels(impl).dense(params, pool);
@@ -64,23 +73,31 @@ struct ProfilingHook::State {
 
   SiteStatistics attend_recorded(const AttentionCall& call) {
     const CallLayout& wanted = layout_for({call.grid, call.prefix, call.suffix});
-    const RowStatsKernels& kernels = row_stats_kernels(impl);
     SiteStatistics result{.site = call.site};
     if (options.keep_map && options.keep_map(call.site)) {
       result.map.resize(call.q.heads * wanted.num_tiles * wanted.num_tiles);
     }
+    float* map = result.map.empty() ? nullptr : result.map.data();
+    result.arrays = on_device(call)
+                        ? record_on_device(call, wanted, device_layout_for(wanted), impl, map)
+                        : record_on_host(call, wanted, map);
+    return result;
+  }
+
+  // Masses on the device are reduced there.
+  bool on_device(const AttentionCall& call) const {
+    return is_cuda(impl) && call.q.space == MemorySpace::kDevice;
+  }
+
+  std::vector<StatArray> record_on_host(const AttentionCall& call, const CallLayout& wanted,
+                                        float* map) {
+    const RowStatsKernels& kernels = row_stats_kernels(impl);
     const KeyMeans means = compute_key_means(call.k, wanted, kernels, pool);
     GateSelection cuts;
     if (!wanted.partitions.empty()) {
       cuts = find_gate_cuts(call.q, wanted, means, kernels, pool, kGateBudgetBytes, &gate_memory);
     }
-    const ReductionContext context{wanted,
-                                   call.q,
-                                   call.scale,
-                                   means,
-                                   cuts,
-                                   kernels,
-                                   result.map.empty() ? nullptr : result.map.data()};
+    const ReductionContext context{wanted, call.q, call.scale, means, cuts, kernels, map};
     std::vector<RowGroupReducer> reducers;
     reducers.reserve(pool.size());
     for (int worker = 0; worker < pool.size(); ++worker) reducers.emplace_back(context);
@@ -94,11 +111,11 @@ struct ProfilingHook::State {
       for (size_t h = 0; h < heads.size(); ++h) heads[h].merge(reducer.heads()[h]);
     }
     if (cuts.store) gate_memory.gates = cuts.store->take_memory();
-    result.arrays = make_site_arrays(heads, wanted);
+    std::vector<StatArray> arrays = make_site_arrays(heads, wanted);
     if (auto cosines = window_cosine(call.q, wanted, kernels, pool)) {
-      result.arrays.push_back(std::move(*cosines));
+      arrays.push_back(std::move(*cosines));
     }
-    return result;
+    return arrays;
   }
 };
 
