@@ -14,9 +14,6 @@
 namespace sparsescope::cuda {
 namespace {
 
-// Gates of all heads that take no more than this are kept; above it they are computed anew for each
-// pass, as many heads at a time as take no more than a part of it.
-constexpr int64_t kKeptBytes = int64_t{256} << 20, kBatchBytes = int64_t{64} << 20;
 constexpr double kMassUnit = 1.0 / (1 << 27);
 
 constexpr int64_t kTauValues = 2 * kGateTaus;                // mass and tokens
@@ -49,7 +46,7 @@ struct GateReduction::State {
     return {tensor, 0, heads, order.data(), runs.data(), static_cast<int32_t>(runs.size())};
   }
 
-  void allocate();
+  void allocate(int64_t gate_bytes);
   GateRows rows_of(int32_t first, int32_t count);
   void find_cuts();
   template <typename Pass>
@@ -58,11 +55,11 @@ struct GateReduction::State {
   void rank(const GateRows& rows, const float* masses, int32_t first_row, int32_t num_rows);
 };
 
-void GateReduction::State::allocate() {
+void GateReduction::State::allocate(int64_t gate_bytes) {
   const GateTables& t = *tables;
   heads = static_cast<int32_t>(q.heads);
   const int64_t bytes_of_head = int64_t{t.num_blocks} * t.num_rows * 4;
-  const int64_t budget = bytes_of_head * heads <= kKeptBytes ? kKeptBytes : kBatchBytes;
+  const int64_t budget = bytes_of_head * heads <= gate_bytes ? gate_bytes : gate_bytes / 4;
   heads_at_once = static_cast<int32_t>(
       std::clamp<int64_t>(budget / std::max<int64_t>(1, bytes_of_head), 1, heads));
   key_means = {heads * t.num_blocks * k.head_dim, stream};
@@ -183,12 +180,12 @@ void GateReduction::State::reduce(const MassChunk& chunk, int32_t first_row, int
 }
 
 GateReduction::GateReduction(std::shared_ptr<const GateTables> tables, const AttentionTensor& q,
-                             const AttentionTensor& k)
+                             const AttentionTensor& k, int64_t gate_bytes)
     : state_(new State{.tables = std::move(tables), .q = q, .k = k}) {
   SPARSESCOPE_CHECK(ErrorKind::kUnsupported, q.head_dim <= kMaxReducedHeadDim,
                     "CUDA: statistics of attention: expected a head dim of at most {}, found {}",
                     kMaxReducedHeadDim, q.head_dim);
-  state_->allocate();
+  state_->allocate(gate_bytes);
   state_->find_cuts();
 }
 
@@ -197,7 +194,6 @@ GateReduction::~GateReduction() = default;
 void GateReduction::consume(const MassChunk& chunk, void* stream) {
   State& state = *state_;
   const auto& row_blocks = state.tables->row_blocks_on_host;
-  MassChunk sampled = chunk;
   const int64_t end =
       std::min<int64_t>(chunk.first_row_block + chunk.num_row_blocks, std::ssize(row_blocks));
   if (end <= chunk.first_row_block) return;
@@ -205,7 +201,7 @@ void GateReduction::consume(const MassChunk& chunk, void* stream) {
   state.stream = static_cast<cudaStream_t>(stream);
   const RowBlock& last = row_blocks[end - 1];
   const int32_t first_row = row_blocks[chunk.first_row_block].first;
-  state.reduce(sampled, first_row, last.first + last.count - first_row);
+  state.reduce(chunk, first_row, last.first + last.count - first_row);
 }
 
 std::vector<std::vector<ReducedGates>> GateReduction::finish() {

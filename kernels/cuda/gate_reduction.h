@@ -42,9 +42,13 @@ struct ReducedGates {
 
 class GateReduction {
  public:
+  // Gates of all heads that take no more than this are kept. Above it they are computed anew for
+  // each pass over them, as many heads at a time as take a quarter of it.
+  static constexpr int64_t kGateBytes = int64_t{256} << 20;
+
   // Queues the search for the cuts of all pools. q and k [1, H, S, D] on the device.
   GateReduction(std::shared_ptr<const GateTables> tables, const AttentionTensor& q,
-                const AttentionTensor& k);
+                const AttentionTensor& k, int64_t gate_bytes = kGateBytes);
   ~GateReduction();
   GateReduction(const GateReduction&) = delete;
   GateReduction& operator=(const GateReduction&) = delete;

@@ -10,9 +10,6 @@
 namespace sparsescope::cuda {
 namespace {
 
-// Scores of as many heads at a time as fit in here.
-constexpr int64_t kScoreBytes = int64_t{64} << 20;
-
 static_assert(kReducedCosineBins == kCosineBins);
 
 // Reads one kind of sums after the other from a head's row of results.
@@ -35,6 +32,7 @@ struct MassReduction::State {
   AttentionTensor q, k;
   float scale;
   float* map_on_host;
+  int64_t score_bytes;
 
   cudaStream_t stream = nullptr;             // of the chunks
   DeviceBuffer<double> results;              // [H, places.size]
@@ -156,7 +154,7 @@ void MassReduction::State::reduce_means() {
   const auto D = static_cast<int32_t>(q.head_dim);
   const ResultPlaces& places = tables->places;
   const auto heads_at_once =
-      static_cast<int32_t>(std::clamp<int64_t>(kScoreBytes / (int64_t{N} * N * 4), 1, num_heads));
+      static_cast<int32_t>(std::clamp<int64_t>(score_bytes / (int64_t{N} * N * 4), 1, num_heads));
   const int64_t rows = tables->order.size();
   DeviceBuffer<float> queries(int64_t{heads_at_once} * N * D, stream),
       keys(int64_t{heads_at_once} * N * D, stream), scores(int64_t{heads_at_once} * N * N, stream);
@@ -192,9 +190,13 @@ void MassReduction::State::reduce_means() {
 
 MassReduction::MassReduction(std::shared_ptr<const ReductionTables> tables,
                              const AttentionTensor& q, const AttentionTensor& k, float scale,
-                             float* map)
-    : state_(new State{
-          .tables = std::move(tables), .q = q, .k = k, .scale = scale, .map_on_host = map}) {
+                             float* map, int64_t score_bytes)
+    : state_(new State{.tables = std::move(tables),
+                       .q = q,
+                       .k = k,
+                       .scale = scale,
+                       .map_on_host = map,
+                       .score_bytes = score_bytes}) {
   SPARSESCOPE_CHECK(ErrorKind::kUnsupported, q.head_dim <= kMaxReducedHeadDim,
                     "CUDA: statistics of attention: expected a head dim of at most {}, found {}",
                     kMaxReducedHeadDim, q.head_dim);

@@ -60,10 +60,14 @@ inline constexpr int kReducedCosineBins = 64;
 
 class MassReduction {
  public:
+  // Pooled scores of as many heads at a time as fit in here.
+  static constexpr int64_t kScoreBytes = int64_t{64} << 20;
+
   // q and k [1, H, S, D] on the device, D at most 128. map: null, or [H, N, N] on the host, which
   // receives the tile masses.
   MassReduction(std::shared_ptr<const ReductionTables> tables, const AttentionTensor& q,
-                const AttentionTensor& k, float scale, float* map);
+                const AttentionTensor& k, float scale, float* map,
+                int64_t score_bytes = kScoreBytes);
   ~MassReduction();
   MassReduction(const MassReduction&) = delete;
   MassReduction& operator=(const MassReduction&) = delete;

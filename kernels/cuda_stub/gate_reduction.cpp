@@ -9,7 +9,7 @@ struct GateReduction::State {};
 std::shared_ptr<const GateTables> make_gate_tables(const GateLayout&) { fail_not_compiled(); }
 
 GateReduction::GateReduction(std::shared_ptr<const GateTables>, const AttentionTensor&,
-                             const AttentionTensor&) {
+                             const AttentionTensor&, int64_t) {
   fail_not_compiled();
 }
 GateReduction::~GateReduction() = default;

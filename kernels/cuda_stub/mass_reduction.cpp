@@ -11,7 +11,7 @@ std::shared_ptr<const ReductionTables> make_reduction_tables(const ReductionLayo
 }
 
 MassReduction::MassReduction(std::shared_ptr<const ReductionTables>, const AttentionTensor&,
-                             const AttentionTensor&, float, float*) {
+                             const AttentionTensor&, float, float*, int64_t) {
   fail_not_compiled();
 }
 MassReduction::~MassReduction() = default;

@@ -32,6 +32,7 @@ struct Case {
   std::vector<std::string> partitions;
   int32_t heads_at_once = 2;
   int32_t groups_at_once = 1000;
+  bool little_memory = false;  // for scores and gates: one head at a time
 };
 
 struct Statistics {
@@ -106,10 +107,12 @@ class Reduction : public testing::CudaTest {
     Statistics result;
     result.map.resize(call.heads * layout.num_tiles * layout.num_tiles);
     const DeviceLayout device(layout);
+    const bool little = test.little_memory;
     std::optional<cuda::GateReduction> gates;
-    if (device.gate_tables() != nullptr) gates.emplace(device.gate_tables(), q, k);
+    if (device.gate_tables() != nullptr)
+      gates.emplace(device.gate_tables(), q, k, little ? 0 : cuda::GateReduction::kGateBytes);
     cuda::MassReduction reduction(device.tables(), q, k, static_cast<float>(call.scale()),
-                                  result.map.data());
+                                  result.map.data(), little ? 0 : cuda::MassReduction::kScoreBytes);
     const MadeMasses of_tiles(call, device.cells(), device.rows());
     for_chunks(call, device.rows(), of_tiles, test, [&](const cuda::MassChunk& chunk) {
       reduction.consume(chunk, nullptr);
@@ -192,6 +195,17 @@ TEST_F(Reduction, AllRowsAndPartitions) {
          .head_dim = 16,
          .partitions = {"temporal:2", "spatial:3,4", "st:1,2,2"},
          .groups_at_once = 3});
+}
+
+TEST_F(Reduction, LittleMemory) {
+  check({.grid = {4, 6, 8},
+         .tile = {2, 3, 4},
+         .heads = 3,
+         .head_dim = 16,
+         .rows_per_tile = 8,
+         .partitions = {"temporal:2", "spatial:3,4"},
+         .groups_at_once = 2,
+         .little_memory = true});
 }
 
 TEST_F(Reduction, TilesOfOneToken) {
