@@ -164,11 +164,16 @@ void GateReduction::State::rank(const GateRows& rows, const float* masses, int32
 // chunk: of row blocks with sampled rows alone.
 void GateReduction::State::reduce(const MassChunk& chunk, int32_t first_row, int32_t num_rows) {
   const GateTables& t = *tables;
-  find_tile_pieces(chunk, t.cell_number.data(), t.num_cells, piece_first.data(), stream);
+  find_first_pieces(chunk, t.cell_number.data(), t.num_cells + 1, piece_first.data(), stream);
   DeviceBuffer<float> masses(int64_t{chunk.num_heads} * t.num_blocks * num_rows, stream);
-  sum_block_masses(chunk, t.row_blocks.data(),
-                   {t.cells_first.data(), t.cells.data(), piece_first.data(), t.num_blocks},
-                   first_row, num_rows, masses.data(), stream);
+  const BlockParts parts{t.parts_first.data(), t.parts.data(), t.num_blocks};
+  sum_cell_masses(chunk, t.row_blocks.data(), piece_first.data(), parts,
+                  {t.listed.data(), t.lists[0]}, first_row, num_rows, masses.data(), stream);
+  for (size_t depth = 1; depth < t.lists.size(); ++depth) {
+    const int32_t first = t.lists[depth - 1];
+    sum_finer_masses(parts, {t.listed.data() + first, t.lists[depth] - first}, chunk.num_heads,
+                     num_rows, masses.data(), stream);
+  }
   for (int32_t h = 0; h < chunk.num_heads; h += heads_at_once) {
     const int32_t count = std::min(heads_at_once, chunk.num_heads - h);
     const GateRows rows = rows_of(chunk.first_head + h, count);

@@ -21,6 +21,9 @@ struct GatePartition {
   int64_t first_block = 0, num_blocks = 0;  // among the blocks of all partitions
   std::span<const float> size;              // [num_blocks] tokens; only the last may be smaller
   std::span<const int32_t> self;            // [rows] block that the row lies in
+  // A finer partition whose blocks each lie in one block of this one, or -1, and which block.
+  int64_t finer = -1;
+  std::span<const int32_t> block_of_finer;
 };
 
 struct GateLayout {

@@ -28,8 +28,10 @@ struct GateTables {
   DeviceBuffer<TileRun> row_runs;            // [n] each row by itself
   DeviceBuffer<int32_t> key_token;           // tokens by block, for each partition
   DeviceBuffer<TileRun> block_runs;          // [blocks] into key_token
-  DeviceBuffer<int32_t> cells_first, cells;  // of each block
-  DeviceBuffer<int32_t> cell_number;         // [cells + 1] 0, 1, 2, ...
+  DeviceBuffer<int32_t> parts_first, parts;  // cells or finer blocks of each block
+  DeviceBuffer<int32_t> listed;       // [blocks] those made of cells, then those made of them
+  std::vector<int32_t> lists;         // ends in listed: blocks that are summed together
+  DeviceBuffer<int32_t> cell_number;  // [cells + 1] 0, 1, 2, ...
 };
 
 }  // namespace sparsescope::cuda

@@ -35,16 +35,26 @@ struct GateRows {
 // Moves the gates of own blocks to own.
 void mark_own_gates(const GateRows& rows, cudaStream_t stream);
 
-// Which cells a block consists of, and where cells have their pieces.
-struct BlockCells {
-  const int32_t* first = nullptr;        // [num_blocks + 1] into cells
-  const int32_t* cells = nullptr;        // ascending within a block
-  const int32_t* piece_first = nullptr;  // [cells + 1] first piece of each cell
-  int32_t num_blocks = 0;                // of all partitions
+// What blocks consist of: key cells, or blocks of a finer partition.
+struct BlockParts {
+  const int32_t* first = nullptr;  // [all blocks + 1] into parts
+  const int32_t* parts = nullptr;  // ascending within a block
+  int32_t all_blocks = 0;          // of all partitions
 };
-// masses [num_heads, num_blocks, num_rows] of the rows of the chunk's row blocks, which hold
-// sampled rows alone; the first of them has number first_row.
-void sum_block_masses(const MassChunk& chunk, const RowBlock* row_blocks, const BlockCells& cells,
-                      int32_t first_row, int32_t num_rows, float* masses, cudaStream_t stream);
+// Blocks that are summed together.
+struct BlockList {
+  const int32_t* blocks = nullptr;
+  int32_t count = 0;
+};
+
+// masses [num_heads, all blocks, num_rows]: the listed blocks, of cells, for the rows of the
+// chunk's row blocks, which hold sampled rows alone; the first of them has number first_row.
+// piece_first [cells + 1]: first piece of each cell.
+void sum_cell_masses(const MassChunk& chunk, const RowBlock* row_blocks, const int32_t* piece_first,
+                     const BlockParts& cells, const BlockList& list, int32_t first_row,
+                     int32_t num_rows, float* masses, cudaStream_t stream);
+// The listed blocks, of finer blocks that are there.
+void sum_finer_masses(const BlockParts& finer, const BlockList& list, int32_t num_heads,
+                      int32_t num_rows, float* masses, cudaStream_t stream);
 
 }  // namespace sparsescope::cuda

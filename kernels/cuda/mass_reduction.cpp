@@ -214,12 +214,12 @@ void MassReduction::consume(const MassChunk& chunk, void* stream) {
   if (state.next_block == 0) state.start_heads(chunk);
   SPARSESCOPE_ASSERT(chunk.first_head == state.first_head && chunk.num_heads == state.num_heads &&
                      chunk.first_row_block == state.next_block);
-  find_tile_pieces(chunk, state.tables->tile_first.data(), state.tables->num_tiles,
-                   state.piece_first.data(), state.stream);
+  find_first_pieces(chunk, state.tables->tile_first.data(), state.tables->num_tiles + 1,
+                    state.piece_first.data(), state.stream);
   state.reduce_tiles(chunk, num_blocks);
   DeviceBuffer<double> of_rows(int64_t{chunk.num_heads} * num_blocks * 2, state.stream);
-  reduce_rows(chunk, state.tables->blocks.data(), state.piece_first.data(), state.tables->num_tiles,
-              num_blocks, of_rows.data(), state.stream);
+  reduce_rows(chunk, state.piece_first.data(), state.tables->num_tiles, num_blocks, of_rows.data(),
+              state.stream);
   sum_rows(of_rows.data(), chunk.num_heads, num_blocks, 2, state.out(state.tables->places.rows),
            state.stream);
   state.reduce_axes(chunk, num_blocks);

@@ -11,34 +11,51 @@ constexpr int kThreads = 128;
 constexpr int kColumns = kThreads;     // tiles at a time
 constexpr int kPitch = kRowLanes + 1;  // floats of a tile: a column of lanes spreads over the banks
 
-__global__ void tile_pieces_kernel(const MassChunk chunk, const int32_t* tile_first,
-                                   int32_t num_tiles, int32_t* piece_first) {
-  const auto tile = static_cast<int32_t>(blockIdx.x * blockDim.x + threadIdx.x);
-  if (tile > num_tiles) return;
+__global__ void first_pieces_kernel(const MassChunk chunk, const int32_t* cells, int32_t num_cells,
+                                    int32_t* piece_first) {
+  const auto i = static_cast<int32_t>(blockIdx.x * blockDim.x + threadIdx.x);
+  if (i >= num_cells) return;
   int32_t low = 0, high = chunk.num_pieces;
   while (low < high) {
     const int32_t middle = (low + high) / 2;
-    if (chunk.piece_cell[middle] < tile_first[tile]) {
+    if (chunk.piece_cell[middle] < cells[i]) {
       low = middle + 1;
     } else {
       high = middle;
     }
   }
-  piece_first[tile] = low;
+  piece_first[i] = low;
 }
 
-// mass [kColumns, kPitch]: the rows of a block on the tiles from first_tile on; a warp takes every
-// fourth tile.
-__device__ void load_masses(const TileMasses& call, int head, int row_block, int num_rows,
-                            int first_tile, float* mass) {
+// mass [kColumns, kPitch]: the rows of a block on the tiles from first_tile on. A warp takes a few
+// tiles at a time, and reads the first pieces of all of them, mostly the only ones, at once.
+__device__ void load_masses(const TileMasses& call, int head, int row_block, int first_tile,
+                            float* mass) {
+  constexpr int kAtOnce = 4;
   const int lane = static_cast<int>(threadIdx.x) % 32, warp = static_cast<int>(threadIdx.x) / 32;
-  const BlockPieces pieces(call.chunk, head, row_block, num_rows, lane);
-  for (int column = warp; column < kColumns; column += kThreads / 32) {
-    const int tile = first_tile + column;
-    if (tile >= call.num_tiles) break;
-    const LanePair pair = pieces.mass(call.piece_first[tile], call.piece_first[tile + 1]);
-    mass[column * kPitch + lane] = pair.low;
-    mass[column * kPitch + lane + 32] = pair.high;
+  const int columns = min(kColumns, call.num_tiles - first_tile);
+  const BlockPieces pieces(call.chunk, head, row_block, lane);
+  for (int first = kAtOnce * warp; first < columns; first += kAtOnce * kThreads / 32) {
+    int begin[kAtOnce + 1];
+    BlockPieces::Piece of_tile[kAtOnce];
+#pragma unroll
+    for (int i = 0; i <= kAtOnce; ++i) {
+      begin[i] = call.piece_first[min(first_tile + first + i, call.num_tiles)];
+    }
+#pragma unroll
+    for (int i = 0; i < kAtOnce; ++i) {
+      of_tile[i] = pieces.load(min(begin[i], call.chunk.num_pieces - 1));
+    }
+#pragma unroll
+    for (int i = 0; i < kAtOnce; ++i) {
+      if (first + i >= columns) break;
+      LanePair sum;
+      pieces.add(of_tile[i], sum);
+      pieces.add(begin[i] + 1, begin[i + 1], sum);
+      sum = pieces.scaled(sum);
+      mass[(first + i) * kPitch + lane] = sum.low;
+      mass[(first + i) * kPitch + lane + 32] = sum.high;
+    }
   }
 }
 
@@ -61,8 +78,7 @@ __global__ void __launch_bounds__(kThreads)
   for (int b = 0; b < group.num_blocks; ++b) {
     const int block = group.first_block + b;
     __syncthreads();
-    load_masses(call, head, block - call.chunk.first_row_block, call.blocks[block].count,
-                first_tile, mass);
+    load_masses(call, head, block - call.chunk.first_row_block, first_tile, mass);
     __syncthreads();
     if (thread >= columns) continue;
     const float* column = mass + thread * kPitch;
@@ -85,8 +101,7 @@ __global__ void __launch_bounds__(kThreads)
     const int block = group.first_block + b;
     __syncthreads();
     if (group.num_blocks > 1) {  // else the masses are still there
-      load_masses(call, head, block - call.chunk.first_row_block, call.blocks[block].count,
-                  first_tile, mass);
+      load_masses(call, head, block - call.chunk.first_row_block, first_tile, mass);
       __syncthreads();
     }
     if (lane >= call.blocks[block].count) continue;
@@ -103,19 +118,17 @@ __global__ void __launch_bounds__(kThreads)
 }
 
 // grid: row blocks, heads. A warp.
-__global__ void rows_kernel(const MassChunk chunk, const RowBlock* blocks,
-                            const int32_t* piece_first, int32_t num_tiles, double* sums) {
+__global__ void rows_kernel(const MassChunk chunk, const int32_t* piece_first, int32_t num_tiles,
+                            double* sums) {
   const int lane = static_cast<int>(threadIdx.x);
   const int row_block = static_cast<int>(blockIdx.x), head = static_cast<int>(blockIdx.y);
-  const int num_rows = blocks[chunk.first_row_block + row_block].count;
-  const BlockPieces pieces(chunk, head, row_block, num_rows, lane);
-  const LanePair text = pieces.mass(piece_first[num_tiles], chunk.num_pieces);
+  const BlockPieces pieces(chunk, head, row_block, lane);
+  LanePair text;
+  pieces.add(piece_first[num_tiles], chunk.num_pieces, text);
+  text = pieces.scaled(text);
   const float* entropy =
       chunk.entropy + (int64_t{head} * chunk.num_row_blocks + row_block) * kRowLanes + lane;
-  double of_entropy = 0.0;
-  if (lane < num_rows) of_entropy += entropy[0];
-  if (lane + 32 < num_rows) of_entropy += entropy[32];
-  of_entropy = warp_sum(of_entropy);
+  const double of_entropy = warp_sum(double{entropy[0]} + double{entropy[32]});
   const double of_text = warp_sum(double{text.low} + double{text.high});
   if (lane > 0) return;
   double* out = sums + (int64_t{head} * gridDim.x + row_block) * 2;
@@ -125,10 +138,11 @@ __global__ void rows_kernel(const MassChunk chunk, const RowBlock* blocks,
 
 }  // namespace
 
-void find_tile_pieces(const MassChunk& chunk, const int32_t* tile_first, int32_t num_tiles,
-                      int32_t* piece_first, cudaStream_t stream) {
-  launch(tile_pieces_kernel, {.grid = dim3(num_tiles / kThreads + 1), .block = dim3(kThreads)},
-         stream, chunk, tile_first, num_tiles, piece_first);
+void find_first_pieces(const MassChunk& chunk, const int32_t* cells, int32_t num_cells,
+                       int32_t* piece_first, cudaStream_t stream) {
+  launch(first_pieces_kernel,
+         {.grid = dim3((num_cells + kThreads - 1) / kThreads), .block = dim3(kThreads)}, stream,
+         chunk, cells, num_cells, piece_first);
 }
 
 int32_t tile_runs(int32_t num_tiles) { return (num_tiles + kColumns - 1) / kColumns; }
@@ -141,10 +155,10 @@ void reduce_tile_masses(const TileMasses& call, cudaStream_t stream) {
          stream, call);
 }
 
-void reduce_rows(const MassChunk& chunk, const RowBlock* blocks, const int32_t* piece_first,
-                 int32_t num_tiles, int32_t num_blocks, double* sums, cudaStream_t stream) {
+void reduce_rows(const MassChunk& chunk, const int32_t* piece_first, int32_t num_tiles,
+                 int32_t num_blocks, double* sums, cudaStream_t stream) {
   launch(rows_kernel, {.grid = dim3(num_blocks, chunk.num_heads), .block = dim3(32)}, stream, chunk,
-         blocks, piece_first, num_tiles, sums);
+         piece_first, num_tiles, sums);
 }
 
 }  // namespace sparsescope::cuda

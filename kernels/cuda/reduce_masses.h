@@ -27,17 +27,16 @@ struct SpanTable {
   int32_t most = 1;               // spans of a block, at most
 };
 
-// piece_first[j]: first piece of tile j, j <= N: the text's pieces begin at [N]. tile_first [N +
-// 1]: first cell of each tile, and the number of video cells.
-void find_tile_pieces(const MassChunk& chunk, const int32_t* tile_first, int32_t num_tiles,
-                      int32_t* piece_first, cudaStream_t stream);
+// piece_first[i]: the first piece of cell cells[i] or of a later one; cells ascend.
+void find_first_pieces(const MassChunk& chunk, const int32_t* cells, int32_t num_cells,
+                       int32_t* piece_first, cudaStream_t stream);
 
 // Runs of tiles that are reduced apart.
 int32_t tile_runs(int32_t num_tiles);
 
 struct TileMasses {
   MassChunk chunk;
-  const int32_t* piece_first = nullptr;  // [N + 1]
+  const int32_t* piece_first = nullptr;  // [N + 1] of each tile, and of the text
   int32_t num_tiles = 0;                 // N
   const RowGroup* groups = nullptr;      // [num_groups] of the chunk
   int32_t num_groups = 0;
@@ -54,7 +53,7 @@ void reduce_tile_masses(const TileMasses& call, cudaStream_t stream);
 
 // sums [num_heads, num_blocks, 2]: entropy and text mass over the rows of the chunk's first
 // num_blocks row blocks.
-void reduce_rows(const MassChunk& chunk, const RowBlock* blocks, const int32_t* piece_first,
-                 int32_t num_tiles, int32_t num_blocks, double* sums, cudaStream_t stream);
+void reduce_rows(const MassChunk& chunk, const int32_t* piece_first, int32_t num_tiles,
+                 int32_t num_blocks, double* sums, cudaStream_t stream);
 
 }  // namespace sparsescope::cuda

@@ -85,7 +85,9 @@ void DeviceLayout::make_gate_tables() {
     gates.partitions.push_back({.first_block = partition.first_block,
                                 .num_blocks = partition.blocks,
                                 .size = partition.size,
-                                .self = partition.self});
+                                .self = partition.self,
+                                .finer = partition.finer,
+                                .block_of_finer = partition.block_of_finer});
   }
   gate_tables_ = cuda::make_gate_tables(gates);
 }

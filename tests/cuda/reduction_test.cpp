@@ -203,7 +203,7 @@ TEST_F(Reduction, LittleMemory) {
          .heads = 3,
          .head_dim = 16,
          .rows_per_tile = 8,
-         .partitions = {"temporal:2", "spatial:3,4"},
+         .partitions = {"temporal:2", "temporal:1", "spatial:3,4", "st:1,3,4"},
          .groups_at_once = 2,
          .little_memory = true});
 }
