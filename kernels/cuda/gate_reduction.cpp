@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "core/error.h"
-#include "kernels/cuda/gate_pools.h"
+#include "kernels/cuda/gate_cuts.h"
 #include "kernels/cuda/gate_ranks.h"
 #include "kernels/cuda/gate_tables.h"
 #include "kernels/cuda/multiply_rows.h"
@@ -18,6 +18,24 @@ constexpr double kMassUnit = 1.0 / (1 << 27);
 
 constexpr int64_t kTauValues = 2 * kGateTaus;                // mass and tokens
 constexpr int64_t kPoolValues = kGatePoolKinds * kGateTaus;  // of a head and partition
+// What the rows of a chunk may take, of as many heads at a time as fit.
+constexpr int64_t kRowBytes = int64_t{128} << 20;
+constexpr int32_t kScratchRows = 16;  // sorted at a time in global memory, of a head and partition
+
+MassChunk heads_of(const MassChunk& chunk, int32_t first, int32_t count) {
+  const int64_t lines = int64_t{first} * chunk.num_row_blocks * kRowLanes;
+  MassChunk heads = chunk;
+  heads.first_head += first;
+  heads.num_heads = count;
+  heads.piece_sums += lines * chunk.num_pieces;
+  heads.block_max += lines * chunk.num_key_blocks;
+  heads.row_max += lines;
+  heads.inverse_sum += lines;
+  heads.lse += lines;
+  heads.entropy += lines;
+  heads.bins += lines * chunk.num_bins;
+  return heads;
+}
 
 }  // namespace
 
@@ -141,7 +159,7 @@ void GateReduction::State::rank(const GateRows& rows, const float* masses, int32
   const int64_t row_bytes = rank_bytes(t.most_blocks);
   const int32_t rows_apart = t.num_partitions * rows.num_heads;
   const bool in_shared = row_bytes <= kMaxRankBytes;
-  DeviceBuffer<uint8_t> scratch(in_shared ? 0 : rows_apart * row_bytes, stream);
+  DeviceBuffer<uint8_t> scratch(in_shared ? 0 : rows_apart * kScratchRows * row_bytes, stream);
   DeviceBuffer<float> ranked(int64_t{rows.num_heads} * num_rows * t.num_blocks, stream);
   DeviceBuffer<double> by_tau(int64_t{rows_apart} * num_rows * kTauValues, stream);
   rank_gates({.rows = rows,
@@ -149,7 +167,7 @@ void GateReduction::State::rank(const GateRows& rows, const float* masses, int32
               .first_row = first_row,
               .num_rows = num_rows,
               .scratch = scratch.data(),
-              .scratch_blocks = rows_apart,
+              .scratch_blocks = rows_apart * kScratchRows,
               .ranked = ranked.data(),
               .last_at = last_at.data(),
               .by_tau = by_tau.data()},
@@ -161,10 +179,9 @@ void GateReduction::State::rank(const GateRows& rows, const float* masses, int32
            {out.out + t.num_blocks, out.stride}, stream);
 }
 
-// chunk: of row blocks with sampled rows alone.
+// chunk: of row blocks with sampled rows alone, and of no more heads than gates are held of.
 void GateReduction::State::reduce(const MassChunk& chunk, int32_t first_row, int32_t num_rows) {
   const GateTables& t = *tables;
-  find_first_pieces(chunk, t.cell_number.data(), t.num_cells + 1, piece_first.data(), stream);
   DeviceBuffer<float> masses(int64_t{chunk.num_heads} * t.num_blocks * num_rows, stream);
   const BlockParts parts{t.parts_first.data(), t.parts.data(), t.num_blocks};
   sum_cell_masses(chunk, t.row_blocks.data(), piece_first.data(), parts,
@@ -174,14 +191,10 @@ void GateReduction::State::reduce(const MassChunk& chunk, int32_t first_row, int
     sum_finer_masses(parts, {t.listed.data() + first, t.lists[depth] - first}, chunk.num_heads,
                      num_rows, masses.data(), stream);
   }
-  for (int32_t h = 0; h < chunk.num_heads; h += heads_at_once) {
-    const int32_t count = std::min(heads_at_once, chunk.num_heads - h);
-    const GateRows rows = rows_of(chunk.first_head + h, count);
-    const float* of_heads = masses.data() + int64_t{h} * t.num_blocks * num_rows;
-    tally_pools(rows, pools.data(), of_heads, first_row, num_rows,
-                {pool_mass.data(), pool_tokens.data()}, stream);
-    rank(rows, of_heads, first_row, num_rows);
-  }
+  const GateRows rows = rows_of(chunk.first_head, chunk.num_heads);
+  tally_pools(rows, pools.data(), masses.data(), first_row, num_rows,
+              {pool_mass.data(), pool_tokens.data()}, stream);
+  rank(rows, masses.data(), first_row, num_rows);
 }
 
 GateReduction::GateReduction(std::shared_ptr<const GateTables> tables, const AttentionTensor& q,
@@ -206,7 +219,17 @@ void GateReduction::consume(const MassChunk& chunk, void* stream) {
   state.stream = static_cast<cudaStream_t>(stream);
   const RowBlock& last = row_blocks[end - 1];
   const int32_t first_row = row_blocks[chunk.first_row_block].first;
-  state.reduce(chunk, first_row, last.first + last.count - first_row);
+  const int32_t num_rows = last.first + last.count - first_row;
+  const GateTables& t = *state.tables;
+  find_first_pieces(chunk, t.cell_number.data(), t.num_cells + 1, state.piece_first.data(),
+                    state.stream);
+  // Masses as they are and by rank, and what the taus keep.
+  const int64_t row_bytes = t.num_blocks * 8 + t.num_partitions * kTauValues * 8;
+  const auto heads = static_cast<int32_t>(
+      std::clamp<int64_t>(kRowBytes / (num_rows * row_bytes), 1, state.heads_at_once));
+  for (int32_t h = 0; h < chunk.num_heads; h += heads) {
+    state.reduce(heads_of(chunk, h, std::min(heads, chunk.num_heads - h)), first_row, num_rows);
+  }
 }
 
 std::vector<std::vector<ReducedGates>> GateReduction::finish() {

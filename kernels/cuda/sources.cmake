@@ -20,6 +20,7 @@ set(cuda_kernel_sources
   instantiations/dense_forward_bf16_64.cu
   instantiations/dense_forward_f16_128.cu
   instantiations/dense_forward_f16_64.cu
+  gate_cuts.cu
   gate_pools.cu
   gate_ranks.cu
   gate_values.cu
