@@ -1,4 +1,5 @@
-// Sorted rows, in shared memory and, as rows longer than that are, in global memory.
+// Sorted rows, in shared memory and, as rows longer than that are, in global memory; products of
+// rows.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -11,6 +12,7 @@
 #include "cuda/device_fixture.h"
 #include "kernels/cuda/device_buffer.h"
 #include "kernels/cuda/gate_ranks.h"
+#include "kernels/cuda/multiply_rows.h"
 #include "kernels/cuda/reduce_orders.h"
 
 namespace sparsescope::cuda {
@@ -103,6 +105,29 @@ TEST_F(Orders, BlocksOfAQueryByGate) {
                 ElementsAreArray(std::vector(19, 0.5)));
     EXPECT_THAT(std::vector(found.begin() + 57, found.end()),
                 ElementsAreArray(std::vector(19, 12.0)));
+  }
+}
+
+// More rows than a tile on both sides, and channels that fill no whole number of steps.
+TEST_F(Orders, ProductsOfRows) {
+  constexpr int32_t kHeads = 2, kA = 140, kB = 261, kDepth = 21;
+  std::vector<float> a(kHeads * kA * kDepth), b(kHeads * kB * kDepth);
+  for (size_t i = 0; i < a.size(); ++i) a[i] = static_cast<float>(i % 7) - 3.0f;
+  for (size_t i = 0; i < b.size(); ++i) b[i] = static_cast<float>(i % 11) - 5.0f;
+  const auto a_there = to_device(a, nullptr), b_there = to_device(b, nullptr);
+  DeviceBuffer<float> products(kHeads * kA * kB, nullptr);
+  multiply_rows(a_there.data(), kA, b_there.data(), kB, kHeads, kDepth, products.data(), nullptr);
+  const std::vector<float> found = to_host(products, nullptr);
+  for (int32_t head = 0; head < kHeads; ++head) {
+    for (int32_t i = 0; i < kA; ++i) {
+      for (int32_t j = 0; j < kB; ++j) {
+        float expected = 0.0f;  // of small integers: exact
+        for (int32_t d = 0; d < kDepth; ++d) {
+          expected += a[(head * kA + i) * kDepth + d] * b[(head * kB + j) * kDepth + d];
+        }
+        ASSERT_EQ(found[(head * kA + i) * kB + j], expected) << head << ' ' << i << ' ' << j;
+      }
+    }
   }
 }
 
