@@ -1,6 +1,7 @@
 #include "kernels/cuda/dense_plan.h"
 
 #include <algorithm>
+#include <span>
 #include <vector>
 
 #include "kernels/cuda/check.h"
@@ -40,11 +41,15 @@ struct KeptPlan {
 
 std::shared_ptr<const DensePlan> dense_plan(const KeyCells& cells, const RowGroups& rows,
                                             bool with_masses, cudaStream_t stream) {
-  thread_local KeptPlan kept_plans[2];
-  KeptPlan& kept = kept_plans[with_masses ? 1 : 0];
+  thread_local KeptPlan plain[1], recorded[2];
+  const std::span<KeptPlan> kept = with_masses ? std::span<KeptPlan>(recorded) : plain;
   int device = 0;
   check_cuda(cudaGetDevice(&device), "reading the current device");
-  if (kept.plan != nullptr && kept.key.fits(device, cells, rows, with_masses)) return kept.plan;
+  for (const KeptPlan& known : kept) {
+    if (known.plan != nullptr && known.key.fits(device, cells, rows, with_masses)) {
+      return known.plan;
+    }
+  }
 
   KeyPlan keys = with_masses ? plan_bricks(cells) : plan_tokens(cells.order);
   auto plan = std::make_shared<DensePlan>();
@@ -57,7 +62,9 @@ std::shared_ptr<const DensePlan> dense_plan(const KeyCells& cells, const RowGrou
   plan->row_blocks = to_device(rows.blocks, stream);
   plan->row_order = to_device(rows.order, stream);
   plan->keys = std::move(keys);
-  kept = {{device, cells.tiles.grid(), cells.order, rows.order, cells.cells, rows.blocks}, plan};
+  std::rotate(kept.begin(), kept.end() - 1, kept.end());  // the older one goes
+  kept.front() = {{device, cells.tiles.grid(), cells.order, rows.order, cells.cells, rows.blocks},
+                  plan};
   return plan;
 }
 

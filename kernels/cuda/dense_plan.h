@@ -24,7 +24,8 @@ struct DensePlan {
   DeviceBuffer<int32_t> row_order;
 };
 
-// For the current device; the thread keeps the last plan of each kind.
+// For the current device. The thread keeps the last plan without masses and the last two with: a
+// recorded call makes one pass over all rows and one over a sample.
 std::shared_ptr<const DensePlan> dense_plan(const KeyCells& cells, const RowGroups& rows,
                                             bool with_masses, cudaStream_t stream);
 
