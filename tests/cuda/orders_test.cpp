@@ -52,7 +52,7 @@ TEST_F(Orders, LargestMassesOfRows) {
 // Two queries against five blocks, the last one of half the size. By hand: the first query has own
 // block 1 (gate 2) and gates 4, 0, 1, 1 to the others, of which equal ones go by block; the second
 // has own block 4 (gate 8) and four gates of 0, so that the own block weighs as much as all.
-TEST_F(Orders, BlocksOfAQueryByGate) {
+TEST_F(Orders, SmallBlocksOfAQueryByGate) {
   const std::vector<GateBlock> blocks{
       {0, 0, 5, 8}, {0, 0, 5, 8}, {0, 0, 5, 8}, {0, 0, 5, 8}, {0, 0, 5, 4}};
   const std::vector<int32_t> partition_first{0};

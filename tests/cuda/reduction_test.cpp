@@ -161,7 +161,7 @@ class Reduction : public testing::CudaTest {
   }
 };
 
-TEST_F(Reduction, RaggedGrid) { check({.grid = {5, 6, 7}, .tile = {4, 4, 4}}); }
+TEST_F(Reduction, SmallRaggedGrid) { check({.grid = {5, 6, 7}, .tile = {4, 4, 4}}); }
 
 TEST_F(Reduction, TextAndChunks) {
   check({.grid = {5, 6, 7},
@@ -197,7 +197,7 @@ TEST_F(Reduction, AllRowsAndPartitions) {
          .groups_at_once = 3});
 }
 
-TEST_F(Reduction, LittleMemory) {
+TEST_F(Reduction, SmallMemory) {
   check({.grid = {4, 6, 8},
          .tile = {2, 3, 4},
          .heads = 3,
