@@ -10,7 +10,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 (( $# == 1 )) || { echo "usage: scripts/gpu-bundle.sh FOLDER" >&2; exit 2; }
 folder=$1
 readonly kBuilt=build/release/bin
-readonly kOfTheMachine='/(libc|libm|libdl|librt|libpthread|ld-linux[^/]*|libstdc\+\+|libgcc_s|libtorch[^/]*|libc10[^/]*|libgomp[^/]*|libcudart|libcupti|libcuda)(-[^/]*)?\.so'
+readonly kOfTheMachine='/(libc|libm|libdl|librt|libpthread|libresolv|libutil|ld-linux[^/]*|libstdc\+\+|libgcc_s|libtorch[^/]*|libc10[^/]*|libgomp[^/]*|libcudart|libcupti|libcuda)(-[^/]*)?\.so'
 
 rm -rf "$folder"
 mkdir -p "$folder/bin" "$folder/lib"
