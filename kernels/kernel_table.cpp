@@ -60,6 +60,11 @@ constexpr AttentionKernels kReferenceKernels{.dense = reference::dense_attention
 
 }  // namespace
 
+cuda::Body cuda_body(Impl impl) {
+  SPARSESCOPE_ASSERT(is_cuda(impl));
+  return impl == Impl::kCudaSm90 ? cuda::Body::kSm90 : cuda::Body::kSm80;
+}
+
 const AttentionKernels& attention_kernels(Impl impl) {
   const std::vector<Impl> impls = is_cuda(impl) ? available_cuda_impls() : available_impls();
   SPARSESCOPE_CHECK(ErrorKind::kUnsupported, !impls.empty(), "attention kernels: {}: {}",

@@ -195,6 +195,11 @@ struct AttentionCandidates::State {
     BenchResult& result = tensors_.new_result(false);
     const auto attend = [this, &result] {
       DenseAttentionParams params = dense_params(result);
+      if (options_.device.is_cuda()) {
+        cuda::dense_attention(params, cuda_body(impl_),
+                              {.consume = [](void*, const cuda::MassChunk&, void*) {}});
+        return;
+      }
       params.sink.consume = [](void*, int, const RowGroupMasses&) {};
       kernels_.dense(params, pool_);
     };

@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "capture/site_arrays.h"
-#include "kernels/cuda/cuda_attention.h"
+#include "kernels/kernel_table.h"
 
 namespace sparsescope {
 namespace {
@@ -22,7 +22,7 @@ void run_pass(const AttentionCall& call, const KeyCells& cells, const RowGroups&
   params.out = call.out;
   params.cells = &cells;
   params.rows = &rows;
-  cuda::dense_attention(params, impl == Impl::kCudaSm90 ? cuda::Body::kSm90 : cuda::Body::kSm80,
+  cuda::dense_attention(params, cuda_body(impl),
                         {.context = &reducers,
                          .consume = [](void* context, const cuda::MassChunk& chunk, void* stream) {
                            const auto& to = *static_cast<const ChunkReducers*>(context);
