@@ -90,6 +90,7 @@ struct SparseSelection {
   const SparseItem* items = nullptr;
   const SparseStrand* strands = nullptr;  // [num_strands]; workers take them in this order
   int64_t num_strands = 0;
+  MemorySpace space = MemorySpace::kHost;
 };
 
 struct SparseAttentionParams {

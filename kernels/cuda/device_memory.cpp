@@ -32,6 +32,13 @@ void copy_to_device(void* device, const void* host, int64_t bytes) {
   copy(device, host, bytes, cudaMemcpyHostToDevice, "copying to the device");
 }
 
+void stage_to_device(void* device, const void* host, int64_t bytes) {
+  if (bytes == 0) return;
+  check_cuda(cudaMemcpyAsync(device, host, static_cast<size_t>(bytes), cudaMemcpyHostToDevice,
+                             nullptr),
+             "copying to the device");
+}
+
 void copy_to_host(void* host, const void* device, int64_t bytes) {
   copy(host, device, bytes, cudaMemcpyDeviceToHost, "copying from the device");
 }

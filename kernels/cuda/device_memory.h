@@ -24,6 +24,8 @@ class DeviceMemory {
 };
 
 void copy_to_device(void* device, const void* host, int64_t bytes);
+// From pageable memory, which has been read when the call returns; does not wait for the device.
+void stage_to_device(void* device, const void* host, int64_t bytes);
 void copy_to_host(void* host, const void* device, int64_t bytes);
 
 }  // namespace sparsescope::cuda

@@ -30,6 +30,16 @@ set(cuda_kernel_sources
   reduce_masses.cu
   reduce_orders.cu
   reduce_queries.cu
-  reduce_sums.cu)
+  reduce_sums.cu
+  select_means.cu
+  select_pool_marks.cu
+  select_pools.cu
+  select_queries.cu
+  select_restore.cu
+  select_row_lists.cu
+  select_rows.cu
+  select_scores.cu
+  select_strands.cu
+  select_tile_lists.cu)
 # Kernels that use what only Hopper has (sm_90a): TMA, wgmma.
 set(cuda_sm90_sources)

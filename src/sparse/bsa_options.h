@@ -40,6 +40,8 @@ struct BsaQueryOptions {
       centre;                  // of full tiles; default half of each extent, as in clipped tiles
   bool keep_reference = true;  // within the quota
   bool round_down = false;     // quota max(1, floor(n * rho)) instead of ceil(n * rho)
+
+  bool operator==(const BsaQueryOptions&) const = default;
 };
 
 struct BsaKvOptions {

@@ -8,9 +8,8 @@
 #include "sparse/bsa_sources.h"
 
 namespace sparsescope {
-namespace {
 
-void check_options(const TokenLayout& layout, const BsaOptions& options) {
+void check_bsa_options(const TokenLayout& layout, const BsaOptions& options) {
   const BsaQueryOptions& query = options.query;
   SPARSESCOPE_CHECK(ErrorKind::kUsage, query.keep > 0 && query.keep <= 1,
                     "bsa: the kept fraction of queries must lie in (0, 1], found {}", query.keep);
@@ -23,6 +22,8 @@ void check_options(const TokenLayout& layout, const BsaOptions& options) {
       "bsa: the fastvideo preset needs a grid of whole tiles, found grid {} with tiles {}",
       to_string(grid), to_string(tile));
 }
+
+namespace {
 
 // Works through a run of tiles of one head; buffers are reused from tile to tile.
 class QuerySelector {
@@ -133,7 +134,7 @@ std::vector<HeadMeans> select_queries(const TileSelectorCall& call, std::span<co
 
 std::vector<BsaSelection> select_bsa(const TileSelectorCall& call, std::span<const BsaHead> heads,
                                      ThreadPool& pool) {
-  for (const BsaHead& head : heads) check_options(*call.layout, head.options);
+  for (const BsaHead& head : heads) check_bsa_options(*call.layout, head.options);
   std::vector<BsaSelection> selections(heads.size());
   const std::vector<HeadMeans> means = select_queries(call, heads, selections, pool);
   const ListRule rule{

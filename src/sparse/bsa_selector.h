@@ -28,6 +28,7 @@ struct BsaHead {
 };
 
 // Error(kUsage) for options that the layout cannot meet.
+void check_bsa_options(const TokenLayout& layout, const BsaOptions& options);
 std::vector<BsaSelection> select_bsa(const TileSelectorCall& call, std::span<const BsaHead> heads,
                                      ThreadPool& pool);
 

@@ -12,7 +12,6 @@
 #include "sparse/vsa_selector.h"
 
 namespace sparsescope {
-namespace {
 
 TileGrid tiles_of_rule(const PlanRule& rule, const TokenGrid& grid, const TileShape& tile) {
   if (const auto* vmoba = std::get_if<VmobaParams>(&rule.params)) {
@@ -20,6 +19,8 @@ TileGrid tiles_of_rule(const PlanRule& rule, const TokenGrid& grid, const TileSh
   }
   return TileGrid(grid, tile);
 }
+
+namespace {
 
 bool same_selection(const VmobaParams& a, const VmobaParams& b) {
   return a.partition == b.partition && a.select == b.select && a.top_k == b.top_k &&

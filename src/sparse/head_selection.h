@@ -23,6 +23,9 @@ struct SparseGroup {
   BlockLists lists;
 };
 
+// The tiles or blocks that a rule selects among; tile is the plan's.
+TileGrid tiles_of_rule(const PlanRule& rule, const TokenGrid& grid, const TileShape& tile);
+
 using LayoutOf = std::function<const TokenLayout&(const TileGrid& tiles)>;
 
 // rule_of_head: [H], nullptr for dense heads. layout_of keeps the layouts, and must outlive the

@@ -2,17 +2,17 @@
 
 #include <algorithm>
 #include <chrono>
-#include <limits>
 #include <optional>
 
 #include "core/error.h"
 #include "core/key_cells.h"
 #include "core/row_groups.h"
+#include "kernels/cuda/cuda_attention.h"
 #include "kernels/kernel_table.h"
-#include "sparse/bsa_restore.h"
 #include "sparse/dense_call.h"
 #include "sparse/dense_part.h"
-#include "sparse/head_selection.h"
+#include "sparse/device_groups.h"
+#include "sparse/selected_group.h"
 
 namespace sparsescope {
 namespace {
@@ -50,10 +50,11 @@ struct SparseExecutor::State {
   // Of the calls' grid and text; all dropped when these change.
   TokenGrid grid;
   int64_t prefix = 0, suffix = 0;
-  std::vector<std::unique_ptr<TokenLayout>> layouts;
+  std::vector<std::shared_ptr<const TokenLayout>> layouts;
   std::optional<KeyCells> cells;
   std::optional<RowGroups> rows;
-  std::vector<SparseGroup> groups;  // of the last run
+  DeviceSelectors device_selectors;
+  SelectedGroups groups;  // of the last run
 
   void enter(const AttentionCall& call) {
     if (call.grid == grid && call.prefix == prefix && call.suffix == suffix) return;
@@ -61,17 +62,29 @@ struct SparseExecutor::State {
     prefix = call.prefix;
     suffix = call.suffix;
     groups.clear();
+    device_selectors.clear();
     layouts.clear();
     cells.reset();
     rows.reset();
   }
 
-  const TokenLayout& layout_of(const TileGrid& tiles) {
+  std::shared_ptr<const TokenLayout> layout_of(const TileGrid& tiles) {
     for (const auto& layout : layouts) {
-      if (layout->tiles.shape() == tiles.shape()) return *layout;
+      if (layout->tiles.shape() == tiles.shape()) return layout;
     }
-    layouts.push_back(std::make_unique<TokenLayout>(make_token_layout(tiles, prefix, suffix)));
-    return *layouts.back();
+    return layouts.emplace_back(
+        std::make_shared<TokenLayout>(make_token_layout(tiles, prefix, suffix)));
+  }
+
+  bool on_device(const AttentionCall& call) const {
+    return is_cuda(impl) && call.q.space == MemorySpace::kDevice;
+  }
+
+  void select(const AttentionCall& call, std::span<const PlanRule* const> rule_of_head) {
+    const GroupingCall grouping{call, tile, rule_of_head,
+                                [this](const TileGrid& tiles) { return layout_of(tiles); }};
+    groups = on_device(call) ? device_selectors.select(grouping)
+                             : select_host_groups(grouping, impl, pool);
   }
 
   void run_dense_part(const AttentionCall& call, int64_t batch, int64_t batches, int64_t first,
@@ -104,65 +117,30 @@ struct SparseExecutor::State {
     }
   }
 
-  void run_sparse(const AttentionCall& call, const SparseGroup& group, float* lse) {
-    if (lse != nullptr && !group.lists.restore_from.empty()) mark_pruned(call, group, lse);
+  void run_sparse(const AttentionCall& call, const SelectedGroup& group, float* lse) {
+    if (lse != nullptr && group.restores()) group.mark_pruned(lse);
     attention_kernels(impl).sparse({.q = call.q,
                                     .k = call.k,
                                     .v = call.v,
                                     .scale = call.scale,
                                     .out = call.out,
                                     .lse = lse,
-                                    .selection = group.lists.view()},
+                                    .selection = group.view()},
                                    pool);
   }
 
-  // Rows that no item writes hold NaN.
-  void mark_pruned(const AttentionCall& call, const SparseGroup& group, float* lse) const {
-    for (int64_t b = 0; b < call.q.batch; ++b) {
-      for (const int64_t head : group.heads) {
-        std::fill_n(lse + (b * call.q.heads + head) * call.q.tokens, call.q.tokens,
-                    std::numeric_limits<float>::quiet_NaN());
-      }
-    }
-  }
-
-  void restore(const AttentionCall& call, const SparseGroup& group) {
-    if (group.lists.restore_from.empty()) return;
-    const int64_t video = group.layout->video_tokens();
-    const auto num_heads = static_cast<int64_t>(group.heads.size());
-    constexpr int64_t kRunTokens = 2048;
-    const int64_t runs = (video + kRunTokens - 1) / kRunTokens;
-    pool.parallel_for(call.q.batch * num_heads * runs, [&](int64_t item, int) {
-      const int64_t first = item % runs * kRunTokens;
-      const int64_t b = item / runs / num_heads, head = group.heads[item / runs % num_heads];
-      const auto sources = std::span(group.lists.restore_from)
-                               .subspan((b * call.q.heads + head) * video + first,
-                                        std::min(kRunTokens, video - first));
-      restore_pruned_rows(sources, prefix + first, b, head, call.q.head_dim, call.out);
-    });
-  }
-
-  // Of d_out, what the kept queries of a group's heads answer for; other heads are left out.
-  std::vector<float> gather_restored(const AttentionCall& call, const SparseGroup& group,
-                                     const AttentionTensor& d_out) {
-    const AttentionTensor& q = call.q;
-    std::vector<float> kept(q.batch * q.heads * q.tokens * q.head_dim);
-    const MutableAttentionTensor out =
-        contiguous_output(kept.data(), q.heads, q.tokens, q.head_dim);
-    const int64_t video = group.layout->video_tokens();
-    const auto num_heads = static_cast<int64_t>(group.heads.size());
-    pool.parallel_for(q.batch * num_heads, [&](int64_t item, int) {
-      const int64_t b = item / num_heads, head = group.heads[item % num_heads];
-      const auto sources =
-          std::span(group.lists.restore_from).subspan((b * q.heads + head) * video, video);
-      gather_restored_gradients(sources, prefix, b, head, d_out, out);
-    });
-    return kept;
+  // Seconds since the last call, of work that is done.
+  double lap(Stopwatch& watch, const AttentionCall& call) const {
+    if (on_device(call)) cuda::synchronize();
+    return watch.lap();
   }
 };
 
 SparseExecutor::SparseExecutor(const TileShape& tile, Impl impl, ThreadPool& pool)
-    : state_(new State{.tile = tile, .impl = impl, .pool = pool}) {}
+    : state_(new State{.tile = tile,
+                       .impl = impl,
+                       .pool = pool,
+                       .device_selectors = DeviceSelectors(host_impl(impl), pool)}) {}
 
 SparseExecutor::~SparseExecutor() = default;
 
@@ -176,27 +154,23 @@ SparseRun SparseExecutor::run(const AttentionCall& call,
   result.density.assign(call.q.heads, 1.0);
 
   Stopwatch watch;
-  std::vector<SparseGroup>& groups = state_->groups;
-  groups = select_heads(
-      call, state_->tile, rule_of_head,
-      [&](const TileGrid& tiles) -> const TokenLayout& { return state_->layout_of(tiles); },
-      state_->impl, state_->pool);
-  result.selection_seconds += watch.lap();
+  state_->select(call, rule_of_head);
+  result.selection_seconds += state_->lap(watch, call);
 
   state_->run_dense(call, rule_of_head, lse);
-  for (const SparseGroup& group : groups) state_->run_sparse(call, group, lse);
-  result.attention_seconds += watch.lap();
+  for (const auto& group : state_->groups) state_->run_sparse(call, *group, lse);
+  result.attention_seconds += state_->lap(watch, call);
 
-  for (const SparseGroup& group : groups) state_->restore(call, group);
-  result.selection_seconds += watch.lap();
+  for (const auto& group : state_->groups) {
+    if (group->restores()) group->restore(call.out);
+  }
+  result.selection_seconds += state_->lap(watch, call);
 
-  for (const SparseGroup& group : groups) {
-    const std::vector<double> density =
-        group.lists.density(call.q.batch, call.q.heads, call.q.tokens);
-    for (const int64_t head : group.heads) {
-      double sum = 0;
-      for (int64_t b = 0; b < call.q.batch; ++b) sum += density[b * call.q.heads + head];
-      result.density[head] = sum / static_cast<double>(call.q.batch);
+  std::vector<double> density(call.q.heads, 0.0);
+  for (const auto& group : state_->groups) group->add_density(density);
+  for (int64_t head = 0; head < call.q.heads; ++head) {
+    if (rule_of_head[head] != nullptr) {
+      result.density[head] = density[head] / static_cast<double>(call.q.batch);
     }
   }
   return result;
@@ -208,37 +182,31 @@ void SparseExecutor::backward(const AttentionCall& call,
                               const MutableAttentionTensor& dk, const MutableAttentionTensor& dv) {
   check_call(call, rule_of_head);
   const AttentionTensor& q = call.q;
-  const auto run = [&](const BlockLists& lists, const AttentionTensor& gradient) {
+  const auto run = [&](const SparseSelection& selection, const AttentionTensor& gradient) {
     attention_kernels(state_->impl)
-        .sparse_backward(
-            {.q = q,
-             .k = call.k,
-             .v = call.v,
-             .out = {call.out.data, Dtype::kF32, q.batch, q.heads, q.tokens, q.head_dim,
-                     call.out.stride_batch, call.out.stride_head, call.out.stride_token},
-             .d_out = gradient,
-             .lse = lse,
-             .scale = call.scale,
-             .dq = dq,
-             .dk = dk,
-             .dv = dv,
-             .selection = lists.view()},
-            state_->pool);
+        .sparse_backward({.q = q,
+                          .k = call.k,
+                          .v = call.v,
+                          .out = {call.out.data, Dtype::kF32, q.batch, q.heads, q.tokens,
+                                  q.head_dim, call.out.stride_batch, call.out.stride_head,
+                                  call.out.stride_token, call.out.space},
+                          .d_out = gradient,
+                          .lse = lse,
+                          .scale = call.scale,
+                          .dq = dq,
+                          .dk = dk,
+                          .dv = dv,
+                          .selection = selection},
+                         state_->pool);
   };
   if (std::find(rule_of_head.begin(), rule_of_head.end(), nullptr) != rule_of_head.end()) {
     BlockLists dense = dense_lists(q.batch, q.heads, q.tokens);
     std::erase_if(dense.strands,
                   [&](const SparseStrand& strand) { return rule_of_head[strand.head] != nullptr; });
-    run(dense, d_out);
+    run(dense.view(), d_out);
   }
-  for (const SparseGroup& group : state_->groups) {
-    if (group.lists.restore_from.empty()) {
-      run(group.lists, d_out);
-      continue;
-    }
-    const std::vector<float> kept = state_->gather_restored(call, group, d_out);
-    run(group.lists, contiguous_attention_tensor(kept.data(), Dtype::kF32, q.batch, q.heads,
-                                                 q.tokens, q.head_dim));
+  for (const auto& group : state_->groups) {
+    run(group->view(), group->restores() ? group->gather_gradients(d_out) : d_out);
   }
 }
 

@@ -53,6 +53,8 @@ void select_all_if_own_only(const VmobaGates& gates, std::vector<RowSelection>& 
 
 }  // namespace
 
+void check_vmoba_options(const VmobaOptions& options) { check_gate_rule(gate_rule(options)); }
+
 std::vector<RowSelection> select_vmoba(const AttentionTensor& q, const AttentionTensor& k,
                                        std::span<const int64_t> heads, const TokenLayout& layout,
                                        const VmobaOptions& options, Impl impl, ThreadPool& pool) {

@@ -19,6 +19,9 @@
 
 namespace sparsescope {
 
+// Error(kUsage) for parameters that cannot be met.
+void check_vmoba_options(const VmobaOptions& options);
+
 // [B, heads.size()] selections of all samples. Pools that span heads span these heads. The layout
 // is that of the partition's blocks. Error(kUsage) for parameters that cannot be met,
 // Error(kUnsupported) where compat would attend blocks of another sample.

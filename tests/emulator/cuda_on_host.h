@@ -195,4 +195,6 @@ inline float __double2float_ru(double value) {
   return nearest >= value ? nearest : std::nextafter(nearest, INFINITY);
 }
 inline float rsqrtf(float x) { return 1.0f / std::sqrt(x); }
+inline double __dmul_rn(double a, double b) { return a * b; }
+inline double __dadd_rn(double a, double b) { return a + b; }
 inline float __fmaf_rn(float a, float b, float c) { return std::fma(a, b, c); }

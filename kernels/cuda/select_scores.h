@@ -1,0 +1,30 @@
+// Scores between rows and the means of tiles, the one product of the selectors:
+//   out[p, m, n] = scale * sum_d a[p, m, d] * means[p, n, d]
+// fp32, d ascending in every element: equal rows give equal scores, and the bits are those of the
+// host's selectors.
+#pragma once
+
+#include <cstdint>
+
+#include "core/tensor_view.h"
+#include "kernels/cuda/select_layout.h"
+
+namespace sparsescope::cuda {
+
+struct TileScores {
+  // The rows: tokens order[first_row + m] of the planes' heads; or means, where that is set.
+  AttentionTensor x;
+  SelectPlanes planes;
+  const int32_t* order = nullptr;
+  int32_t first_row = 0;
+  const float* row_means = nullptr;  // [planes, num_rows, padded_dim]
+  int32_t num_rows = 0;              // M
+  const float* means = nullptr;      // [planes, N, padded_dim]
+  int32_t num_tiles = 0;             // N
+  int32_t head_dim = 0;              // D
+  float scale = 1.0f;
+  float* out = nullptr;  // [planes, M, score_stride(N)]
+};
+void tile_scores(const TileScores& call);
+
+}  // namespace sparsescope::cuda

@@ -1,0 +1,125 @@
+// BSA on the device against the host's selectors: kept queries, their key tiles, and the sources of
+// pruned queries. The reference works in fp64, and no cosine or score of these seeds lies within a
+// rounding of a cut; where tokens are equal, ties must fall alike.
+#include <gtest/gtest.h>
+
+#include "core/thread_pool.h"
+#include "cuda/device_fixture.h"
+#include "cuda/select_case.h"
+#include "sparse/head_lists.h"
+#include "support/expect_error.h"
+
+namespace sparsescope::testing {
+namespace {
+
+using SelectBsa = CudaTest;
+
+BlockLists host_lists(const Qkv& x, const TokenLayout& layout, std::span<const BsaHead> heads) {
+  ThreadPool pool(1);
+  const std::vector<BsaSelection> selections = select_bsa({.q = x.view(x.q),
+                                                           .k = x.view(x.k),
+                                                           .scale = 0.125f,
+                                                           .layout = &layout,
+                                                           .impl = Impl::kReference},
+                                                          heads, pool);
+  std::vector<HeadLists> of_heads;
+  std::vector<int32_t> restore_from;
+  for (size_t i = 0; i < heads.size(); ++i) {
+    of_heads.push_back(bsa_head_lists(layout, selections[i], heads[i].batch, heads[i].head));
+    const std::vector<int32_t>& sources = selections[i].restore_from;
+    restore_from.insert(restore_from.end(), sources.begin(), sources.end());
+  }
+  BlockLists lists = join_lists(layout, of_heads);
+  lists.restore_from = restore_from;
+  return lists;
+}
+
+void expect_as_host(const DeviceInputs& inputs, const TokenLayout& layout,
+                    std::span<const BsaHead> heads) {
+  const DeviceSelection found = select_bsa_on_device(inputs.call(layout), heads);
+  const BlockLists expected = host_lists(inputs.host(), layout, heads);
+  expect_lists(found, expected, inputs.host());
+  EXPECT_EQ(found.to_host().restore_from, expected.restore_from);
+}
+
+// kappa and the least number of tiles differ from head to head.
+std::vector<BsaHead> some_heads(const Qkv& x, const BsaOptions& options) {
+  std::vector<BsaHead> heads;
+  for (int64_t b = 0; b < x.batch; ++b) {
+    for (int64_t h = 0; h < x.heads; ++h) {
+      heads.push_back({b, h, options});
+      heads.back().options.kv.keep = 0.15 + 0.2 * static_cast<double>((b + h) % 3);
+      heads.back().options.kv.min_blocks = 1 + h;
+    }
+  }
+  return heads;
+}
+
+TEST_F(SelectBsa, RaggedGridTextAndSamples) {
+  const TokenLayout layout = make_token_layout(TileGrid({5, 9, 10}, {4, 4, 4}), 3, 70);
+  const DeviceInputs inputs(random_qkv(2, 2, 523, 40, 7), Dtype::kF32, Order::kHeadMajor);
+  const auto heads = some_heads(inputs.host(), {});
+  for_each_schedule([&] { expect_as_host(inputs, layout, heads); });
+}
+
+TEST_F(SelectBsa, EveryTypeRuleAndRestore) {
+  const TokenLayout layout = make_token_layout(TileGrid({4, 9, 6}, {4, 4, 4}), 0, 2);
+  const auto restores = {BsaRestore::kSimilar, BsaRestore::kCentre, BsaRestore::kNearest,
+                         BsaRestore::kZero};
+  for (const Dtype dtype : {Dtype::kF32, Dtype::kBF16, Dtype::kF16}) {
+    const DeviceInputs inputs(random_qkv(1, 3, 218, 64, 21), dtype, Order::kTokenMajor);
+    for (const BsaRestore restore : restores) {
+      BsaOptions options{.restore = restore};
+      options.query.keep = restore == BsaRestore::kNearest ? 0.75 : 0.5;
+      if (restore == BsaRestore::kZero) options.query.window = {0, 0, 0};
+      if (restore == BsaRestore::kNearest) options.query.reference = BsaReference::kWindowLast;
+      if (dtype == Dtype::kBF16) options.kv.rule = BsaKvRule::kTopK;
+      expect_as_host(inputs, layout, some_heads(inputs.host(), options));
+    }
+  }
+}
+
+TEST_F(SelectBsa, LargeTiles) {
+  const TokenLayout layout = make_token_layout(TileGrid({5, 9, 17}, {4, 4, 8}), 1, 0);
+  const DeviceInputs inputs(random_qkv(1, 2, 766, 64, 5), Dtype::kBF16, Order::kHeadMajor);
+  expect_as_host(inputs, layout, some_heads(inputs.host(), {}));
+}
+
+// All tokens of a tile alike: every cosine and, with all tiles alike, every score is a tie.
+TEST_F(SelectBsa, Ties) {
+  const TokenLayout layout = make_token_layout(TileGrid({4, 8, 8}, {4, 4, 4}), 0, 0);
+  Qkv x = coarse_qkv(1, 2, 256, 16, 3);
+  for (int64_t i = 0; i < std::ssize(x.q); ++i) {
+    const bool second_head = i >= std::ssize(x.q) / 2;
+    x.q[i] = static_cast<float>(i % 16 % 3) - 1;
+    if (second_head) x.k[i] = static_cast<float>(i % 16 % 5) - 2;
+  }
+  const DeviceInputs inputs(x, Dtype::kF16, Order::kHeadMajor);
+  for (const BsaRestore restore : {BsaRestore::kSimilar, BsaRestore::kNearest}) {
+    expect_as_host(inputs, layout, some_heads(inputs.host(), {.restore = restore}));
+  }
+  BsaOptions dense;
+  dense.query.keep = 1.0;
+  dense.kv.keep = 1.0;
+  const std::vector<BsaHead> heads{{0, 0, dense}, {0, 1, dense}};
+  expect_as_host(inputs, layout, heads);
+}
+
+TEST_F(SelectBsa, TellsWhatItCannotDo) {
+  const TokenLayout layout = make_token_layout(TileGrid({4, 4, 4}, {4, 4, 4}), 0, 0);
+  const DeviceInputs inputs(random_qkv(1, 1, 64, 8, 2), Dtype::kF32, Order::kHeadMajor);
+  const auto error = [&](ErrorKind kind, const BsaOptions& options) {
+    return error_of(kind, [&] {
+      select_bsa_on_device(inputs.call(layout), std::vector<BsaHead>{{0, 0, options}});
+    });
+  };
+  BsaOptions cdf;
+  cdf.kv.rule = BsaKvRule::kCdf;
+  EXPECT_THAT(error(ErrorKind::kUnsupported, cdf), ::testing::HasSubstr("Gaussian cut-off"));
+  BsaOptions none;
+  none.query.keep = 0;
+  EXPECT_THAT(error(ErrorKind::kUsage, none), ::testing::HasSubstr("kept fraction"));
+}
+
+}  // namespace
+}  // namespace sparsescope::testing
