@@ -79,17 +79,17 @@ struct AttentionCandidates::State {
             .rows = &rows_};
   }
 
-  SparseAttentionParams sparse_params(BenchResult& result, const BlockLists& lists) const {
+  SparseAttentionParams sparse_params(BenchResult& result, const SparseSelection& lists) const {
     return {.q = tensors_.q(),
             .k = tensors_.k(),
             .v = tensors_.v(),
             .scale = problem_.scale(),
             .out = tensors_.output(result.out()),
             .lse = result.lse(),
-            .selection = lists.view()};
+            .selection = lists};
   }
 
-  SparseBackwardParams backward_params(BenchResult& result, const BlockLists& lists) const {
+  SparseBackwardParams backward_params(BenchResult& result, const SparseSelection& lists) const {
     return {.q = tensors_.q(),
             .k = tensors_.k(),
             .v = tensors_.v(),
@@ -100,7 +100,7 @@ struct AttentionCandidates::State {
             .dq = tensors_.output(result.dq()),
             .dk = tensors_.output(result.dk()),
             .dv = tensors_.output(result.dv()),
-            .selection = lists.view()};
+            .selection = lists};
   }
 
   Measurement forward_of(const std::string& method, double deviation) const {
@@ -141,7 +141,7 @@ struct AttentionCandidates::State {
     dense_lists_ = dense_lists(shape().batch, shape().heads, shape().tokens);
     kernels_.dense(dense_params(result), pool_);
     if (options_.backward) {
-      kernels_.sparse_backward(backward_params(result, dense_lists_), pool_);
+      kernels_.sparse_backward(backward_params(result, dense_lists_.view()), pool_);
     }
     const SampledDeviation found =
         sampled_deviation(problem_, dense_lists_.view(), result.fetched());
@@ -149,7 +149,7 @@ struct AttentionCandidates::State {
          [this, &result] { kernels_.dense(dense_params(result), pool_); }});
     if (options_.backward) {
       add({backward_of("dense", found.backward), [this, &result] {
-             kernels_.sparse_backward(backward_params(result, dense_lists_), pool_);
+             kernels_.sparse_backward(backward_params(result, dense_lists_.view()), pool_);
            }});
     }
   }
@@ -278,7 +278,7 @@ struct AttentionCandidates::State {
       kernels_.sparse_backward(backward_params(result, sparse.lists()), pool_);
     }
     const SampledDeviation found =
-        sampled_deviation(problem_, sparse.lists().view(), result.fetched());
+        sampled_deviation(problem_, sparse.host_lists().view(), result.fetched());
     const auto complete = [&](Measurement measurement) {
       measurement.parameters = setting.parameters;
       measurement.density = sparse.density();

@@ -8,9 +8,10 @@
 
 #include "core/error.h"
 #include "core/rng.h"
-#include "sparse/bsa_restore.h"
+#include "kernels/cuda/device_array.h"
+#include "sparse/device_groups.h"
 #include "sparse/head_lists.h"
-#include "sparse/head_selection.h"
+#include "sparse/selected_group.h"
 
 namespace sparsescope {
 namespace {
@@ -119,32 +120,82 @@ std::optional<Partition> benchmark_partition(const TokenGrid& grid) {
   return best;
 }
 
+namespace {
+
+// Lists that were made on the host, copied to where a call's tensors lie.
+class PlacedLists {
+ public:
+  PlacedLists(BlockLists lists, MemorySpace space) : lists_(std::move(lists)), space_(space) {
+    if (space == MemorySpace::kHost) return;
+    key_order_ = cuda::DeviceArray<int32_t>(lists_.key_order);
+    ranges_ = cuda::DeviceArray<KeyRange>(lists_.ranges);
+    rows_ = cuda::DeviceArray<int32_t>(lists_.rows);
+    range_ids_ = cuda::DeviceArray<int32_t>(lists_.range_ids);
+    items_ = cuda::DeviceArray<SparseItem>(lists_.items);
+    strands_ = cuda::DeviceArray<SparseStrand>(lists_.strands);
+  }
+
+  const BlockLists& on_host() const { return lists_; }
+  SparseSelection view() const {
+    SparseSelection view = lists_.view();
+    if (space_ == MemorySpace::kHost) return view;
+    view.key_order = key_order_.data();
+    view.ranges = ranges_.data();
+    view.rows = rows_.data();
+    view.range_ids = range_ids_.data();
+    view.items = items_.data();
+    view.strands = strands_.data();
+    view.space = space_;
+    return view;
+  }
+
+ private:
+  BlockLists lists_;
+  MemorySpace space_;
+  cuda::DeviceArray<int32_t> key_order_, rows_, range_ids_;
+  cuda::DeviceArray<KeyRange> ranges_;
+  cuda::DeviceArray<SparseItem> items_;
+  cuda::DeviceArray<SparseStrand> strands_;
+};
+
+}  // namespace
+
 struct SparseCase::State {
   AttentionCall call;
   TileShape tile;
   SparseSetting setting;
   Impl impl;
   ThreadPool& pool;
+  DeviceSelectors device_selectors;
   std::optional<PlanRule> rule;
-  std::optional<TokenLayout> layout;
-  BlockLists lists;
+  std::shared_ptr<const TokenLayout> layout;
+  std::optional<PlacedLists> random;
+  SelectedGroups groups;  // of the last selection
 
-  const TokenLayout& layout_of(const TileGrid& tiles) {
-    if (!layout) layout = make_token_layout(tiles, call.prefix, call.suffix);
-    return *layout;
+  std::shared_ptr<const TokenLayout> layout_of(const TileGrid& tiles) {
+    if (!layout) {
+      layout = std::make_shared<TokenLayout>(make_token_layout(tiles, call.prefix, call.suffix));
+    }
+    return layout;
   }
+  bool on_device() const { return call.q.space == MemorySpace::kDevice; }
 };
 
 SparseCase::SparseCase(const AttentionCall& call, const TileShape& tile, SparseSetting setting,
                        uint64_t seed, Impl impl, ThreadPool& pool)
-    : state_(new State{
-          .call = call, .tile = tile, .setting = std::move(setting), .impl = impl, .pool = pool}) {
+    : state_(new State{.call = call,
+                       .tile = tile,
+                       .setting = std::move(setting),
+                       .impl = impl,
+                       .pool = pool,
+                       .device_selectors = DeviceSelectors(host_impl(impl), pool)}) {
   State& state = *state_;
   if (state.setting.params) {
     state.rule = PlanRule{.params = *state.setting.params};
   } else {
-    const TokenLayout& layout = state.layout_of(TileGrid(call.grid, tile));
-    state.lists = random_lists(call, layout, state.setting.wanted_density, seed);
+    const auto layout = state.layout_of(TileGrid(call.grid, tile));
+    state.random.emplace(random_lists(call, *layout, state.setting.wanted_density, seed),
+                         call.q.space);
   }
 }
 
@@ -152,31 +203,38 @@ SparseCase::~SparseCase() = default;
 
 const SparseSetting& SparseCase::setting() const { return state_->setting; }
 bool SparseCase::selects() const { return state_->rule.has_value(); }
-const BlockLists& SparseCase::lists() const { return state_->lists; }
-double SparseCase::density() const { return mean_density(state_->lists, state_->call); }
+
+SparseSelection SparseCase::lists() const {
+  return state_->random ? state_->random->view() : state_->groups.front()->view();
+}
+
+BlockLists SparseCase::host_lists() const {
+  return state_->random ? state_->random->on_host() : state_->groups.front()->to_host();
+}
+
+double SparseCase::density() const {
+  const AttentionTensor& q = state_->call.q;
+  if (state_->random) return mean_density(state_->random->on_host(), state_->call);
+  std::vector<double> of_head(q.heads);
+  state_->groups.front()->add_density(of_head);
+  return std::reduce(of_head.begin(), of_head.end()) / static_cast<double>(q.heads * q.batch);
+}
 
 void SparseCase::select() {
   State& state = *state_;
   if (!state.rule) return;
   const std::vector<const PlanRule*> rules(state.call.q.heads, &*state.rule);
-  std::vector<SparseGroup> groups = select_heads(
-      state.call, state.tile, rules,
-      [&](const TileGrid& tiles) -> const TokenLayout& { return state.layout_of(tiles); },
-      state.impl, state.pool);
-  SPARSESCOPE_ASSERT(groups.size() == 1);  // one rule, one layout
-  state.lists = std::move(groups.front().lists);
+  const GroupingCall grouping{state.call, state.tile, rules,
+                              [&](const TileGrid& tiles) { return state.layout_of(tiles); }};
+  state.groups.clear();
+  state.groups = state.on_device() ? state.device_selectors.select(grouping)
+                                   : select_host_groups(grouping, state.impl, state.pool);
+  SPARSESCOPE_ASSERT(state.groups.size() == 1);  // one rule, one layout
 }
 
 void SparseCase::restore(MutableAttentionTensor out) {
-  const State& state = *state_;
-  if (state.lists.restore_from.empty()) return;
-  const AttentionCall& call = state.call;
-  const int64_t video = call.grid.tokens();
-  state.pool.parallel_for(call.q.batch * call.q.heads, [&](int64_t item, int) {
-    restore_pruned_rows(std::span(state.lists.restore_from).subspan(item * video, video),
-                        call.prefix, item / call.q.heads, item % call.q.heads, call.q.head_dim,
-                        out);
-  });
+  if (state_->random || !state_->groups.front()->restores()) return;
+  state_->groups.front()->restore(out);
 }
 
 }  // namespace sparsescope

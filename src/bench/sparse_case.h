@@ -51,7 +51,8 @@ class SparseCase {
   bool selects() const;                      // false: random lists, which cost nothing
   void select();                             // anew; the same result every time
   void restore(MutableAttentionTensor out);  // BSA: outputs of pruned queries; else nothing
-  const BlockLists& lists() const;
+  SparseSelection lists() const;             // where the call's tensors lie
+  BlockLists host_lists() const;
   double density() const;  // mean over heads
 
  private:

@@ -15,6 +15,7 @@ class DeviceGroup : public SelectedGroup {
       : q_(q), selection_(std::move(selection)) {}
 
   SparseSelection view() const override { return selection_.view(); }
+  BlockLists to_host() const override { return selection_.to_host(); }
   void add_density(std::span<double> of_head) const override {
     const std::vector<double> density = selection_.density();
     for (size_t i = 0; i < density.size(); ++i) {

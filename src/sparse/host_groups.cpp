@@ -15,6 +15,7 @@ class HostGroup : public SelectedGroup {
       : q_(q), group_(std::move(group)), pool_(pool) {}
 
   SparseSelection view() const override { return group_.lists.view(); }
+  BlockLists to_host() const override { return group_.lists; }
 
   void add_density(std::span<double> of_head) const override {
     const std::vector<double> density = group_.lists.density(q_.batch, q_.heads, q_.tokens);

@@ -11,6 +11,7 @@
 #include "kernels/impl.h"
 #include "model/attention_hook.h"
 #include "plan/plan.h"
+#include "sparse/selection.h"
 #include "sparse/token_layout.h"
 
 namespace sparsescope {
@@ -20,6 +21,7 @@ class SelectedGroup {
   virtual ~SelectedGroup() = default;
 
   virtual SparseSelection view() const = 0;
+  virtual BlockLists to_host() const = 0;  // the same lists
   // Adds the densities of the group's (batch, head) pairs to [H].
   virtual void add_density(std::span<double> of_head) const = 0;
   // BSA: some rows are written by no item and take the output of others.
