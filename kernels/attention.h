@@ -83,14 +83,14 @@ struct SparseStrand {
 struct SparseSelection {
   const int32_t* key_order = nullptr;  // [num_keys] position -> token index
   int64_t num_keys = 0;
-  const KeyRange* ranges = nullptr;  // [num_ranges] shared by all heads
+  const KeyRange* ranges = nullptr;  // [num_ranges] shared by all heads; disjoint
   int64_t num_ranges = 0;
   const int32_t* rows = nullptr;       // token index of each row of each item
   const int32_t* range_ids = nullptr;  // ascending within an item
   const SparseItem* items = nullptr;
   const SparseStrand* strands = nullptr;  // [num_strands]; workers take them in this order
   int64_t num_strands = 0;
-  MemorySpace space = MemorySpace::kHost;
+  MemorySpace space = MemorySpace::kHost;  // of all the lists
 };
 
 struct SparseAttentionParams {

@@ -13,6 +13,7 @@
 #include "kernels/cuda/elements.cuh"
 #include "kernels/cuda/row_softmax.cuh"
 #include "kernels/cuda/shared_tile.cuh"
+#include "kernels/cuda/warp_products.cuh"
 
 namespace sparsescope::cuda {
 
@@ -108,21 +109,7 @@ struct WarpRows {
 
   // O += P V
   __device__ void add_values(const float (&p)[kOctets][4], const Elem* values, int lane) {
-    const int at = chunk_offset<kHeadDim>(lane % 16, lane / 16);
-#pragma unroll
-    for (int step = 0; step < kKeys / 16; ++step) {
-      const float(&low)[4] = p[2 * step];
-      const float(&high)[4] = p[2 * step + 1];
-      const uint32_t a[4] = {pack_pair<Elem>(low[0], low[1]), pack_pair<Elem>(low[2], low[3]),
-                             pack_pair<Elem>(high[0], high[1]), pack_pair<Elem>(high[2], high[3])};
-#pragma unroll
-      for (int pair = 0; pair < kOutOctets / 2; ++pair) {
-        uint32_t b[4];
-        load_matrix_x4_transposed(b, values + 16 * step * kHeadDim + step_chunks(at, 2 * pair));
-        multiply_16x8x16<Elem>(out[2 * pair], a, b[0], b[1]);
-        multiply_16x8x16<Elem>(out[2 * pair + 1], a, b[2], b[3]);
-      }
-    }
+    add_weighted_rows<Elem, kHeadDim>(out, p, values, 0, lane);
   }
 
   // Adds up the sums of the threads of a row; call once, after the last key block. Returns the

@@ -146,6 +146,23 @@ HeadOutput WaveOutput::target(HeadRange heads) {
   return output;
 }
 
+void WaveOutput::load(HeadRange heads) {
+  if (out_.space == MemorySpace::kDevice) return;
+  const size_t row_bytes = like_.head_dim * sizeof(float);
+  for (int32_t h = 0; h < heads.count; ++h) {
+    check_cuda(cudaMemcpy2DAsync(out_copy_.data() + h * like_.tokens * like_.head_dim, row_bytes,
+                                 out_.data + head_offset(out_, like_.heads, heads.first + h),
+                                 out_.stride_token * sizeof(float), row_bytes, like_.tokens,
+                                 cudaMemcpyHostToDevice, stream_),
+               "copying a head to the device");
+  }
+  if (lse_ == nullptr) return;
+  check_cuda(
+      cudaMemcpyAsync(lse_copy_.data(), lse_ + heads.first * like_.tokens,
+                      heads.count * like_.tokens * sizeof(float), cudaMemcpyHostToDevice, stream_),
+      "copying lse to the device");
+}
+
 void WaveOutput::deliver(HeadRange heads) {
   if (out_.space == MemorySpace::kDevice) return;
   const size_t row_bytes = like_.head_dim * sizeof(float);

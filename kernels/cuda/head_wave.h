@@ -70,6 +70,8 @@ class WaveOutput {
              int32_t max_heads, cudaStream_t stream);
 
   HeadOutput target(HeadRange heads);
+  // Lets the target begin as what the host holds: for kernels that leave rows as they are.
+  void load(HeadRange heads);
   // Once the kernels are queued; waits for them where results go to the host.
   void deliver(HeadRange heads);
   static int64_t bytes_per_head(const AttentionTensor& like, const MutableAttentionTensor& out);

@@ -1,10 +1,10 @@
 # The CUDA back end's sources, for the device build here and for the emulated one in tests/emulator.
 set(cuda_host_sources
   check.cpp
-  cuda_attention.cpp
   dense_attention.cpp
   dense_dispatch.cpp
   dense_plan.cpp
+  device_lists.cpp
   device_memory.cpp
   devices.cpp
   gate_reduction.cpp
@@ -14,16 +14,32 @@ set(cuda_host_sources
   key_plan.cpp
   mass_buffer.cpp
   mass_reduction.cpp
-  reduction_tables.cpp)
+  reduction_tables.cpp
+  sparse_attention.cpp
+  sparse_backward.cpp
+  sparse_call.cpp)
 set(cuda_kernel_sources
   instantiations/dense_forward_bf16_128.cu
   instantiations/dense_forward_bf16_64.cu
   instantiations/dense_forward_f16_128.cu
   instantiations/dense_forward_f16_64.cu
+  instantiations/sparse_backward_keys_bf16_128.cu
+  instantiations/sparse_backward_keys_bf16_64.cu
+  instantiations/sparse_backward_keys_f16_128.cu
+  instantiations/sparse_backward_keys_f16_64.cu
+  instantiations/sparse_backward_rows_bf16_128.cu
+  instantiations/sparse_backward_rows_bf16_64.cu
+  instantiations/sparse_backward_rows_f16_128.cu
+  instantiations/sparse_backward_rows_f16_64.cu
+  instantiations/sparse_forward_bf16_128.cu
+  instantiations/sparse_forward_bf16_64.cu
+  instantiations/sparse_forward_f16_128.cu
+  instantiations/sparse_forward_f16_64.cu
   gate_cuts.cu
   gate_pools.cu
   gate_ranks.cu
   gate_values.cu
+  key_blocks.cu
   multiply_rows.cu
   pack_rows.cu
   reduce_axes.cu
@@ -31,6 +47,7 @@ set(cuda_kernel_sources
   reduce_orders.cu
   reduce_queries.cu
   reduce_sums.cu
+  row_terms.cu
   select_means.cu
   select_pool_marks.cu
   select_pools.cu
@@ -40,6 +57,8 @@ set(cuda_kernel_sources
   select_rows.cu
   select_scores.cu
   select_strands.cu
-  select_tile_lists.cu)
+  select_tile_lists.cu
+  strand_lists.cu
+  transposed_lists.cu)
 # Kernels that use what only Hopper has (sm_90a): TMA, wgmma.
 set(cuda_sm90_sources)

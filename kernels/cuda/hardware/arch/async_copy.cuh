@@ -14,6 +14,14 @@ __device__ inline void copy_async_16(void* shared, const void* global, bool vali
                : "memory");
 }
 
+// 8 bytes, aligned to 8.
+__device__ inline void copy_async_8(void* shared, const void* global, bool valid) {
+  const auto target = static_cast<uint32_t>(__cvta_generic_to_shared(shared));
+  const int bytes = valid ? 8 : 0;
+  asm volatile("cp.async.ca.shared.global [%0], [%1], 8, %2;" ::"r"(target), "l"(global), "r"(bytes)
+               : "memory");
+}
+
 __device__ inline void commit_copies() { asm volatile("cp.async.commit_group;" ::: "memory"); }
 
 // Waits until at most kGroupsLeft of the thread's newest groups are under way.

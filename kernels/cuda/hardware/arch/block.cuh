@@ -14,4 +14,11 @@ __device__ inline void sync_named(int idx, int num_threads) {
   asm volatile("bar.sync %0, %1;" ::"r"(idx), "r"(num_threads) : "memory");
 }
 
+// The value, as one that the compiler knows nothing of: what is computed from it in a loop is
+// computed there, not kept in registers from before it.
+__device__ inline int computed_anew(int value) {
+  asm volatile("" : "+r"(value));
+  return value;
+}
+
 }  // namespace sparsescope::cuda

@@ -1,0 +1,35 @@
+// Which strands a launch runs, found on the device: the host need not see the lists. Within a list
+// strands keep the order of the selection.
+#pragma once
+
+#include <cuda_runtime.h>
+
+#include <cstdint>
+
+#include "kernels/attention.h"
+
+namespace sparsescope::cuda {
+
+// Rows of the tiles that the kernels are made for; a strand takes the lowest that holds each of its
+// items.
+enum TileHeight : int32_t { kRows32, kRows64, kNumHeights };
+constexpr int rows_of(TileHeight height) { return height == kRows32 ? 32 : 64; }
+
+// Blocks of a launch draw strands[0 .. *count) one after the other.
+struct StrandQueue {
+  const int32_t* strands = nullptr;
+  const int32_t* count = nullptr;
+  int32_t* next = nullptr;  // 0 at the launch
+};
+
+// Strands of heads b * heads + h in [first_head, first_head + num_heads) by tile height.
+// strands [kNumHeights, num_strands], counts [kNumHeights]
+void list_strands_by_height(const SparseSelection& selection, int32_t heads, int32_t first_head,
+                            int32_t num_heads, int32_t* strands, int32_t* counts,
+                            cudaStream_t stream);
+
+// strands [num_heads, num_strands], counts [num_heads] for all batch * heads = num_heads.
+void list_strands_by_head(const SparseSelection& selection, int32_t heads, int32_t num_heads,
+                          int32_t* strands, int32_t* counts, cudaStream_t stream);
+
+}  // namespace sparsescope::cuda

@@ -1,0 +1,252 @@
+#include "cuda/sparse_case.h"
+
+#include <algorithm>
+#include <cstring>
+#include <span>
+#include <utility>
+
+namespace sparsescope::testing {
+namespace {
+
+// The pairs of cells that a row chose.
+std::vector<int32_t> pairs_of_row(int32_t head, int32_t row, int32_t num_pairs) {
+  std::vector<int32_t> pairs;
+  for (int32_t pair = 0; pair < num_pairs; ++pair) {
+    if (uniform(1000 * head + pair, row) < 0.3) pairs.push_back(pair);
+  }
+  return pairs;
+}
+
+std::vector<int32_t> cells_of_pair(int32_t pair, int32_t num_ranges) {
+  if (2 * pair + 1 == num_ranges) return {2 * pair};
+  return {2 * pair, 2 * pair + 1};
+}
+
+bool in_no_item(int32_t row) { return row % 5 == 0; }
+
+template <typename T>
+const T* copied(const std::vector<T>& values, cuda::DeviceBuffer<T>& to) {
+  to = cuda::to_device(values, nullptr);
+  return to.data();
+}
+
+}  // namespace
+
+ListsOnDevice::ListsOnDevice(const Lists& lists) : view_(lists.view()) {
+  view_.key_order = copied(lists.key_order, key_order_);
+  view_.ranges = copied(lists.ranges, ranges_);
+  view_.rows = copied(lists.rows, rows_);
+  view_.range_ids = copied(lists.range_ids, range_ids_);
+  view_.items = copied(lists.items, items_);
+  view_.strands = copied(lists.strands, strands_);
+  view_.space = MemorySpace::kDevice;
+}
+
+namespace {
+
+int64_t num_rows(const Shape& shape) { return shape.batch * shape.heads * shape.tokens(); }
+
+AttentionTensor view_of(const void* data, Dtype dtype, const Shape& shape) {
+  return contiguous_attention_tensor(data, dtype, shape.batch, shape.heads, shape.tokens(),
+                                     shape.head_dim);
+}
+
+MutableAttentionTensor to(std::vector<float>& x, const Shape& shape) {
+  return contiguous_output(x.data(), shape.heads, shape.tokens(), shape.head_dim);
+}
+
+// Moves tensors to the device and brings results back.
+class OnDevice {
+ public:
+  void move(AttentionTensor& x) {
+    const std::span bytes(static_cast<const uint8_t*>(x.data),
+                          x.batch * x.heads * x.tokens * x.head_dim * dtype_bits(x.dtype) / 8);
+    inputs_.push_back(cuda::to_device(bytes, nullptr));
+    x.data = inputs_.back().data();
+    x.space = MemorySpace::kDevice;
+  }
+  float* move(std::vector<float>& values) {
+    results_.push_back({&values, cuda::to_device(values, nullptr)});
+    return results_.back().second.data();
+  }
+  void move(MutableAttentionTensor& x, std::vector<float>& values) {
+    x.data = move(values);
+    x.space = MemorySpace::kDevice;
+  }
+  void bring_back() {
+    for (auto& [host, device] : results_) *host = cuda::to_host(device, nullptr);
+  }
+
+ private:
+  std::vector<cuda::DeviceBuffer<uint8_t>> inputs_;
+  std::vector<std::pair<std::vector<float>*, cuda::DeviceBuffer<float>>> results_;
+};
+
+SparseBackwardParams backward_params(const Problem& problem, const Lists& lists,
+                                     const std::vector<uint8_t>& d_out, Gradients& result) {
+  const Shape& shape = problem.shape();
+  for (auto* x : {&result.dq, &result.dk, &result.dv}) {
+    x->assign(num_rows(shape) * shape.head_dim, kUntouched);
+  }
+  SparseBackwardParams params{.q = problem.q(), .k = problem.k(), .v = problem.v()};
+  params.d_out = view_of(d_out.data(), problem.q().dtype, shape);
+  params.scale = problem.scale();
+  params.dq = to(result.dq, shape);
+  params.dk = to(result.dk, shape);
+  params.dv = to(result.dv, shape);
+  params.selection = lists.view();
+  return params;
+}
+
+}  // namespace
+
+SparseResult run_cuda_sparse(const Problem& problem, const Lists& lists, MemorySpace space,
+                             int64_t wave_bytes) {
+  const Shape& shape = problem.shape();
+  SparseResult result;
+  result.out.assign(num_rows(shape) * shape.head_dim, kUntouched);
+  result.lse.assign(num_rows(shape), kUntouched);
+  SparseAttentionParams params{.q = problem.q(), .k = problem.k(), .v = problem.v()};
+  params.scale = problem.scale();
+  params.out = to(result.out, shape);
+  params.lse = result.lse.data();
+  params.selection = lists.view();
+  if (space == MemorySpace::kHost) {
+    cuda::run_sparse_attention(params, wave_bytes);
+    return result;
+  }
+  const ListsOnDevice on_device(lists);
+  params.selection = on_device.view();
+  OnDevice tensors;
+  for (AttentionTensor* x : {&params.q, &params.k, &params.v}) tensors.move(*x);
+  tensors.move(params.out, result.out);
+  params.lse = tensors.move(result.lse);
+  cuda::run_sparse_attention(params, wave_bytes);
+  tensors.bring_back();
+  return result;
+}
+
+std::vector<uint8_t> draw_d_out(const Problem& problem) {
+  const Shape& shape = problem.shape();
+  const Dtype dtype = problem.q().dtype;
+  const int64_t count = num_rows(shape) * shape.head_dim, size = dtype_bits(dtype) / 8;
+  std::vector<uint8_t> bytes(count * size);
+  for (int64_t i = 0; i < count; ++i) {
+    const auto value = static_cast<float>(normal(77, i) * (uniform(78, i) < 0.02 ? 10 : 1));
+    const uint16_t half = dtype == Dtype::kF16 ? float_to_f16(value) : float_to_bf16(value);
+    if (dtype == Dtype::kF32) {
+      std::memcpy(&bytes[i * size], &value, size);
+    } else {
+      std::memcpy(&bytes[i * size], &half, size);
+    }
+  }
+  return bytes;
+}
+
+Gradients run_reference_backward(const Problem& problem, const Lists& lists,
+                                 const std::vector<uint8_t>& d_out) {
+  Gradients result;
+  ThreadPool pool(2);
+  attention_kernels(Impl::kReference)
+      .sparse_backward(backward_params(problem, lists, d_out, result), pool);
+  return result;
+}
+
+Gradients run_cuda_backward(const Problem& problem, const Lists& lists, const SparseResult& forward,
+                            const std::vector<uint8_t>& d_out, MemorySpace space,
+                            int64_t wave_bytes) {
+  Gradients result;
+  SparseBackwardParams params = backward_params(problem, lists, d_out, result);
+  params.out = view_of(forward.out.data(), Dtype::kF32, problem.shape());
+  params.lse = forward.lse.data();
+  if (space == MemorySpace::kHost) {
+    cuda::run_sparse_backward(params, wave_bytes);
+    return result;
+  }
+  const ListsOnDevice on_device(lists);
+  params.selection = on_device.view();
+  OnDevice tensors;
+  for (AttentionTensor* x : {&params.q, &params.k, &params.v, &params.out, &params.d_out}) {
+    tensors.move(*x);
+  }
+  std::vector<float> lse = forward.lse;
+  params.lse = tensors.move(lse);
+  tensors.move(params.dq, result.dq);
+  tensors.move(params.dk, result.dk);
+  tensors.move(params.dv, result.dv);
+  cuda::run_sparse_backward(params, wave_bytes);
+  tensors.bring_back();
+  return result;
+}
+
+std::vector<int32_t> rows_of(const Problem& problem, const RowBlock& block) {
+  const auto first = problem.rows().order.begin() + block.first;
+  return {first, first + block.count};
+}
+
+Lists tile_lists(const Problem& problem) {
+  Lists lists = lists_over_cells(problem);
+  for (int32_t b = 0; b < problem.shape().batch; ++b) {
+    for (int32_t h = 0; h < problem.shape().heads; ++h) {
+      for (const RowBlock& block : problem.rows().blocks) {
+        const size_t key = lists.items.size();
+        const double density = uniform(key, 1000003);
+        std::vector<int32_t> chosen;
+        for (int32_t i = 0; i < static_cast<int32_t>(lists.ranges.size()); ++i) {
+          if (uniform(key, i) < density - 0.15) chosen.push_back(i);
+        }
+        lists.add_strand(b, h, false);
+        const std::vector<int32_t> rows = rows_of(problem, block);
+        for (size_t at = 0, n = 1 + key % 64; at < rows.size(); at += n) {
+          const size_t end = std::min(rows.size(), at + n);
+          lists.add_item({rows.begin() + at, rows.begin() + end}, chosen);
+        }
+      }
+    }
+  }
+  return lists;
+}
+
+Lists merged_lists(const Problem& problem) {
+  Lists lists = lists_over_cells(problem);
+  const auto tokens = static_cast<int32_t>(problem.shape().tokens());
+  const auto num_ranges = static_cast<int32_t>(lists.ranges.size());
+  const int32_t num_pairs = (num_ranges + 1) / 2;
+  for (int32_t h = 0; h < problem.shape().heads; ++h) {
+    lists.add_strand(0, h, true);
+    std::vector<std::vector<int32_t>> rows_of_pair(num_pairs);
+    for (int32_t row = 0; row < tokens; ++row) {
+      if (in_no_item(row)) continue;
+      const std::vector<int32_t> pairs = pairs_of_row(h, row, num_pairs);
+      for (const int32_t pair : pairs) rows_of_pair[pair].push_back(row);
+      if (pairs.empty()) lists.add_item({row}, {});
+    }
+    for (int32_t pair = 0; pair < num_pairs; ++pair) {
+      const std::vector<int32_t>& rows = rows_of_pair[pair];
+      for (size_t at = 0; at < rows.size(); at += kRowLanes) {
+        const size_t end = std::min(rows.size(), at + kRowLanes);
+        lists.add_item({rows.begin() + at, rows.begin() + end}, cells_of_pair(pair, num_ranges));
+      }
+    }
+  }
+  return lists;
+}
+
+Lists unmerged_lists(const Problem& problem) {
+  Lists lists = lists_over_cells(problem);
+  const auto num_ranges = static_cast<int32_t>(lists.ranges.size());
+  for (int32_t h = 0; h < problem.shape().heads; ++h) {
+    for (int32_t row = 0; row < static_cast<int32_t>(problem.shape().tokens()); ++row) {
+      if (in_no_item(row)) continue;
+      std::vector<int32_t> ranges;
+      for (const int32_t pair : pairs_of_row(h, row, (num_ranges + 1) / 2)) {
+        for (const int32_t range : cells_of_pair(pair, num_ranges)) ranges.push_back(range);
+      }
+      lists.add_strand(0, h, false);
+      lists.add_item({row}, ranges);
+    }
+  }
+  return lists;
+}
+
+}  // namespace sparsescope::testing

@@ -1,0 +1,59 @@
+// Runs of the CUDA sparse kernels for the tests, and the lists that these run on.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "kernels/attention_case.h"
+#include "kernels/cuda/device_buffer.h"
+#include "kernels/cuda/sparse_call.h"
+
+namespace sparsescope::testing {
+
+// Lists copied to the device.
+class ListsOnDevice {
+ public:
+  explicit ListsOnDevice(const Lists& lists);
+  SparseSelection view() const { return view_; }
+
+ private:
+  cuda::DeviceBuffer<int32_t> key_order_, rows_, range_ids_;
+  cuda::DeviceBuffer<KeyRange> ranges_;
+  cuda::DeviceBuffer<SparseItem> items_;
+  cuda::DeviceBuffer<SparseStrand> strands_;
+  SparseSelection view_;
+};
+
+// Where q, k, v, the lists and the results lie.
+SparseResult run_cuda_sparse(const Problem& problem, const Lists& lists,
+                             MemorySpace space = MemorySpace::kHost,
+                             int64_t wave_bytes = cuda::kWaveBytes);
+
+struct Gradients {
+  std::vector<float> dq, dk, dv;  // [B, H, S, D], kUntouched where no row was written
+};
+
+// d_out [B, H, S, D] with outliers, of the problem's element type.
+std::vector<uint8_t> draw_d_out(const Problem& problem);
+
+Gradients run_reference_backward(const Problem& problem, const Lists& lists,
+                                 const std::vector<uint8_t>& d_out);
+// forward: out and lse of the same lists.
+Gradients run_cuda_backward(const Problem& problem, const Lists& lists, const SparseResult& forward,
+                            const std::vector<uint8_t>& d_out,
+                            MemorySpace space = MemorySpace::kHost,
+                            int64_t wave_bytes = cuda::kWaveBytes);
+
+std::vector<int32_t> rows_of(const Problem& problem, const RowBlock& block);
+
+// Every row block against a random subset of the cells, now and then none, in items of every number
+// of rows from 1 to 64; one strand a block.
+Lists tile_lists(const Problem& problem);
+
+// VMoBA's form: per head a strand of items, each of two cells and rows that chose the pair, in any
+// number; every fifth row is in no item, some are in an item without cells only.
+Lists merged_lists(const Problem& problem);
+// The same rows and keys, a strand for every row.
+Lists unmerged_lists(const Problem& problem);
+
+}  // namespace sparsescope::testing
