@@ -19,6 +19,15 @@ if(SPARSESCOPE_CUDA)
     endif()
     enable_language(CUDA)
     find_package(CUDAToolkit 13.0 REQUIRED)
+    # CUTLASS is headers alone: scripts/setup.sh installs them into .venv.
+    file(GLOB wheel_cutlass
+         "${CMAKE_SOURCE_DIR}/.venv/lib/python3*/site-packages/cutlass_library/source/include")
+    find_path(SPARSESCOPE_CUTLASS_DIR cute/arch/mma_sm90_gmma.hpp HINTS ${wheel_cutlass}
+              DOC "CUTLASS's include directory")
+    if(NOT SPARSESCOPE_CUTLASS_DIR)
+      message(FATAL_ERROR "CUTLASS's headers were not found, which the CUDA back end needs: run scripts/setup.sh, "
+                          "or set SPARSESCOPE_CUTLASS_DIR to the folder that holds cute/ and cutlass/")
+    endif()
   elseif(NOT SPARSESCOPE_CUDA STREQUAL AUTO)
     message(FATAL_ERROR "SPARSESCOPE_CUDA is ${SPARSESCOPE_CUDA}, but nvcc was not found: install the CUDA "
                         "toolkit 13, or run scripts/setup.sh --cuda")

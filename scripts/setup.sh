@@ -112,10 +112,18 @@ make_venv() {
   [[ $target == all ]] && install_python_list requirements-tests.txt
   install_package
   at_least "$kMinCmake" "$(system_cmake_version)" || install_python_list requirements-cmake.txt
-  if [[ $want_cuda == yes ]] && ! command -v nvcc >/dev/null && [[ ! -x /usr/local/cuda/bin/nvcc ]]; then
+  if [[ $want_cuda == yes ]] && ! has_nvcc; then
     install_python_list requirements-cuda.txt
   fi
   [[ $want_gpu == no ]] || install_python_list requirements-gpu.txt
+  has_nvcc && install_python_list requirements-cuda-headers.txt
+  return 0
+}
+
+# Of a toolkit, or of the wheels: what cmake/Cuda.cmake looks for.
+has_nvcc() {
+  command -v nvcc >/dev/null || [[ -x "${CUDACXX:-}" || -x /usr/local/cuda/bin/nvcc ]] ||
+    compgen -G "$kVenv/lib/python3*/site-packages/nvidia/cu13/bin/nvcc" >/dev/null
 }
 
 system_cmake_version() { cmake --version 2>/dev/null | sed -n '1s/cmake version //p'; }

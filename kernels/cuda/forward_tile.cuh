@@ -75,6 +75,14 @@ struct WarpRows {
   template <typename Observe>
   __device__ void probabilities(float (&s)[kOctets][4], float scale, float (&factor)[2],
                                 const Observe& observe) {
+    exponentiate(s, scale, factor, observe);
+    rescale(factor);
+  }
+
+  // The same without the output, which the factors are still to be applied to.
+  template <typename Observe>
+  __device__ void exponentiate(float (&s)[kOctets][4], float scale, float (&factor)[2],
+                               const Observe& observe) {
 #pragma unroll
     for (int r = 0; r < 2; ++r) {
       float largest = s[0][2 * r];
@@ -98,6 +106,9 @@ struct WarpRows {
       }
       softmax[r].sum += sum[0] + sum[1];
     }
+  }
+
+  __device__ void rescale(const float (&factor)[2]) {
     if (__any_sync(0xffffffffu, factor[0] != 1.0f || factor[1] != 1.0f)) {
 #pragma unroll
       for (int i = 0; i < kOutOctets; ++i) {
@@ -128,7 +139,7 @@ struct WarpRows {
     return softmax[r].sum > 0.0f ? (softmax[r].max + log2f(softmax[r].sum)) * kLn2 : -INFINITY;
   }
 
- private:
+  // -infinity where the bit of a key is not set.
   __device__ static void mask(uint64_t valid, int lane, float (&s)[kOctets][4]) {
     const uint64_t mine = valid >> (2 * (lane % 4));
 #pragma unroll

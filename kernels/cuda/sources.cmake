@@ -15,6 +15,7 @@ set(cuda_host_sources
   mass_buffer.cpp
   mass_reduction.cpp
   reduction_tables.cpp
+  sm90/tensor_map.cpp
   sparse_attention.cpp
   sparse_backward.cpp
   sparse_call.cpp)
@@ -61,4 +62,8 @@ set(cuda_kernel_sources
   strand_lists.cu
   transposed_lists.cu)
 # Kernels that use what only Hopper has (sm_90a): TMA, wgmma.
-set(cuda_sm90_sources)
+set(cuda_sm90_sources
+  sm90/instantiations/dense_forward_bf16_128.cu
+  sm90/instantiations/dense_forward_bf16_64.cu
+  sm90/instantiations/dense_forward_f16_128.cu
+  sm90/instantiations/dense_forward_f16_64.cu)

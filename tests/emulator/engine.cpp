@@ -63,24 +63,24 @@ class BlockRun {
   Fiber& current() { return *current_; }
   Meeting& meeting() { return meetings_[current_->thread.warp()]; }
   Barrier& barrier(int idx) { return barriers_[idx]; }
+  // Opens the barrier if all have come.
+  bool complete(Barrier& barrier, int num_threads) const {
+    if (barrier.arrived < (num_threads > 0 ? num_threads : running_threads())) return false;
+    barrier.arrived = 0;
+    ++barrier.number;
+    return true;
+  }
   int running_threads() const {
     return static_cast<int>(std::count_if(fibers_.begin(), fibers_.end(),
                                           [](const auto& fiber) { return !fiber->done; }));
   }
   void defer(std::function<void()> work) { deferred_.push_back(std::move(work)); }
-  bool complete_deferred() {
-    const bool any = !deferred_.empty();
-    while (!deferred_.empty()) {
-      auto work = std::move(deferred_.front());
-      deferred_.pop_front();
-      work();
-    }
-    return any;
-  }
+  std::shared_ptr<void>& warp_state(int warp) { return warp_states_.at(warp); }
 
  private:
   void start(Fiber& fiber, const std::function<void()>& body);
   bool run_round();
+  bool complete_deferred();
   [[noreturn]] void report_deadlock() const;
 
   const Shape& shape_;
@@ -89,7 +89,8 @@ class BlockRun {
   std::vector<int> order_;
   std::vector<Meeting> meetings_;
   Barrier barriers_[16];
-  std::deque<std::function<void()>> deferred_;
+  std::vector<std::shared_ptr<void>> warp_states_;
+  std::vector<std::function<void()>> deferred_;
   Fiber* current_ = nullptr;
   std::exception_ptr failure_;
   std::mt19937_64 random_{schedule_seed};
@@ -113,6 +114,7 @@ BlockRun::BlockRun(const Shape& shape, uint3 block_idx, const std::function<void
   const dim3 block = shape.block;
   const int threads = static_cast<int>(block.x * block.y * block.z);
   meetings_.resize((threads + kWarpSize - 1) / kWarpSize);
+  warp_states_.resize(meetings_.size());
   order_.resize(threads);
   std::iota(order_.begin(), order_.end(), 0);
   if (schedule_kind == Schedule::kBackward) std::reverse(order_.begin(), order_.end());
@@ -164,6 +166,18 @@ bool BlockRun::run_round() {
   return any;
 }
 
+// Completes one piece of deferred work. False: there is none.
+bool BlockRun::complete_deferred() {
+  if (deferred_.empty()) return false;
+  size_t which = 0;
+  if (schedule_kind == Schedule::kBackward) which = deferred_.size() - 1;
+  if (schedule_kind == Schedule::kShuffled) which = random_() % deferred_.size();
+  const auto work = std::move(deferred_[which]);
+  deferred_.erase(deferred_.begin() + static_cast<std::ptrdiff_t>(which));
+  work();
+  return true;
+}
+
 void BlockRun::run() {
   running = this;
   struct Leave {
@@ -173,6 +187,7 @@ void BlockRun::run() {
   while (running_threads() > 0) {
     if (!run_round() && !complete_deferred()) report_deadlock();
   }
+  if (!deferred_.empty()) throw Fault("emulator: a block ends while copies to it are under way");
 }
 
 void BlockRun::report_deadlock() const {
@@ -257,18 +272,21 @@ void meet_in_warp(const char* name, unsigned mask, void* argument,
 }
 
 void meet_at_barrier(int barrier_idx, int num_threads) {
+  const uint64_t number = block().barrier(barrier_idx).number;
+  arrive_at_barrier(barrier_idx, num_threads);
+  BlockRun& run = block();
+  Barrier& barrier = run.barrier(barrier_idx);
+  const auto complete = [&run, &barrier, number, num_threads] {
+    return barrier.number != number || run.complete(barrier, num_threads);
+  };
+  if (!complete()) run.wait("a barrier", complete);
+}
+
+void arrive_at_barrier(int barrier_idx, int num_threads) {
   BlockRun& run = block();
   Barrier& barrier = run.barrier(barrier_idx);
   ++barrier.arrived;
-  const uint64_t number = barrier.number;
-  const auto complete = [&run, &barrier, number, num_threads] {
-    if (barrier.number != number) return true;
-    if (barrier.arrived < (num_threads > 0 ? num_threads : run.running_threads())) return false;
-    barrier.arrived = 0;
-    ++barrier.number;
-    return true;
-  };
-  if (!complete()) run.wait("a barrier", complete);
+  run.complete(barrier, num_threads);
 }
 
 void wait_until(const char* what, const std::function<bool()>& ready) {
@@ -276,7 +294,32 @@ void wait_until(const char* what, const std::function<bool()>& ready) {
 }
 
 void defer(std::function<void()> work) { block().defer(std::move(work)); }
-void complete_deferred() { block().complete_deferred(); }
+std::shared_ptr<void>& warp_state(int warp) { return block().warp_state(warp); }
+
+namespace {
+
+constexpr uint32_t kDynamicStart = 1024;  // in the window of shared addresses
+
+unsigned char* dynamic_part(int64_t offset, size_t bytes) {
+  const auto size = static_cast<int64_t>(shape().shared_bytes);
+  if (offset < 0 || offset + static_cast<int64_t>(bytes) > size) {
+    throw Fault("emulator: byte " + std::to_string(offset) + " of " + std::to_string(size) +
+                " bytes of shared memory");
+  }
+  return dynamic_shared() + offset;
+}
+
+}  // namespace
+
+uint32_t shared_address(const void* pointer) {
+  const int64_t offset = static_cast<const unsigned char*>(pointer) - dynamic_shared();
+  dynamic_part(offset, 1);
+  return static_cast<uint32_t>(offset) + kDynamicStart;
+}
+
+unsigned char* shared_pointer(uint32_t address, size_t bytes) {
+  return dynamic_part(int64_t{address} - kDynamicStart, bytes);
+}
 
 void copy_later(void* target, const void* source, size_t bytes, size_t valid_bytes) {
   std::memset(target, kPoison, bytes);

@@ -12,6 +12,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -63,14 +64,25 @@ void meet_in_warp(const char* name, unsigned mask, void* argument,
 // threads: all that have not returned.
 void meet_at_barrier(int barrier, int num_threads);
 
+// Counts as one of num_threads threads there without waiting.
+void arrive_at_barrier(int barrier, int num_threads);
+
 // Waits until ready() is true. what names the thing in the report of a deadlock.
 void wait_until(const char* what, const std::function<bool()>& ready);
 
-// Work of the copy or matrix engines. The emulator completes it as late as it may: when a thread
-// asks for it, or when nothing else can run.
+// Work of the copy engine. The emulator completes it as late as it may, when no thread can run: one
+// piece at a time, the oldest, the newest or any, as the schedule says. A block must not end before
+// all of it is done.
 void defer(std::function<void()> work);
-// Runs all deferred work of the block.
-void complete_deferred();
+
+// Shared memory as instructions address it: a window of 32-bit addresses, of which the block's
+// dynamic part is a piece. Fault for what lies outside that part.
+uint32_t shared_address(const void* pointer);
+unsigned char* shared_pointer(uint32_t address, size_t bytes);
+
+// Where the twin of an instruction keeps what it knows about a warp of the running block. Empty
+// when the block begins.
+std::shared_ptr<void>& warp_state(int warp);
 
 // One asynchronous copy of the calling thread, done when the group that it belongs to is waited
 // for. Until then the target holds NaN bytes.

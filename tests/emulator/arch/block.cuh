@@ -6,9 +6,12 @@
 namespace sparsescope::cuda {
 
 inline unsigned char* dynamic_shared() { return emulator::dynamic_shared(); }
+inline uint32_t shared_address(const void* shared) { return emulator::shared_address(shared); }
 
-// Waits for num_threads threads (a multiple of 32) at barrier idx, 1 to 15.
 inline void sync_named(int idx, int num_threads) { emulator::meet_at_barrier(idx, num_threads); }
+inline void arrive_named(int idx, int num_threads) {
+  emulator::arrive_at_barrier(idx, num_threads);
+}
 
 inline int computed_anew(int value) { return value; }
 

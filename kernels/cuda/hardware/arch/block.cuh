@@ -1,12 +1,19 @@
 // Block-wide operations.
 #pragma once
 
+#include <cstdint>
+
 namespace sparsescope::cuda {
 
 // The launch's dynamic shared memory, aligned to 1,024 bytes as swizzled matrices want it.
 __device__ inline unsigned char* dynamic_shared() {
   extern __shared__ __align__(1024) unsigned char shared_bytes[];
   return shared_bytes;
+}
+
+// As instructions and descriptors name it.
+__device__ inline uint32_t shared_address(const void* shared) {
+  return static_cast<uint32_t>(__cvta_generic_to_shared(shared));
 }
 
 // Waits for num_threads threads (a multiple of 32) at barrier idx, 1 to 15.
@@ -19,6 +26,11 @@ __device__ inline void sync_named(int idx, int num_threads) {
 __device__ inline int computed_anew(int value) {
   asm volatile("" : "+r"(value));
   return value;
+}
+
+// Counts as one of the threads at the barrier without waiting there.
+__device__ inline void arrive_named(int idx, int num_threads) {
+  asm volatile("bar.arrive %0, %1;" ::"r"(idx), "r"(num_threads) : "memory");
 }
 
 }  // namespace sparsescope::cuda
