@@ -109,12 +109,14 @@ struct WarpRows {
   }
 
   __device__ void rescale(const float (&factor)[2]) {
-    if (__any_sync(0xffffffffu, factor[0] != 1.0f || factor[1] != 1.0f)) {
+    if (__any_sync(0xffffffffu, factor[0] != 1.0f || factor[1] != 1.0f)) multiply_outputs(factor);
+  }
+
+  __device__ void multiply_outputs(const float (&factor)[2]) {
 #pragma unroll
-      for (int i = 0; i < kOutOctets; ++i) {
+    for (int i = 0; i < kOutOctets; ++i) {
 #pragma unroll
-        for (int j = 0; j < 4; ++j) out[i][j] *= factor[j / 2];
-      }
+      for (int j = 0; j < 4; ++j) out[i][j] *= factor[j / 2];
     }
   }
 

@@ -105,9 +105,8 @@ __device__ void multiply_row_block(const DenseForward<Elem>& call, DenseShared<k
     wait_for_products<1>(s, rows.query);
     if (lane == 0) shared.keys.release(j);
     soften(valid);
-    wait_for_products<0>(rows.out, p);
+    finish_outputs(rows, factor, p);
     if (lane == 0) shared.values.release(j - 1);
-    rows.rescale(factor);
     pack_probabilities<Elem>(s, p);
   }
 

@@ -61,6 +61,21 @@ __device__ void start_outputs(float (&out)[kOutOctets][4], const Probabilities& 
   end_products();
 }
 
+// Waits for start_outputs and applies the factors of the softmax that ran meanwhile.
+template <typename Elem, int kHeadDim>
+__device__ void finish_outputs(WarpRows<Elem, kHeadDim>& rows, const float (&factor)[2],
+                               Probabilities& p) {
+  // The sums are never below zero, but the compiler does not know: it would move a wait that
+  // nothing holds back ahead of the softmax, which then no longer runs beside the products.
+  const bool summed = rows.softmax[0].sum + rows.softmax[1].sum >= 0.0f;
+  if (__any_sync(0xffffffffu, factor[0] != 1.0f || factor[1] != 1.0f || !summed)) {
+    wait_for_products<0>(rows.out, p);
+    rows.multiply_outputs(factor);
+  } else {
+    wait_for_products<0>(rows.out, p);
+  }
+}
+
 template <typename Elem>
 __device__ void pack_probabilities(const float (&s)[kOctets][4], Probabilities& p) {
 #pragma unroll
