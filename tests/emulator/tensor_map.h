@@ -25,7 +25,7 @@ static_assert(sizeof(TensorMap) <= sizeof(CUtensorMap));
 
 inline TensorMap tensor_map(const CUtensorMap& opaque) {
   TensorMap map;
-  std::memcpy(&map, &opaque, sizeof map);
+  std::memcpy(static_cast<void*>(&map), &opaque, sizeof map);
   return map;
 }
 
