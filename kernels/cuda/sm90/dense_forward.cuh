@@ -2,13 +2,15 @@
 // time: two warp groups multiply, one row block each, and a third one drives the copy engine.
 //
 // Within a group, the softmax of a key block runs beside the product of the values of the one
-// before. Between the groups, one starts its products while the other is at its softmax: they take
-// turns at the matrix unit. The copying group, of which one thread works, gives them its registers.
+// before, and so do its masses (row_masses.cuh). Between the groups, one starts its products while
+// the other is at its softmax: they take turns at the matrix unit. The copying group, of which one
+// thread works, gives them its registers.
 #pragma once
 
 #include "arch/block.cuh"
 #include "arch/launch.h"
 #include "arch/registers.cuh"
+#include "kernels/cuda/mass_output.cuh"
 #include "kernels/cuda/row_output.cuh"
 #include "kernels/cuda/sm90/dense_forward.h"
 #include "kernels/cuda/sm90/group_products.cuh"
@@ -18,68 +20,80 @@
 namespace sparsescope::cuda::sm90 {
 
 struct DenseConfig {
-  static constexpr int kGroups = 2;
-  static constexpr int kReaders = kGroups * kGroupWarps;
+  static constexpr int kGroups = kDenseGroups;
   static constexpr int kThreads = (kGroups + 1) * kGroupThreads;
-  static constexpr int kStages = 4;
   static constexpr int kFirstTurn = 1;  // named barriers, one a group
   // Of 168 that each of the 384 threads starts with.
   static constexpr int kCopyRegisters = 24, kMultiplyRegisters = 240;
 };
 
-template <int kHeadDim>
+// The bins of masses follow, those of one row block after those of the other.
+template <int kHeadDim, bool kWithMasses>
 struct DenseShared {
-  TileRing<kHeadDim, DenseConfig::kStages> keys, values;
+  TileRing<kHeadDim, dense_stages(kWithMasses)> keys, values;
 };
 
-// The groups' turns at the matrix unit: begin waits until the other group has started its products.
+// Two groups' turns at the matrix unit: begin waits until the other group has started its products.
 class Turns {
  public:
-  __device__ Turns(int group, int count) : group_(group), left_(count) {
+  __device__ Turns(int group, int num_groups, int count)
+      : group_(group), alone_(num_groups == 1), left_(count) {
     if (group == 1) give();
   }
-  __device__ void begin() { sync_named(DenseConfig::kFirstTurn + group_, kBothThreads); }
+  __device__ void begin() {
+    if (!alone_) sync_named(DenseConfig::kFirstTurn + group_, kBothThreads);
+  }
   // The last of the second group has nobody to follow.
   __device__ void end() {
-    if (--left_ > 0 || group_ == 0) give();
+    if (!alone_ && (--left_ > 0 || group_ == 0)) give();
   }
 
  private:
   static constexpr int kBothThreads = DenseConfig::kGroups * kGroupThreads;
   __device__ void give() { arrive_named(DenseConfig::kFirstTurn + 1 - group_, kBothThreads); }
 
-  int group_, left_;
+  int group_;
+  bool alone_;
+  int left_;
 };
 
-template <typename Elem, int kHeadDim>
-__device__ void multiply_row_block(const DenseForward<Elem>& call, DenseShared<kHeadDim>& shared,
-                                   int group, int warp, int lane) {
+template <typename Elem, int kHeadDim, bool kWithMasses>
+__device__ void multiply_row_block(const DenseForward<Elem>& call,
+                                   DenseShared<kHeadDim, kWithMasses>& shared, int group,
+                                   int num_groups, int warp, int lane) {
   const int32_t head = call.first_head + static_cast<int32_t>(blockIdx.y);
   const int block_idx = static_cast<int>(blockIdx.x) * DenseConfig::kGroups + group;
-  // The last block may be alone: the other group then runs along with idle rows.
-  const RowBlock block =
-      block_idx < call.num_row_blocks ? call.row_blocks[block_idx] : RowBlock{0, 0};
-  const int32_t* tokens = call.row_order + block.first + kWarpRows * warp;
-  const int num_rows = block.count - kWarpRows * warp;
+  const RowBlock block = call.row_blocks[block_idx];
+  const int first_row = kWarpRows * warp, num_rows = block.count - first_row;
+  const int32_t* tokens = call.row_order + block.first + first_row;
 
   WarpRows<Elem, kHeadDim> rows;
   rows.clear();
-  const Elem* q = call.q.head(head);
-  const Elem* own[2];
-#pragma unroll
-  for (int r = 0; r < 2; ++r) {
-    const int row = lane / 4 + 8 * r;
-    own[r] = row < num_rows ? q + tokens[row] * call.q.stride_row : nullptr;
-  }
-  load_query_rows(rows.query, own, lane);
+  load_query_rows(rows.query, call.q.head(head), call.q.stride_row, tokens, num_rows, lane);
 
+  const int64_t item = int64_t{blockIdx.y} * call.num_row_blocks + block_idx;
+  auto masses = [&] {
+    if constexpr (kWithMasses) {
+      auto* bins = reinterpret_cast<float*>(&shared + 1);
+      return RowMasses(masses_of_block(call.masses, call.num_key_blocks, item),
+                       bins + group * (call.masses.num_bins + kSpareBins) * kRowLanes, first_row,
+                       num_rows, lane);
+    } else {
+      return NoMasses{};
+    }
+  }();
   const int32_t num_blocks = call.num_key_blocks;
-  Turns turns(group, num_blocks);
+  Turns turns(group, num_groups, num_blocks);
   float s[kOctets][4], factor[2];
   Probabilities p;
-  const auto soften = [&](uint64_t valid) {
+  const auto soften = [&](uint64_t valid, int32_t key_block) {
     if (valid != kAllValid) rows.mask(valid, lane, s);
-    rows.exponentiate(s, call.scale_log2, factor, [](int, float, float) {});
+    const RowSoftmax before[2] = {rows.softmax[0], rows.softmax[1]};
+    rows.exponentiate(s, call.scale_log2, factor, [&](int r, float probability, float exponent) {
+      masses.observe(r, probability, exponent);
+    });
+    masses.rescale(before, rows.softmax, factor);
+    masses.add_block(s, key_block, rows.softmax);
   };
 
   uint64_t valid = call.valid[0];
@@ -90,7 +104,7 @@ __device__ void multiply_row_block(const DenseForward<Elem>& call, DenseShared<k
   turns.end();
   wait_for_products<0>(s, rows.query);
   if (lane == 0) shared.keys.release(0);
-  soften(valid);
+  soften(valid, 0);
   pack_probabilities<Elem>(s, p);
 
   for (int32_t j = 1; j < num_blocks; ++j) {
@@ -104,7 +118,7 @@ __device__ void multiply_row_block(const DenseForward<Elem>& call, DenseShared<k
     turns.end();
     wait_for_products<1>(s, rows.query);
     if (lane == 0) shared.keys.release(j);
-    soften(valid);
+    soften(valid, j);
     finish_outputs(rows, factor, p);
     if (lane == 0) shared.values.release(j - 1);
     pack_probabilities<Elem>(s, p);
@@ -115,32 +129,42 @@ __device__ void multiply_row_block(const DenseForward<Elem>& call, DenseShared<k
   start_outputs<Elem>(rows.out, p, values);
   wait_for_products<0>(rows.out, p);
   write_rows(rows, call.out, head, tokens, num_rows, lane);
+  if constexpr (kWithMasses) {
+    write_masses(masses, rows, call.masses, item, first_row, num_rows, lane);
+  }
 }
 
-template <typename Elem, int kHeadDim>
+// grid: pairs of row blocks, heads
+template <typename Elem, int kHeadDim, bool kWithMasses>
 __global__ void __launch_bounds__(DenseConfig::kThreads, 1)
     dense_forward_kernel(const __grid_constant__ DenseForward<Elem> call,
                          const __grid_constant__ CUtensorMap keys_map,
                          const __grid_constant__ CUtensorMap values_map) {
-  auto& shared = *reinterpret_cast<DenseShared<kHeadDim>*>(dynamic_shared());
+  auto& shared = *reinterpret_cast<DenseShared<kHeadDim, kWithMasses>*>(dynamic_shared());
   const int thread = static_cast<int>(threadIdx.x), lane = thread % 32;
   // By shuffle, so that the compiler knows it to be the same in the whole warp.
-  const int warp = __shfl_sync(0xffffffffu, thread / 32, 0);
+  const int warp = __shfl_sync(0xffffffffu, thread / 32, 0), group = warp / kGroupWarps;
+  // The last row block may be alone.
+  const int num_groups =
+      min(DenseConfig::kGroups,
+          call.num_row_blocks - static_cast<int>(blockIdx.x) * DenseConfig::kGroups);
   if (thread == 0) {
     prefetch_map(keys_map);
     prefetch_map(values_map);
-    shared.keys.init(DenseConfig::kReaders);
-    shared.values.init(DenseConfig::kReaders);
+    shared.keys.init(num_groups * kGroupWarps);
+    shared.values.init(num_groups * kGroupWarps);
     fence_barrier_init();
   }
   __syncthreads();
-  if (warp < DenseConfig::kReaders) {
+  if (group < DenseConfig::kGroups) {
     take_registers<DenseConfig::kMultiplyRegisters>();
-    multiply_row_block<Elem, kHeadDim>(call, shared, warp / kGroupWarps, warp % kGroupWarps, lane);
+    if (group >= num_groups) return;
+    multiply_row_block<Elem, kHeadDim, kWithMasses>(call, shared, group, num_groups,
+                                                    warp % kGroupWarps, lane);
   } else {
     give_registers<DenseConfig::kCopyRegisters>();
     if (thread != DenseConfig::kGroups * kGroupThreads) return;
-    const int head = static_cast<int>(blockIdx.y);
+    const int head = call.first_head - call.k.first_head + static_cast<int>(blockIdx.y);
     for (int32_t j = 0; j < call.num_key_blocks; ++j) {
       shared.keys.fill(j, keys_map, j * kKeys, head);
       shared.values.fill(j, values_map, j * kKeys, head);
@@ -148,18 +172,31 @@ __global__ void __launch_bounds__(DenseConfig::kThreads, 1)
   }
 }
 
-template <typename Elem, int kHeadDim>
-void run_dense_forward(const DenseForward<Elem>& call, cudaStream_t stream) {
+template <typename Elem, int kHeadDim, bool kWithMasses>
+void launch_dense_forward(const DenseForward<Elem>& call, cudaStream_t stream) {
   constexpr int kGroups = DenseConfig::kGroups;
+  static_assert(sizeof(DenseShared<kHeadDim, kWithMasses>) ==
+                dense_tile_bytes(kHeadDim, kWithMasses));
   const auto map = [&call](const HeadRows<Elem>& rows) {
-    return map_rows(rows.data, call.num_heads, int64_t{call.num_key_blocks} * kKeys, kHeadDim,
+    const int32_t heads = call.first_head - rows.first_head + call.num_heads;
+    return map_rows(rows.data, heads, int64_t{call.num_key_blocks} * kKeys, kHeadDim,
                     rows.stride_head, rows.stride_row);
   };
-  launch(dense_forward_kernel<Elem, kHeadDim>,
+  launch(dense_forward_kernel<Elem, kHeadDim, kWithMasses>,
          {.grid = dim3((call.num_row_blocks + kGroups - 1) / kGroups, call.num_heads),
           .block = dim3(DenseConfig::kThreads),
-          .shared_bytes = sizeof(DenseShared<kHeadDim>)},
+          .shared_bytes = static_cast<size_t>(
+              dense_forward_shared_bytes(kHeadDim, kWithMasses ? call.masses.num_bins : 0))},
          stream, call, map(call.k), map(call.v));
+}
+
+template <typename Elem, int kHeadDim>
+void run_dense_forward(const DenseForward<Elem>& call, cudaStream_t stream) {
+  if (call.masses.blocks != nullptr) {
+    launch_dense_forward<Elem, kHeadDim, true>(call, stream);
+  } else {
+    launch_dense_forward<Elem, kHeadDim, false>(call, stream);
+  }
 }
 
 }  // namespace sparsescope::cuda::sm90

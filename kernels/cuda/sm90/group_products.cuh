@@ -19,19 +19,23 @@ inline constexpr int kGroupRows = kGroupWarps * kWarpRows;
 // Left factors of a product along 64 keys.
 using Probabilities = uint32_t[kKeys / 16][4];
 
-// The rows go from global memory straight to the registers where they stay: each is read once. Null
-// rows are zero.
+// The rows go from global memory straight to the registers where they stay: each is read once.
+// tokens: of the warp's rows, num_rows of them; the others are zero.
 template <int kSteps, typename Elem>
-__device__ void load_query_rows(uint32_t (&query)[kSteps][4], const Elem* const (&rows)[2],
-                                int lane) {
+__device__ void load_query_rows(uint32_t (&query)[kSteps][4], const Elem* q, int64_t stride_row,
+                                const int32_t* tokens, int num_rows, int lane) {
 #pragma unroll
-  for (int step = 0; step < kSteps; ++step) {
+  for (int r = 0; r < 2; ++r) {
+    const int row = lane / 4 + 8 * r;
+    const Elem* own = row < num_rows ? q + tokens[row] * stride_row : nullptr;
 #pragma unroll
-    for (int j = 0; j < 4; ++j) {
-      const Elem* row = rows[j % 2];
-      const int column = 16 * step + 8 * (j / 2) + 2 * (lane % 4);
-      query[step][j] = 0;
-      if (row != nullptr) query[step][j] = *reinterpret_cast<const uint32_t*>(row + column);
+    for (int step = 0; step < kSteps; ++step) {
+#pragma unroll
+      for (int half = 0; half < 2; ++half) {
+        const int column = 16 * step + 8 * half + 2 * (lane % 4);
+        query[step][r + 2 * half] =
+            own == nullptr ? 0 : *reinterpret_cast<const uint32_t*>(own + column);
+      }
     }
   }
 }
