@@ -50,7 +50,13 @@ std::vector<__half> random_rows(int64_t rows) {
 template <int kHeadDim>
 CUtensorMap map_of(const std::vector<__half>& rows, int64_t heads = 1) {
   const auto per_head = static_cast<int64_t>(rows.size()) / kHeadDim / heads;
-  return sm90::map_rows(rows.data(), heads, per_head, kHeadDim, per_head * kHeadDim, kHeadDim);
+  return sm90::map_rows({.data = rows.data(),
+                         .heads = heads,
+                         .rows = per_head,
+                         .head_dim = kHeadDim,
+                         .stride_head = per_head * kHeadDim,
+                         .stride_row = kHeadDim},
+                        kRows, true);
 }
 
 // Reads the tile of 64 rows from first_row of a head before and after it was waited for.

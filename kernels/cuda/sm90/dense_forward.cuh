@@ -13,9 +13,8 @@
 #include "kernels/cuda/mass_output.cuh"
 #include "kernels/cuda/row_output.cuh"
 #include "kernels/cuda/sm90/dense_forward.h"
-#include "kernels/cuda/sm90/group_products.cuh"
+#include "kernels/cuda/sm90/multiply_tiles.cuh"
 #include "kernels/cuda/sm90/tensor_map.h"
-#include "kernels/cuda/sm90/tile_ring.cuh"
 
 namespace sparsescope::cuda::sm90 {
 
@@ -57,6 +56,35 @@ class Turns {
   int left_;
 };
 
+// The way of a row block through all keys, for multiply_tiles.
+template <typename Elem, int kHeadDim, typename Masses>
+struct DenseWalk {
+  const DenseForward<Elem>& call;
+  WarpRows<Elem, kHeadDim>& rows;
+  Masses& masses;
+  Turns turns;
+  int lane;
+  int32_t key_block = 0;
+  uint64_t valid = 0;
+
+  __device__ void look_up(int tile) {
+    key_block = tile;
+    valid = call.valid[tile];
+  }
+  __device__ bool is_last() const { return key_block == call.num_key_blocks - 1; }
+  __device__ void begin_turn() { turns.begin(); }
+  __device__ void end_turn() { turns.end(); }
+  __device__ void soften(float (&s)[kOctets][4], float (&factor)[2]) {
+    if (valid != kAllValid) rows.mask(valid, lane, s);
+    const RowSoftmax before[2] = {rows.softmax[0], rows.softmax[1]};
+    rows.exponentiate(s, call.scale_log2, factor, [&](int r, float probability, float exponent) {
+      masses.observe(r, probability, exponent);
+    });
+    masses.rescale(before, rows.softmax, factor);
+    masses.add_block(s, key_block, rows.softmax);
+  }
+};
+
 template <typename Elem, int kHeadDim, bool kWithMasses>
 __device__ void multiply_row_block(const DenseForward<Elem>& call,
                                    DenseShared<kHeadDim, kWithMasses>& shared, int group,
@@ -82,52 +110,9 @@ __device__ void multiply_row_block(const DenseForward<Elem>& call,
       return NoMasses{};
     }
   }();
-  const int32_t num_blocks = call.num_key_blocks;
-  Turns turns(group, num_groups, num_blocks);
-  float s[kOctets][4], factor[2];
-  Probabilities p;
-  const auto soften = [&](uint64_t valid, int32_t key_block) {
-    if (valid != kAllValid) rows.mask(valid, lane, s);
-    const RowSoftmax before[2] = {rows.softmax[0], rows.softmax[1]};
-    rows.exponentiate(s, call.scale_log2, factor, [&](int r, float probability, float exponent) {
-      masses.observe(r, probability, exponent);
-    });
-    masses.rescale(before, rows.softmax, factor);
-    masses.add_block(s, key_block, rows.softmax);
-  };
-
-  uint64_t valid = call.valid[0];
-  uint32_t keys = shared.keys.wait(0);
-  turns.begin();
-  begin_products(s, rows.query);
-  start_scores<Elem>(s, rows.query, keys);
-  turns.end();
-  wait_for_products<0>(s, rows.query);
-  if (lane == 0) shared.keys.release(0);
-  soften(valid, 0);
-  pack_probabilities<Elem>(s, p);
-
-  for (int32_t j = 1; j < num_blocks; ++j) {
-    valid = call.valid[j];
-    keys = shared.keys.wait(j);
-    const uint32_t values = shared.values.wait(j - 1);
-    turns.begin();
-    begin_products(s, rows.query, p, rows.out);
-    start_scores<Elem>(s, rows.query, keys);
-    start_outputs<Elem>(rows.out, p, values);
-    turns.end();
-    wait_for_products<1>(s, rows.query);
-    if (lane == 0) shared.keys.release(j);
-    soften(valid, j);
-    finish_outputs(rows, factor, p);
-    if (lane == 0) shared.values.release(j - 1);
-    pack_probabilities<Elem>(s, p);
-  }
-
-  const uint32_t values = shared.values.wait(num_blocks - 1);
-  begin_products(p, rows.out);
-  start_outputs<Elem>(rows.out, p, values);
-  wait_for_products<0>(rows.out, p);
+  DenseWalk<Elem, kHeadDim, decltype(masses)> walk{
+      call, rows, masses, Turns(group, num_groups, call.num_key_blocks), lane};
+  multiply_tiles(rows, shared.keys, shared.values, 0, lane, walk);
   write_rows(rows, call.out, head, tokens, num_rows, lane);
   if constexpr (kWithMasses) {
     write_masses(masses, rows, call.masses, item, first_row, num_rows, lane);
@@ -179,8 +164,13 @@ void launch_dense_forward(const DenseForward<Elem>& call, cudaStream_t stream) {
                 dense_tile_bytes(kHeadDim, kWithMasses));
   const auto map = [&call](const HeadRows<Elem>& rows) {
     const int32_t heads = call.first_head - rows.first_head + call.num_heads;
-    return map_rows(rows.data, heads, int64_t{call.num_key_blocks} * kKeys, kHeadDim,
-                    rows.stride_head, rows.stride_row);
+    return map_rows({.data = rows.data,
+                     .heads = heads,
+                     .rows = int64_t{call.num_key_blocks} * kKeys,
+                     .head_dim = kHeadDim,
+                     .stride_head = rows.stride_head,
+                     .stride_row = rows.stride_row},
+                    kKeys, true);
   };
   launch(dense_forward_kernel<Elem, kHeadDim, kWithMasses>,
          {.grid = dim3((call.num_row_blocks + kGroups - 1) / kGroups, call.num_heads),

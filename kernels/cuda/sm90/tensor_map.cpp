@@ -27,27 +27,34 @@ auto tensor_map_encoder() {
 
 }  // namespace
 
-CUtensorMap map_rows(const void* data, int64_t heads, int64_t rows, int32_t head_dim,
-                     int64_t stride_head, int64_t stride_row) {
+CUtensorMap map_rows(const PackedTensor& tensor, int box_rows, bool all_strips) {
   constexpr uint32_t kStripColumns = 64;
   constexpr uint64_t kElementBytes = 2;
-  const auto strips = static_cast<uint32_t>(head_dim) / kStripColumns;
-  const uint64_t extents[] = {kStripColumns, static_cast<uint64_t>(rows), strips,
-                              static_cast<uint64_t>(heads)};
-  const uint64_t strides[] = {stride_row * kElementBytes, kStripColumns * kElementBytes,
-                              stride_head * kElementBytes};
-  const uint32_t box[] = {kStripColumns, kBoxRows, strips, 1};
+  const auto strips = static_cast<uint32_t>(tensor.head_dim) / kStripColumns;
+  const uint64_t extents[] = {kStripColumns, static_cast<uint64_t>(tensor.rows), strips,
+                              static_cast<uint64_t>(tensor.heads)};
+  const uint64_t strides[] = {tensor.stride_row * kElementBytes, kStripColumns * kElementBytes,
+                              tensor.stride_head * kElementBytes};
+  const uint32_t box[] = {kStripColumns, static_cast<uint32_t>(box_rows), all_strips ? strips : 1,
+                          1};
   const uint32_t element_steps[] = {1, 1, 1, 1};
   CUtensorMap map;
   const CUresult result = tensor_map_encoder()(
-      &map, CU_TENSOR_MAP_DATA_TYPE_UINT16, 4, const_cast<void*>(data), extents, strides, box,
-      element_steps, CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_128B,
+      &map, CU_TENSOR_MAP_DATA_TYPE_UINT16, 4, const_cast<void*>(tensor.data), extents, strides,
+      box, element_steps, CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_128B,
       CU_TENSOR_MAP_L2_PROMOTION_L2_256B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
   SPARSESCOPE_CHECK(ErrorKind::kDevice, result == CUDA_SUCCESS,
                     "the driver refuses a tensor map of [{}, {}, {}] elements at strides {}, {}: "
                     "CUresult {}",
-                    heads, rows, head_dim, stride_head, stride_row, static_cast<int>(result));
+                    tensor.heads, tensor.rows, tensor.head_dim, tensor.stride_head,
+                    tensor.stride_row, static_cast<int>(result));
   return map;
+}
+
+PieceMaps map_pieces(const PackedTensor& tensor) {
+  PieceMaps maps;
+  for (int i = 0; i < PieceMaps::kMaps; ++i) maps.of_rows[i] = map_rows(tensor, 1 << i, false);
+  return maps;
 }
 
 }  // namespace sparsescope::cuda::sm90

@@ -7,6 +7,8 @@
 
 #include "arch/tensor_copy.cuh"
 #include "kernels/cuda/forward_tile.cuh"
+#include "kernels/cuda/sm90/matrix_descriptor.cuh"
+#include "kernels/cuda/sm90/tensor_map.h"
 
 namespace sparsescope::cuda::sm90 {
 
@@ -27,10 +29,38 @@ struct TileRing {
 
   // By the one thread that fills the ring: 64 rows of a head, once the stage is free.
   __device__ void fill(int i, const CUtensorMap& map, int first_row, int head) {
+    begin_fill(i);
+    copy_box(tiles[i % kStages], map, full[i % kStages], 0, first_row, 0, head);
+    end_fill(i);
+  }
+
+  // The same in pieces: as many fill_rows as make up 64 rows between the two. What the thread wrote
+  // before end_fill is seen by who waits for the tile.
+  __device__ void begin_fill(int i) {
+    wait_for_phase(empty[i % kStages], round(i) ^ 1);
+    expect_bytes(full[i % kStages], kTileBytes);
+  }
+  __device__ void fill_rows(int i, int row, int num_rows, const PieceMaps& maps, int first_row,
+                            int head) {
     const int stage = i % kStages;
-    wait_for_phase(empty[stage], round(i) ^ 1);
-    arrive_expecting(full[stage], kTileBytes);
-    copy_box(tiles[stage], map, full[stage], 0, first_row, 0, head);
+#pragma unroll
+    for (int bit = PieceMaps::kMaps - 1; bit >= 0; --bit) {
+      if ((num_rows >> bit & 1) == 0) continue;
+#pragma unroll
+      for (int strip = 0; strip < kHeadDim / kStripColumns; ++strip) {
+        copy_box(tiles[stage] + (strip * kKeys + row) * kStripRowBytes, maps.of_rows[bit],
+                 full[stage], 0, first_row, strip, head);
+      }
+      row += 1 << bit;
+      first_row += 1 << bit;
+    }
+  }
+  __device__ void end_fill(int i) { arrive(full[i % kStages]); }
+
+  // A tile without rows.
+  __device__ void pass(int i) {
+    wait_for_phase(empty[i % kStages], round(i) ^ 1);
+    end_fill(i);
   }
 
   // Waits for the tile and returns its address.

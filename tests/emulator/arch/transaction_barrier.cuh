@@ -69,8 +69,12 @@ inline void fence_barrier_init() {}
 
 inline void arrive(TransactionBarrier& barrier) { twin::count_at(barrier, 1, 0); }
 
-inline void arrive_expecting(TransactionBarrier& barrier, int bytes) {
+inline void expect_bytes(TransactionBarrier& barrier, int bytes) {
   twin::count_at(barrier, 0, -bytes);
+}
+
+inline void arrive_expecting(TransactionBarrier& barrier, int bytes) {
+  expect_bytes(barrier, bytes);
   twin::count_at(barrier, 1, 0);
 }
 

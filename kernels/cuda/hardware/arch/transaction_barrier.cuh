@@ -30,7 +30,15 @@ __device__ inline void arrive(TransactionBarrier& barrier) {
                : "memory");
 }
 
-// Arrives, and makes the present phase wait for so many bytes as well.
+// Makes the present phase wait for so many bytes as well.
+__device__ inline void expect_bytes(TransactionBarrier& barrier, int bytes) {
+  asm volatile(
+      "mbarrier.expect_tx.relaxed.cta.shared::cta.b64 [%0], %1;" ::"r"(shared_address(&barrier)),
+      "r"(bytes)
+      : "memory");
+}
+
+// The two in one.
 __device__ inline void arrive_expecting(TransactionBarrier& barrier, int bytes) {
   asm volatile(
       "mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(shared_address(&barrier)),
