@@ -52,6 +52,13 @@ class SegmentCursor {
     return shift_ + offset;
   }
 
+  // What is left there of the segment; count 0 behind the last.
+  template <typename Segments>
+  __device__ Segment rest(const Segments& segments, int32_t offset) {
+    const int32_t first = position(segments, offset);
+    return first < 0 ? Segment{} : Segment{first, current_end_ - offset};
+  }
+
  private:
   // at_: the current segment; the next one is loaded, of the one after that the number is.
   template <typename Segments>

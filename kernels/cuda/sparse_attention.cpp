@@ -6,6 +6,7 @@
 #include "kernels/cuda/cuda_attention.h"
 #include "kernels/cuda/device_lists.h"
 #include "kernels/cuda/head_wave.h"
+#include "kernels/cuda/sm90/sparse_forward.h"
 #include "kernels/cuda/sparse_call.h"
 #include "kernels/cuda/sparse_forward.h"
 
@@ -16,8 +17,9 @@ namespace {
 template <typename Elem>
 class SparseRun {
  public:
-  SparseRun(const SparseAttentionParams& params, int64_t wave_bytes, cudaStream_t stream)
+  SparseRun(const SparseAttentionParams& params, int64_t wave_bytes, Body body, cudaStream_t stream)
       : params_(params),
+        body_(body),
         stream_(stream),
         num_heads_(static_cast<int32_t>(params.q.batch * params.q.heads)),
         wave_heads_(heads_per_wave(wave_bytes, bytes_per_head(params), num_heads_)),
@@ -59,15 +61,22 @@ class SparseRun {
                              .first_head = heads.first,
                              .merge_states = merge_states_.data()};
     strands_.find(heads, call.queues);
-    if (kernel_head_dim(params_.q.head_dim) == 64) {
-      run_sparse_forward<Elem, 64>(call, max_strand_blocks(), stream_);
-    } else {
-      run_sparse_forward<Elem, 128>(call, max_strand_blocks(), stream_);
-    }
+    kernel_head_dim(params_.q.head_dim) == 64 ? launch<64>(call) : launch<128>(call);
     out_.deliver(heads);
   }
 
+  template <int kHeadDim>
+  void launch(const SparseForward<Elem>& call) {
+    // Of no keys there is no tensor for the copy engine.
+    if (body_ == Body::kSm90 && params_.selection.num_keys > 0) {
+      sm90::run_sparse_forward<Elem, kHeadDim>(call, max_strand_blocks(), stream_);
+    } else {
+      run_sparse_forward<Elem, kHeadDim>(call, max_strand_blocks(), stream_);
+    }
+  }
+
   const SparseAttentionParams& params_;
+  Body body_;
   cudaStream_t stream_;
   int32_t num_heads_, wave_heads_;  // B * H, those of a wave
   DeviceLists lists_;
@@ -79,18 +88,17 @@ class SparseRun {
 
 }  // namespace
 
-void run_sparse_attention(const SparseAttentionParams& params, int64_t wave_bytes) {
+void run_sparse_attention(const SparseAttentionParams& params, int64_t wave_bytes, Body body) {
   if (params.selection.num_strands == 0) return;
   if (all_f16({params.q, params.k, params.v})) {
-    SparseRun<__half>(params, wave_bytes, nullptr).run();
+    SparseRun<__half>(params, wave_bytes, body, nullptr).run();
   } else {
-    SparseRun<__nv_bfloat16>(params, wave_bytes, nullptr).run();
+    SparseRun<__nv_bfloat16>(params, wave_bytes, body, nullptr).run();
   }
 }
 
-// Every body runs the sm80 kernels.
-void sparse_attention(const SparseAttentionParams& params, Body) {
-  run_sparse_attention(params, kWaveBytes);
+void sparse_attention(const SparseAttentionParams& params, Body body) {
+  run_sparse_attention(params, kWaveBytes, body);
 }
 
 }  // namespace sparsescope::cuda

@@ -8,6 +8,7 @@
 #include <initializer_list>
 
 #include "kernels/attention.h"
+#include "kernels/cuda/cuda_attention.h"
 #include "kernels/cuda/device_buffer.h"
 #include "kernels/cuda/head_wave.h"
 #include "kernels/cuda/strand_lists.h"
@@ -17,7 +18,8 @@ namespace sparsescope::cuda {
 // Packed rows and sums of a wave of heads. At least one head is worked on at a time.
 inline constexpr int64_t kWaveBytes = int64_t{512} << 20;
 
-void run_sparse_attention(const SparseAttentionParams& params, int64_t wave_bytes);
+void run_sparse_attention(const SparseAttentionParams& params, int64_t wave_bytes,
+                          Body body = Body::kSm80);
 void run_sparse_backward(const SparseBackwardParams& params, int64_t wave_bytes);
 
 // Heads of a wave whose buffers take bytes_per_head each.

@@ -101,7 +101,7 @@ SparseBackwardParams backward_params(const Problem& problem, const Lists& lists,
 }  // namespace
 
 SparseResult run_cuda_sparse(const Problem& problem, const Lists& lists, MemorySpace space,
-                             int64_t wave_bytes) {
+                             int64_t wave_bytes, cuda::Body body) {
   const Shape& shape = problem.shape();
   SparseResult result;
   result.out.assign(num_rows(shape) * shape.head_dim, kUntouched);
@@ -112,7 +112,7 @@ SparseResult run_cuda_sparse(const Problem& problem, const Lists& lists, MemoryS
   params.lse = result.lse.data();
   params.selection = lists.view();
   if (space == MemorySpace::kHost) {
-    cuda::run_sparse_attention(params, wave_bytes);
+    cuda::run_sparse_attention(params, wave_bytes, body);
     return result;
   }
   const ListsOnDevice on_device(lists);
@@ -121,7 +121,7 @@ SparseResult run_cuda_sparse(const Problem& problem, const Lists& lists, MemoryS
   for (AttentionTensor* x : {&params.q, &params.k, &params.v}) tensors.move(*x);
   tensors.move(params.out, result.out);
   params.lse = tensors.move(result.lse);
-  cuda::run_sparse_attention(params, wave_bytes);
+  cuda::run_sparse_attention(params, wave_bytes, body);
   tensors.bring_back();
   return result;
 }

@@ -27,7 +27,8 @@ class ListsOnDevice {
 // Where q, k, v, the lists and the results lie.
 SparseResult run_cuda_sparse(const Problem& problem, const Lists& lists,
                              MemorySpace space = MemorySpace::kHost,
-                             int64_t wave_bytes = cuda::kWaveBytes);
+                             int64_t wave_bytes = cuda::kWaveBytes,
+                             cuda::Body body = cuda::Body::kSm80);
 
 struct Gradients {
   std::vector<float> dq, dk, dv;  // [B, H, S, D], kUntouched where no row was written

@@ -29,19 +29,18 @@ struct TileRing {
 
   // By the one thread that fills the ring: 64 rows of a head, once the stage is free.
   __device__ void fill(int i, const CUtensorMap& map, int first_row, int head) {
-    begin_fill(i);
+    wait_for_release(i);
+    expect(i);
     copy_box(tiles[i % kStages], map, full[i % kStages], 0, first_row, 0, head);
     end_fill(i);
   }
 
-  // The same in pieces: as many fill_rows as make up 64 rows between the two. What the thread wrote
-  // before end_fill is seen by who waits for the tile.
-  __device__ void begin_fill(int i) {
-    wait_for_phase(empty[i % kStages], round(i) ^ 1);
-    expect_bytes(full[i % kStages], kTileBytes);
-  }
-  __device__ void fill_rows(int i, int row, int num_rows, const PieceMaps& maps, int first_row,
-                            int head) {
+  // The same in pieces that make up 64 rows, or without any: wait_for_release, expect, copy_piece,
+  // ..., end_fill. What the thread wrote before end_fill is seen by who waits for the tile.
+  __device__ void wait_for_release(int i) { wait_for_phase(empty[i % kStages], round(i) ^ 1); }
+  __device__ void expect(int i) { expect_bytes(full[i % kStages], kTileBytes); }
+  __device__ void copy_piece(int i, int row, int num_rows, const PieceMaps& maps, int first_row,
+                             int head) {
     const int stage = i % kStages;
 #pragma unroll
     for (int bit = PieceMaps::kMaps - 1; bit >= 0; --bit) {
@@ -56,12 +55,6 @@ struct TileRing {
     }
   }
   __device__ void end_fill(int i) { arrive(full[i % kStages]); }
-
-  // A tile without rows.
-  __device__ void pass(int i) {
-    wait_for_phase(empty[i % kStages], round(i) ^ 1);
-    end_fill(i);
-  }
 
   // Waits for the tile and returns its address.
   __device__ uint32_t wait(int i) {

@@ -1,0 +1,105 @@
+// The key tiles of a thread block's items as they go from the thread that drives the copy engine to
+// the group that multiplies: one running number over all items and strands, so that the next item's
+// keys are on their way while the last one's are multiplied.
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/cuda/segment_cursor.cuh"
+#include "kernels/cuda/sm90/tile_ring.cuh"
+#include "kernels/cuda/sparse_forward.h"
+
+namespace sparsescope::cuda::sm90 {
+
+// What goes with a tile.
+struct TileNote {
+  int32_t head;
+  int32_t first_row, num_rows;  // of the item; num_rows -1: no tile, the work is done
+  int16_t num_keys;             // 0: an item without keys
+  bool last;                    // of its item
+  bool merges;
+};
+
+template <int kHeadDim, int kStages>
+struct ItemTiles {
+  TileRing<kHeadDim, kStages> keys, values;
+  TileNote notes[kStages];
+
+  __device__ const TileNote& note(int tile) const { return notes[tile % kStages]; }
+};
+
+// Fills the tiles of all strands that the block takes off the queue. Tiles are filled across the
+// borders of key ranges, in pieces of as many rows as powers of two give; behind the last key with
+// zeros, which the copy engine gives outside the tensor.
+template <typename Elem, int kHeadDim, int kStages>
+class TileFiller {
+ public:
+  __device__ TileFiller(ItemTiles<kHeadDim, kStages>& tiles, const SparseForward<Elem>& call,
+                        const PieceMaps& keys_maps, const PieceMaps& values_maps)
+      : tiles_(tiles), call_(call), keys_maps_(keys_maps), values_maps_(values_maps) {}
+
+  __device__ void run(const StrandQueue& queue) {
+    const SparseSelection& lists = call_.selection;
+    const int32_t count = *queue.count;
+    for (int32_t place = atomicAdd(queue.next, 1); place < count;
+         place = atomicAdd(queue.next, 1)) {
+      const SparseStrand strand = lists.strands[queue.strands[place]];
+      for (int32_t i = 0; i < strand.num_items; ++i) {
+        const SparseItem item = lists.items[strand.first_item + i];
+        TileNote note{.head = strand.batch * call_.heads + strand.head,
+                      .first_row = item.first_row,
+                      .num_rows = item.num_rows,
+                      .merges = strand.merges};
+        fill_item(item, note);
+      }
+    }
+    tiles_.keys.wait_for_release(tile_);
+    tiles_.notes[tile_ % kStages] = {.num_rows = -1};
+    tiles_.keys.end_fill(tile_);
+  }
+
+ private:
+  __device__ void fill_item(const SparseItem& item, TileNote& note) {
+    const RangeSegments ranges{call_.selection.range_ids, call_.selection.ranges};
+    SegmentCursor cursor(ranges, item.first_range, item.first_range + item.num_ranges);
+    int32_t offset = 0;
+    Segment segment = cursor.rest(ranges, offset);
+    do {
+      tiles_.keys.wait_for_release(tile_);
+      tiles_.values.wait_for_release(tile_);
+      int32_t filled = 0;
+      if (segment.count > 0) {
+        tiles_.keys.expect(tile_);
+        tiles_.values.expect(tile_);
+        while (filled < kKeys && segment.count > 0) {
+          const int32_t rows = min(kKeys - filled, segment.count);
+          copy(filled, rows, segment.first, note.head);
+          filled += rows;
+          offset += rows;
+          segment = cursor.rest(ranges, offset);
+        }
+        copy(filled, kKeys - filled, static_cast<int32_t>(call_.selection.num_keys), note.head);
+      }
+      note.num_keys = static_cast<int16_t>(filled);
+      note.last = segment.count == 0;
+      tiles_.notes[tile_ % kStages] = note;
+      tiles_.keys.end_fill(tile_);
+      tiles_.values.end_fill(tile_);
+      ++tile_;
+    } while (segment.count > 0);
+  }
+
+  __device__ void copy(int row, int num_rows, int first_position, int32_t head) {
+    const int of_wave = head - call_.k.first_head;
+    tiles_.keys.copy_piece(tile_, row, num_rows, keys_maps_, first_position, of_wave);
+    tiles_.values.copy_piece(tile_, row, num_rows, values_maps_, first_position, of_wave);
+  }
+
+  ItemTiles<kHeadDim, kStages>& tiles_;
+  const SparseForward<Elem>& call_;
+  const PieceMaps& keys_maps_;
+  const PieceMaps& values_maps_;
+  int tile_ = 0;
+};
+
+}  // namespace sparsescope::cuda::sm90
