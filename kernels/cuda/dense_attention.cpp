@@ -111,7 +111,7 @@ class DenseRun {
     int64_t items = half / MassBuffer::bytes_per_item(plan_);
     // Launches of full rounds leave no multiprocessor idle.
     const int64_t round =
-        int64_t{current_device().multiprocessors} * dense_blocks(body_, head_dim_, true);
+        int64_t{current_device().multiprocessors} * dense_row_blocks(body_, head_dim_, true);
     if (items > round) items -= items % round;
     sizes.chunk_heads = clamp_heads(items / largest_group, sizes.heads);
     sizes.chunk_blocks = static_cast<int32_t>(std::clamp<int64_t>(

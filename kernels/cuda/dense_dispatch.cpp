@@ -44,8 +44,8 @@ int64_t dense_shared_bytes(Body body, int head_dim, int64_t num_bins) {
              : dense_forward_shared_bytes(head_dim, num_bins);
 }
 
-int dense_blocks(Body, int head_dim, bool with_masses) {
-  return dense_forward_blocks(head_dim, with_masses);
+int dense_row_blocks(Body body, int head_dim, bool with_masses) {
+  return body == Body::kSm90 ? sm90::kDenseGroups : dense_forward_blocks(head_dim, with_masses);
 }
 
 }  // namespace sparsescope::cuda

@@ -13,7 +13,7 @@ void run_dense(Body body, int head_dim, const DenseForward<Elem>& call, cudaStre
 // Bytes of shared memory that a thread block takes; num_bins 0: plain attention.
 int64_t dense_shared_bytes(Body body, int head_dim, int64_t num_bins);
 
-// Thread blocks that run on a multiprocessor at one time, if shared memory allows.
-int dense_blocks(Body body, int head_dim, bool with_masses);
+// Row blocks that run on a multiprocessor at one time, if shared memory allows.
+int dense_row_blocks(Body body, int head_dim, bool with_masses);
 
 }  // namespace sparsescope::cuda

@@ -70,6 +70,7 @@ struct DenseWalk {
   __device__ void look_up(int tile) {
     key_block = tile;
     valid = call.valid[tile];
+    masses.begin(tile);
   }
   __device__ bool is_last() const { return key_block == call.num_key_blocks - 1; }
   __device__ void begin_turn() { turns.begin(); }
@@ -80,8 +81,8 @@ struct DenseWalk {
     rows.exponentiate(s, call.scale_log2, factor, [&](int r, float probability, float exponent) {
       masses.observe(r, probability, exponent);
     });
-    masses.rescale(before, rows.softmax, factor);
-    masses.add_block(s, key_block, rows.softmax);
+    masses.after_softmax(s, before, rows.softmax, factor);
+    masses.add_block(s, rows.softmax);
   }
 };
 
