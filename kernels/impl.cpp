@@ -30,6 +30,13 @@ Impl impl_of_isa(std::string_view isa) {
        isa);
 }
 
+Impl impl_of_body(std::string_view body) {
+  for (const Impl impl : {Impl::kCudaSm80, Impl::kCudaSm90}) {
+    if (impl_name(impl).substr(std::string_view("cuda-").size()) == body) return impl;
+  }
+  fail(ErrorKind::kUsage, "SPARSESCOPE_CUDA_BODY: expected sm80 or sm90, found '{}'", body);
+}
+
 }  // namespace
 
 std::string_view impl_name(Impl impl) {
@@ -73,7 +80,15 @@ std::vector<Impl> available_cuda_impls() {
 Impl default_impl(const Device& device) {
   if (!device.is_cuda()) return default_cpu_impl();
   cuda::use_device(device.index);
-  return available_cuda_impls().back();
+  const std::vector<Impl> impls = available_cuda_impls();
+  const char* forced = std::getenv("SPARSESCOPE_CUDA_BODY");
+  if (forced == nullptr || *forced == '\0') return impls.back();
+  const Impl impl = impl_of_body(forced);
+  SPARSESCOPE_CHECK(ErrorKind::kUnsupported,
+                    std::find(impls.begin(), impls.end(), impl) != impls.end(),
+                    "SPARSESCOPE_CUDA_BODY: {} cannot run {}", cuda::current_device().name,
+                    impl_name(impl));
+  return impl;
 }
 
 bool is_cuda(Impl impl) { return impl == Impl::kCudaSm80 || impl == Impl::kCudaSm90; }

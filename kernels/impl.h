@@ -30,7 +30,8 @@ std::vector<Impl> available_impls();
 std::vector<Impl> available_cuda_impls();
 
 // The fastest one where a run computes; makes a GPU the current one. Error(kUnsupported) or
-// Error(kNotCompiled) where there is no such GPU.
+// Error(kNotCompiled) where there is no such GPU. On a GPU the environment variable
+// SPARSESCOPE_CUDA_BODY (sm80, sm90) names another; errors as of SPARSESCOPE_ISA.
 Impl default_impl(const Device& device);
 
 bool is_cuda(Impl impl);

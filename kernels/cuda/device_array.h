@@ -13,6 +13,11 @@ class DeviceArray {
  public:
   DeviceArray() = default;
   explicit DeviceArray(int64_t count) : memory_(count * kBytes), size_(count) {}  // unset
+  static DeviceArray zeros(int64_t count) {
+    DeviceArray array(count);
+    clear_device(array.data(), count * kBytes);
+    return array;
+  }
   explicit DeviceArray(const std::vector<T>& host)
       : DeviceArray(static_cast<int64_t>(host.size())) {
     stage_to_device(data(), host.data(), size_ * kBytes);

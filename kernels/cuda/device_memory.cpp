@@ -28,6 +28,12 @@ DeviceMemory::~DeviceMemory() {
   if (data_ != nullptr) cudaFreeAsync(data_, nullptr);
 }
 
+void clear_device(void* device, int64_t bytes) {
+  if (bytes == 0) return;
+  check_cuda(cudaMemsetAsync(device, 0, static_cast<size_t>(bytes), nullptr),
+             "clearing device memory");
+}
+
 void copy_to_device(void* device, const void* host, int64_t bytes) {
   copy(device, host, bytes, cudaMemcpyHostToDevice, "copying to the device");
 }

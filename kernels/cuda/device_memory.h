@@ -23,6 +23,7 @@ class DeviceMemory {
   void* data_ = nullptr;
 };
 
+void clear_device(void* device, int64_t bytes);  // queued
 void copy_to_device(void* device, const void* host, int64_t bytes);
 // From pageable memory, which has been read when the call returns; does not wait for the device.
 void stage_to_device(void* device, const void* host, int64_t bytes);

@@ -6,6 +6,7 @@ namespace sparsescope::cuda {
 
 DeviceMemory::DeviceMemory(int64_t) { fail_not_compiled(); }
 DeviceMemory::~DeviceMemory() = default;
+void clear_device(void*, int64_t) { fail_not_compiled(); }
 void copy_to_device(void*, const void*, int64_t) { fail_not_compiled(); }
 void stage_to_device(void*, const void*, int64_t) { fail_not_compiled(); }
 void copy_to_host(void*, const void*, int64_t) { fail_not_compiled(); }

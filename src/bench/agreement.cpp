@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
 
 #include "core/error.h"
 
@@ -18,6 +19,10 @@ class Deviation {
     worst_ = std::isnan(difference) ? std::numeric_limits<double>::infinity()
                                     : std::max(worst_, difference);
     largest_ = std::max(largest_, std::abs(expected));
+  }
+  void merge(const Deviation& other) {
+    worst_ = std::max(worst_, other.worst_);
+    largest_ = std::max(largest_, other.largest_);
   }
   double value() const { return worst_ == 0 ? 0 : worst_ / largest_; }
 
@@ -96,93 +101,108 @@ class HeadCheck {
   void check_row(int32_t row, const std::vector<int32_t>& keys, Deviation& out,
                  Deviation& lse) const {
     const RowTruth truth = row_truth(row, keys);
-    for (int64_t d = 0; d < D_; ++d) out.add(found(result_.out, row, d), truth.out[d]);
+    for (int64_t d = 0; d < D_; ++d) out.add(found(result_.out, row)[d], truth.out[d]);
     if (!keys.empty()) lse.add(result_.lse[first_row_ + row], truth.lse);
   }
 
   // dq = scale sum_j dS_j k_j
   void check_row_gradient(int32_t row, const std::vector<int32_t>& keys, Deviation& dq) const {
     const RowTruth truth = row_truth(row, keys);
-    std::vector<double> gradient(D_, 0.0);
+    const Row q = load(problem_.q(), row), d_out = load(problem_.d_out(), row);
+    const double delta = dot(d_out, truth.out);
+    Row gradient(D_, 0.0), k(D_), v(D_);
     for (const int32_t key : keys) {
-      const double p = std::exp(score(row, key) - truth.lse);
-      const double ds = p * (d_out_dot_v(row, key) - d_out_dot(row, truth.out));
-      for (int64_t d = 0; d < D_; ++d) gradient[d] += problem_.scale() * ds * k(key, d);
+      load(problem_.k(), key, k);
+      load(problem_.v(), key, v);
+      const double p = std::exp(problem_.scale() * dot(q, k) - truth.lse);
+      add_scaled(gradient, problem_.scale() * p * (dot(d_out, v) - delta), k);
     }
-    for (int64_t d = 0; d < D_; ++d) dq.add(found(result_.dq, row, d), gradient[d]);
+    for (int64_t d = 0; d < D_; ++d) dq.add(found(result_.dq, row)[d], gradient[d]);
   }
 
   // dk = scale sum_i dS_i q_i, dv = sum_i P_i d_out_i, with out and lse of the forward pass, which
   // were checked by themselves.
   void check_key_gradient(int32_t key, const std::vector<int32_t>& rows, Deviation& dk,
                           Deviation& dv) const {
-    std::vector<double> dk_truth(D_, 0.0), dv_truth(D_, 0.0), out(D_);
+    const Row k = load(problem_.k(), key), v = load(problem_.v(), key);
+    Row dk_truth(D_, 0.0), dv_truth(D_, 0.0), q(D_), d_out(D_), out(D_);
     for (const int32_t row : rows) {
-      const double p = std::exp(score(row, key) - result_.lse[first_row_ + row]);
-      for (int64_t d = 0; d < D_; ++d) out[d] = found(result_.out, row, d);
-      const double ds = p * (d_out_dot_v(row, key) - d_out_dot(row, out));
-      for (int64_t d = 0; d < D_; ++d) {
-        dk_truth[d] += problem_.scale() * ds * q(row, d);
-        dv_truth[d] += p * d_out(row, d);
-      }
+      load(problem_.q(), row, q);
+      load(problem_.d_out(), row, d_out);
+      std::copy_n(found(result_.out, row), D_, out.begin());
+      const double p = std::exp(problem_.scale() * dot(q, k) - result_.lse[first_row_ + row]);
+      add_scaled(dk_truth, problem_.scale() * p * (dot(d_out, v) - dot(d_out, out)), q);
+      add_scaled(dv_truth, p, d_out);
     }
     for (int64_t d = 0; d < D_; ++d) {
-      dk.add(found(result_.dk, key, d), dk_truth[d]);
-      dv.add(found(result_.dv, key, d), dv_truth[d]);
+      dk.add(found(result_.dk, key)[d], dk_truth[d]);
+      dv.add(found(result_.dv, key)[d], dv_truth[d]);
     }
   }
 
  private:
+  using Row = std::vector<double>;  // [D]
   struct RowTruth {
-    std::vector<double> out;  // [D]
+    Row out;
     double lse = -std::numeric_limits<double>::infinity();
   };
 
   RowTruth row_truth(int32_t row, const std::vector<int32_t>& keys) const {
-    RowTruth truth{.out = std::vector<double>(D_, 0.0)};
+    RowTruth truth{.out = Row(D_, 0.0)};
     if (keys.empty()) return truth;
+    const Row q = load(problem_.q(), row);
+    Row other(D_);
     std::vector<double> scores;
-    for (const int32_t key : keys) scores.push_back(score(row, key));
+    for (const int32_t key : keys) {
+      load(problem_.k(), key, other);
+      scores.push_back(problem_.scale() * dot(q, other));
+    }
     const double largest = *std::ranges::max_element(scores);
     double sum = 0;
     for (size_t i = 0; i < keys.size(); ++i) {
       const double weight = std::exp(scores[i] - largest);
       sum += weight;
-      for (int64_t d = 0; d < D_; ++d) truth.out[d] += weight * v(keys[i], d);
+      load(problem_.v(), keys[i], other);
+      add_scaled(truth.out, weight, other);
     }
     for (double& value : truth.out) value /= sum;
     truth.lse = largest + std::log(sum);
     return truth;
   }
 
-  double q(int64_t row, int64_t d) const { return element(problem_.q(), batch_, head_, row, d); }
-  double k(int64_t key, int64_t d) const { return element(problem_.k(), batch_, head_, key, d); }
-  double v(int64_t key, int64_t d) const { return element(problem_.v(), batch_, head_, key, d); }
-  double d_out(int64_t row, int64_t d) const {
-    return element(problem_.d_out(), batch_, head_, row, d);
+  void load(const AttentionTensor& x, int64_t token, Row& row) const {
+    load_row(x, batch_, head_, token, row.data());
   }
-  double found(const std::vector<float>& x, int64_t token, int64_t d) const {
-    return x[(first_row_ + token) * D_ + d];
+  Row load(const AttentionTensor& x, int64_t token) const {
+    Row row(D_);
+    load(x, token, row);
+    return row;
   }
-  double score(int64_t row, int64_t key) const {
-    double sum = 0;
-    for (int64_t d = 0; d < D_; ++d) sum += q(row, d) * k(key, d);
-    return problem_.scale() * sum;
+  const float* found(const std::vector<float>& x, int64_t token) const {
+    return &x[(first_row_ + token) * D_];
   }
-  double d_out_dot_v(int64_t row, int64_t key) const {
-    double sum = 0;
-    for (int64_t d = 0; d < D_; ++d) sum += d_out(row, d) * v(key, d);
-    return sum;
+  static double dot(const Row& a, const Row& b) {
+    return std::inner_product(a.begin(), a.end(), b.begin(), 0.0);
   }
-  double d_out_dot(int64_t row, const std::vector<double>& x) const {
-    double sum = 0;
-    for (int64_t d = 0; d < D_; ++d) sum += d_out(row, d) * x[d];
-    return sum;
+  static void add_scaled(Row& to, double factor, const Row& x) {
+    for (size_t d = 0; d < to.size(); ++d) to[d] += factor * x[d];
   }
 
   const AttentionProblem& problem_;
   const AttentionResult& result_;
   int64_t batch_, head_, D_, first_row_;
+};
+
+// Of one sampled token, or the worst of many.
+struct TokenDeviations {
+  Deviation out, lse, dq, dk, dv;
+  void merge(const TokenDeviations& other) {
+    out.merge(other.out);
+    lse.merge(other.lse);
+    dq.merge(other.dq);
+    dk.merge(other.dk);
+    dv.merge(other.dv);
+  }
 };
 
 }  // namespace
@@ -211,24 +231,26 @@ void require_agreement(const std::string& what, double found, double bound) {
 }
 
 SampledDeviation sampled_deviation(const AttentionProblem& problem,
-                                   const SparseSelection& selection,
-                                   const AttentionResult& result) {
+                                   const SparseSelection& selection, const AttentionResult& result,
+                                   ThreadPool& pool) {
   const AttentionShape& shape = problem.shape();
   const std::vector<int32_t> sampled = sampled_tokens(shape.tokens);
   const std::vector<TokenPairs> pairs = sampled_pairs(selection, shape, sampled);
-  Deviation out, lse, dq, dk, dv;
-  for (int64_t item = 0; item < shape.batch * shape.heads; ++item) {
+  std::vector<TokenDeviations> of_token(pairs.size());
+  pool.parallel_for(std::ssize(pairs), [&](int64_t i, int) {
+    const int64_t item = i / std::ssize(sampled);
+    const int32_t token = sampled[i % std::ssize(sampled)];
     const HeadCheck check(problem, result, item / shape.heads, item % shape.heads);
-    for (size_t i = 0; i < sampled.size(); ++i) {
-      const TokenPairs& token = pairs[item * sampled.size() + i];
-      if (token.in_lists) check.check_row(sampled[i], token.keys, out, lse);
-      if (result.dq.empty()) continue;
-      check.check_row_gradient(sampled[i], token.keys, dq);
-      check.check_key_gradient(sampled[i], token.rows, dk, dv);
-    }
-  }
-  return {.forward = std::max(out.value(), lse.value()),
-          .backward = std::max({dq.value(), dk.value(), dv.value()})};
+    TokenDeviations& to = of_token[i];
+    if (pairs[i].in_lists) check.check_row(token, pairs[i].keys, to.out, to.lse);
+    if (result.dq.empty()) return;
+    check.check_row_gradient(token, pairs[i].keys, to.dq);
+    check.check_key_gradient(token, pairs[i].rows, to.dk, to.dv);
+  });
+  TokenDeviations all;
+  for (const TokenDeviations& token : of_token) all.merge(token);
+  return {.forward = std::max(all.out.value(), all.lse.value()),
+          .backward = std::max({all.dq.value(), all.dk.value(), all.dv.value()})};
 }
 
 }  // namespace sparsescope

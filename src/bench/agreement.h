@@ -39,7 +39,8 @@ struct SampledDeviation {
   double forward = 0, backward = 0;
 };
 SampledDeviation sampled_deviation(const AttentionProblem& problem,
-                                   const SparseSelection& selection, const AttentionResult& result);
+                                   const SparseSelection& selection, const AttentionResult& result,
+                                   ThreadPool& pool);
 inline constexpr int64_t kSampledTokens = 12;
 
 }  // namespace sparsescope

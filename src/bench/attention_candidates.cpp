@@ -144,7 +144,7 @@ struct AttentionCandidates::State {
       kernels_.sparse_backward(backward_params(result, dense_lists_.view()), pool_);
     }
     const SampledDeviation found =
-        sampled_deviation(problem_, dense_lists_.view(), result.fetched());
+        sampled_deviation(problem_, dense_lists_.view(), result.fetched(), pool_);
     add({forward_of("dense", found.forward),
          [this, &result] { kernels_.dense(dense_params(result), pool_); }});
     if (options_.backward) {
@@ -278,7 +278,7 @@ struct AttentionCandidates::State {
       kernels_.sparse_backward(backward_params(result, sparse.lists()), pool_);
     }
     const SampledDeviation found =
-        sampled_deviation(problem_, sparse.host_lists().view(), result.fetched());
+        sampled_deviation(problem_, sparse.host_lists().view(), result.fetched(), pool_);
     const auto complete = [&](Measurement measurement) {
       measurement.parameters = setting.parameters;
       measurement.density = sparse.density();

@@ -1,5 +1,6 @@
 #include "bench/attention_problem.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <numbers>
@@ -13,6 +14,7 @@ namespace {
 constexpr double kLocality = 2.0;                 // tokens
 constexpr double kMinPeak = 3.0, kMaxPeak = 8.0;  // of the scores, by head
 constexpr int64_t kMaxHeadDim = 256;
+constexpr int64_t kRunTokens = 1024;  // drawn by one thread at a time
 // Keys of random streams.
 enum Stream : uint64_t { kFeatures, kPhases, kPeaks, kQ, kK, kV, kDOut };
 
@@ -87,10 +89,13 @@ AttentionProblem::AttentionProblem(const AttentionShape& shape, uint64_t seed, T
   check_shape(shape);
   const int64_t D = shape.head_dim;
   for (auto* x : {&q_, &k_, &v_, &d_out_}) x->resize(elements() * dtype_bits(shape.dtype) / 8);
-  const auto fill = [&](std::vector<uint8_t>& x, Stream stream, int64_t item,
+  const int64_t runs = (shape.tokens + kRunTokens - 1) / kRunTokens;
+  // A run of tokens of a (batch, head).
+  const auto fill = [&](std::vector<uint8_t>& x, Stream stream, int64_t run,
                         const Locality* locality, const Outliers& outliers) {
     const uint64_t key = combine_key(seed, stream);
-    for (int64_t token = 0; token < shape.tokens; ++token) {
+    const int64_t item = run / runs, first = run % runs * kRunTokens;
+    for (int64_t token = first; token < std::min(first + kRunTokens, shape.tokens); ++token) {
       const bool outlier = outliers.every > 0 && token % outliers.every == outliers.every / 2;
       for (int64_t d = 0; d < D; ++d) {
         const int64_t index = (item * shape.tokens + token) * D + d;
@@ -101,12 +106,12 @@ AttentionProblem::AttentionProblem(const AttentionShape& shape, uint64_t seed, T
       }
     }
   };
-  pool.parallel_for(shape.batch * shape.heads, [&](int64_t item, int) {
-    const Locality locality(shape_, seed, item % shape.heads);
-    fill(q_, kQ, item, &locality, {});
-    fill(k_, kK, item, &locality, {.every = 211, .factor = 3});
-    fill(v_, kV, item, nullptr, {.every = 97, .factor = 10});
-    fill(d_out_, kDOut, item, nullptr, {});
+  pool.parallel_for(shape.batch * shape.heads * runs, [&](int64_t run, int) {
+    const Locality locality(shape_, seed, run / runs % shape.heads);
+    fill(q_, kQ, run, &locality, {});
+    fill(k_, kK, run, &locality, {.every = 211, .factor = 3});
+    fill(v_, kV, run, nullptr, {.every = 97, .factor = 10});
+    fill(d_out_, kDOut, run, nullptr, {});
   });
 }
 
@@ -142,11 +147,15 @@ std::string AttentionProblem::description() {
          "within about 2 tokens); every 211th key 3 times, every 97th value 10 times as large";
 }
 
-double element(const AttentionTensor& x, int64_t batch, int64_t head, int64_t token, int64_t d) {
-  const int64_t index = batch * x.stride_batch + head * x.stride_head + token * x.stride_token + d;
-  if (x.dtype == Dtype::kF32) return static_cast<const float*>(x.data)[index];
-  const uint16_t bits = static_cast<const uint16_t*>(x.data)[index];
-  return x.dtype == Dtype::kBF16 ? bf16_to_float(bits) : f16_to_float(bits);
+void load_row(const AttentionTensor& x, int64_t batch, int64_t head, int64_t token, double* row) {
+  const int64_t first = batch * x.stride_batch + head * x.stride_head + token * x.stride_token;
+  if (x.dtype == Dtype::kF32) {
+    std::copy_n(static_cast<const float*>(x.data) + first, x.head_dim, row);
+    return;
+  }
+  const uint16_t* bits = static_cast<const uint16_t*>(x.data) + first;
+  const auto widen = x.dtype == Dtype::kBF16 ? bf16_to_float : f16_to_float;
+  std::transform(bits, bits + x.head_dim, row, widen);
 }
 
 }  // namespace sparsescope

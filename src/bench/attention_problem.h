@@ -52,7 +52,7 @@ class AttentionProblem {
   std::vector<uint8_t> q_, k_, v_, d_out_;  // [B, H, S, D]
 };
 
-// One element of a strided tensor of any compute type.
-double element(const AttentionTensor& x, int64_t batch, int64_t head, int64_t token, int64_t d);
+// A row [D] of a strided tensor of any compute type.
+void load_row(const AttentionTensor& x, int64_t batch, int64_t head, int64_t token, double* row);
 
 }  // namespace sparsescope

@@ -30,7 +30,8 @@ class DeviceGroup : public SelectedGroup {
     cuda::restore_rows(selection_.restore_map(), out, q_.head_dim);
   }
   AttentionTensor gather_gradients(const AttentionTensor& d_out) override {
-    kept_gradients_ = cuda::DeviceArray<float>(q_.batch * q_.heads * q_.tokens * q_.head_dim);
+    kept_gradients_ =
+        cuda::DeviceArray<float>::zeros(q_.batch * q_.heads * q_.tokens * q_.head_dim);
     MutableAttentionTensor kept =
         contiguous_output(kept_gradients_.data(), q_.heads, q_.tokens, q_.head_dim);
     kept.space = MemorySpace::kDevice;

@@ -30,8 +30,8 @@ class SelectedGroup {
   // The rest is called where it restores. NaN into the lse [B, H, S] of the group's heads.
   virtual void mark_pruned(float* lse) const = 0;
   virtual void restore(const MutableAttentionTensor& out) const = 0;
-  // Of d_out, what the kept queries of the group's heads answer for; other heads are left out. It
-  // is valid until the next call.
+  // Of d_out, what the kept queries of the group's heads answer for; zeros in other heads. It is
+  // valid until the next call.
   virtual AttentionTensor gather_gradients(const AttentionTensor& d_out) = 0;
 };
 

@@ -42,7 +42,7 @@ class Agreement : public ::testing::Test {
                     .scale = problem_.scale(),
                     .out = output(result_.out),
                     .lse = result_.lse.data(),
-                    .selection = case_.lists().view()},
+                    .selection = case_.lists()},
                    pool_);
     kernels.sparse_backward({.q = problem_.q(),
                              .k = problem_.k(),
@@ -54,12 +54,12 @@ class Agreement : public ::testing::Test {
                              .dq = output(result_.dq),
                              .dk = output(result_.dk),
                              .dv = output(result_.dv),
-                             .selection = case_.lists().view()},
+                             .selection = case_.lists()},
                             pool_);
   }
 
-  SampledDeviation judge() const {
-    return sampled_deviation(problem_, case_.lists().view(), result_);
+  SampledDeviation judge() {
+    return sampled_deviation(problem_, case_.host_lists().view(), result_, pool_);
   }
 
   ThreadPool pool_;
@@ -103,7 +103,7 @@ TEST_F(Agreement, FindsAResultOfOtherLists) {
   SparseCase other(problem_.call(nullptr), {2, 2, 2}, vsa_setting(0.25, 4), 0, Impl::kReference,
                    pool_);
   other.select();
-  EXPECT_GT(sampled_deviation(problem_, other.lists().view(), result_).forward, 1e-3);
+  EXPECT_GT(sampled_deviation(problem_, other.host_lists().view(), result_, pool_).forward, 1e-3);
 }
 
 TEST(Deviation, IsRelativeToTheLargestExpectedValue) {
