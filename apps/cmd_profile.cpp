@@ -23,7 +23,7 @@ void run(CommandContext& context, ProfileRequest request, const Texts& texts) {
                     "expected a CHECKPOINT, or --qkv FILES");
   request.threads = context.threads();
   request.command_line = context.command_line;
-  const ProfileSummary summary = run_profile(request, context.monitor());
+  const ProfileOutcome summary = run_profile(request, context.monitor());
 
   const std::string out = request.out.path.string();
   context.print(fmt::format(

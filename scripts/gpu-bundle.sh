@@ -20,5 +20,6 @@ for program in "${programs[@]}"; do
 done
 ldd "${programs[@]}" | sed -n 's/.*=> \(\/[^ ]*\) .*/\1/p' | sort -u | grep -Ev "$kOfTheMachine" |
   while read -r library; do cp -L "$library" "$folder/lib/"; done
+pwd >"$folder/root"  # where the tests look for their data
 git rev-parse --short HEAD >"$folder/commit" 2>/dev/null || echo unknown >"$folder/commit"
 du -sh "$folder"

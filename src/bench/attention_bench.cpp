@@ -48,11 +48,11 @@ std::function<void()> complete(const std::function<void()>& body, const Device& 
   };
 }
 
-std::vector<Measurement> time_candidates(const std::vector<Candidate>& candidates,
+std::vector<Measurement> time_candidates(const std::vector<TimedCandidate>& candidates,
                                          const AttentionBenchOptions& options, CacheState caches,
                                          ThreadPool& pool, const RunMonitor& monitor) {
   std::vector<TimedBody> bodies;
-  for (const Candidate& candidate : candidates) {
+  for (const TimedCandidate& candidate : candidates) {
     const std::string name = candidate.measurement.name();
     if (candidate.select) {
       bodies.push_back({name + ", selection", complete(candidate.select, options.device)});
@@ -63,7 +63,7 @@ std::vector<Measurement> time_candidates(const std::vector<Candidate>& candidate
   time_interleaved(bodies, options.timing, caches, pool, monitor);
   std::vector<Measurement> measurements;
   size_t next = 0;
-  for (const Candidate& candidate : candidates) {
+  for (const TimedCandidate& candidate : candidates) {
     Measurement measurement = candidate.measurement;
     measurement.caches = caches;
     if (candidate.select) measurement.selection = distribution_of(bodies[next++].seconds);

@@ -119,14 +119,14 @@ struct AttentionCandidates::State {
     return measurement;
   }
 
-  void add(Candidate candidate) {
+  void add(TimedCandidate candidate) {
     if (options_.device.is_cuda()) candidate.measurement.device_bytes = device_bytes(candidate);
     const Measurement& m = candidate.measurement;
     require_agreement(fmt::format("{}, {}", m.name(), to_string(m.pass)), m.deviation, m.bound);
     candidates_.push_back(std::move(candidate));
   }
 
-  static int64_t device_bytes(const Candidate& candidate) {
+  static int64_t device_bytes(const TimedCandidate& candidate) {
     const int64_t before = cuda::begin_memory_count();
     if (candidate.select) candidate.select();
     candidate.attend();
@@ -226,7 +226,7 @@ struct AttentionCandidates::State {
   void add_single_thread() {
     BenchResult& result = tensors_.new_result(false);
     kernels_.dense(dense_params(result), single_);
-    Candidate candidate{forward_of("dense", difference(result)),
+    TimedCandidate candidate{forward_of("dense", difference(result)),
                         [this, &result] { kernels_.dense(dense_params(result), single_); }};
     candidate.measurement.threads = 1;
     add(std::move(candidate));
@@ -285,7 +285,7 @@ struct AttentionCandidates::State {
       measurement.flops *= measurement.density;
       return measurement;
     };
-    Candidate forward{complete(forward_of(setting.method, found.forward)),
+    TimedCandidate forward{complete(forward_of(setting.method, found.forward)),
                       [this, &result, &sparse] {
                         kernels_.sparse(sparse_params(result, sparse.lists()), pool_);
                       }};
@@ -317,7 +317,7 @@ struct AttentionCandidates::State {
   BenchResult* dense_ = nullptr;
   std::vector<std::unique_ptr<ProfilingHook>> hooks_;
   std::vector<std::unique_ptr<SparseCase>> cases_;
-  std::vector<Candidate> candidates_;
+  std::vector<TimedCandidate> candidates_;
   std::vector<std::string> notes_;
 };
 
@@ -327,7 +327,7 @@ AttentionCandidates::AttentionCandidates(const AttentionBenchOptions& options, I
 
 AttentionCandidates::~AttentionCandidates() = default;
 
-const std::vector<Candidate>& AttentionCandidates::all() const { return state_->candidates_; }
+const std::vector<TimedCandidate>& AttentionCandidates::all() const { return state_->candidates_; }
 const std::vector<std::string>& AttentionCandidates::notes() const { return state_->notes_; }
 ThreadPool& AttentionCandidates::pool() { return state_->pool_; }
 

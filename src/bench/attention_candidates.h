@@ -11,7 +11,7 @@
 namespace sparsescope {
 
 // A method ready to be timed.
-struct Candidate {
+struct TimedCandidate {
   Measurement measurement;  // all but the times
   std::function<void()> attend;
   std::function<void()> select;  // empty: nothing to select
@@ -25,7 +25,7 @@ class AttentionCandidates {
                       const AttentionKernels& kernels);
   ~AttentionCandidates();
 
-  const std::vector<Candidate>& all() const;
+  const std::vector<TimedCandidate>& all() const;
   const std::vector<std::string>& notes() const;  // what was left out, and why
   ThreadPool& pool();
 

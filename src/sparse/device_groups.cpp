@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "core/dtype.h"
+#include "capture/host_call.h"
 #include "sparse/device_selection.h"
 #include "sparse/head_selection.h"
 
@@ -73,24 +73,6 @@ std::vector<Head> planes_of(const AttentionTensor& q, const std::vector<int64_t>
   }
   return planes;
 }
-
-// A tensor of the device with its strides, on the host.
-class HostCopy {
- public:
-  explicit HostCopy(const AttentionTensor& x) : tensor_(x) {
-    const int64_t elements = (x.batch - 1) * x.stride_batch + (x.heads - 1) * x.stride_head +
-                             (x.tokens - 1) * x.stride_token + x.head_dim;
-    bytes_.resize(elements * dtype_bits(x.dtype) / 8);
-    cuda::copy_to_host(bytes_.data(), x.data, std::ssize(bytes_));
-    tensor_.data = bytes_.data();
-    tensor_.space = MemorySpace::kHost;
-  }
-  const AttentionTensor& view() const { return tensor_; }
-
- private:
-  AttentionTensor tensor_;
-  std::vector<uint8_t> bytes_;
-};
 
 }  // namespace
 
@@ -163,23 +145,20 @@ void DeviceSelectors::select_bounds(const GroupingCall& grouping, const std::vec
     return std::get<VsaParams>(rule_of_head[head]->params).choice == TileChoice::kOracle;
   });
   if (!looks_at_tokens) return select(grouping.call);
-  const HostCopy q(grouping.call.q), k(grouping.call.k), v(grouping.call.v);
-  std::vector<float> out(q.view().batch * q.view().heads * q.view().tokens * q.view().head_dim);
-  AttentionCall call = grouping.call;
-  call.q = q.view();
-  call.k = k.view();
-  call.v = v.view();
+  const HostCall host(grouping.call);
+  AttentionCall call = host.call();
+  std::vector<float> out(call.q.batch * call.q.heads * call.q.tokens * call.q.head_dim);
   call.out = contiguous_output(out.data(), call.q.heads, call.q.tokens, call.q.head_dim);
   select(call);
 }
 
-std::shared_ptr<DeviceLayout> DeviceSelectors::device_layout(
+std::shared_ptr<DeviceTokenLayout> DeviceSelectors::device_layout(
     const std::shared_ptr<const TokenLayout>& layout) {
   const auto known = std::find_if(layouts_.begin(), layouts_.end(), [&](const auto& other) {
     return &other->host() == layout.get();
   });
   if (known != layouts_.end()) return *known;
-  return layouts_.emplace_back(std::make_shared<DeviceLayout>(layout));
+  return layouts_.emplace_back(std::make_shared<DeviceTokenLayout>(layout));
 }
 
 }  // namespace sparsescope

@@ -4,7 +4,7 @@
 #include <memory>
 #include <vector>
 
-#include "sparse/device_layout.h"
+#include "sparse/device_token_layout.h"
 #include "sparse/selected_group.h"
 
 namespace sparsescope {
@@ -20,7 +20,8 @@ class DeviceSelectors {
   void clear() { layouts_.clear(); }
 
  private:
-  std::shared_ptr<DeviceLayout> device_layout(const std::shared_ptr<const TokenLayout>& layout);
+  std::shared_ptr<DeviceTokenLayout> device_layout(
+      const std::shared_ptr<const TokenLayout>& layout);
   void select_method(const GroupingCall& grouping, const std::vector<int64_t>& heads,
                      SelectedGroups& groups);
   void select_bounds(const GroupingCall& grouping, const std::vector<int64_t>& heads,
@@ -28,7 +29,7 @@ class DeviceSelectors {
 
   Impl host_;
   ThreadPool& pool_;
-  std::vector<std::shared_ptr<DeviceLayout>> layouts_;
+  std::vector<std::shared_ptr<DeviceTokenLayout>> layouts_;
 };
 
 }  // namespace sparsescope

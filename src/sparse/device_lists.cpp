@@ -24,7 +24,7 @@ int64_t text_strands(const TokenLayout& layout) {
 
 }  // namespace
 
-DeviceListBuilder::DeviceListBuilder(std::shared_ptr<DeviceLayout> layout, DevicePlanes planes,
+DeviceListBuilder::DeviceListBuilder(std::shared_ptr<DeviceTokenLayout> layout, DevicePlanes planes,
                                      int64_t heads) {
   selection_.layout_ = std::move(layout);
   selection_.planes_ = std::move(planes);

@@ -13,7 +13,7 @@ namespace sparsescope {
 
 class DeviceListBuilder {
  public:
-  DeviceListBuilder(std::shared_ptr<DeviceLayout> layout, DevicePlanes planes, int64_t heads);
+  DeviceListBuilder(std::shared_ptr<DeviceTokenLayout> layout, DevicePlanes planes, int64_t heads);
 
   const DevicePlanes& planes() const { return selection_.planes_; }
 

@@ -15,7 +15,7 @@
 #include "core/tensor_view.h"
 #include "kernels/cuda/select_restore.h"
 #include "sparse/bsa_selector.h"
-#include "sparse/device_layout.h"
+#include "sparse/device_token_layout.h"
 #include "sparse/selection.h"
 #include "sparse/vmoba_options.h"
 #include "sparse/vsa_selector.h"
@@ -28,7 +28,7 @@ inline constexpr int64_t kDeviceScoreBytes = int64_t{64} << 20;
 struct DeviceSelectorCall {
   AttentionTensor q, k;  // [B, H, S, D] on the device
   float scale = 1.0f;
-  std::shared_ptr<DeviceLayout> layout;
+  std::shared_ptr<DeviceTokenLayout> layout;
   int64_t score_bytes = kDeviceScoreBytes;  // changes no result
 };
 
@@ -48,7 +48,7 @@ class DeviceSelection {
 
  private:
   friend class DeviceListBuilder;
-  std::shared_ptr<DeviceLayout> layout_;
+  std::shared_ptr<DeviceTokenLayout> layout_;
   DevicePlanes planes_;
   int32_t heads_ = 1;            // H
   bool rows_are_order_ = false;  // rows_ is empty: items point into the key order

@@ -95,7 +95,7 @@ class QkvProfiler {
     measure_extents();
   }
 
-  ProfileSummary run() {
+  ProfileOutcome run() {
     const auto start = std::chrono::steady_clock::now();
     const RecordOptions& record = run_.record;
     const auto sites_of = [&](const std::string& text, const char* option) {
@@ -269,12 +269,12 @@ class QkvProfiler {
   const RunMonitor& monitor_;
   std::vector<Capture> captures_;
   Profile header_;
-  ProfileSummary summary_;
+  ProfileOutcome summary_;
 };
 
 }  // namespace
 
-ProfileSummary profile_qkv(const QkvRun& run, const RunMonitor& monitor) {
+ProfileOutcome profile_qkv(const QkvRun& run, const RunMonitor& monitor) {
   SPARSESCOPE_CHECK(ErrorKind::kUsage, !run.files.empty(), "--qkv: expected at least one file");
   check_writable_output(run.out.path, run.out.replace);
   return QkvProfiler(run, monitor).run();

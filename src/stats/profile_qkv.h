@@ -23,6 +23,6 @@ struct QkvRun {
   std::string command_line;
 };
 
-ProfileSummary profile_qkv(const QkvRun& run, const RunMonitor& monitor);
+ProfileOutcome profile_qkv(const QkvRun& run, const RunMonitor& monitor);
 
 }  // namespace sparsescope

@@ -35,14 +35,14 @@ RecordOptions record_options(const ProfileRequest& request, const TokenGrid& gri
   return record;
 }
 
-ProfileSummary with_partitions(ProfileSummary summary, const RecordOptions& record,
+ProfileOutcome with_partitions(ProfileOutcome summary, const RecordOptions& record,
                                const TokenGrid& grid) {
   summary.partitions = std::ssize(record.partitions);
   summary.legal_partitions = std::ssize(legal_partitions(grid));
   return summary;
 }
 
-ProfileSummary profile_checkpoint(const ProfileRequest& request, const LoadedSampling& loaded,
+ProfileOutcome profile_checkpoint(const ProfileRequest& request, const LoadedSampling& loaded,
                                   ThreadPool& pool, const RunMonitor& monitor) {
   TrajectoryRun run;
   run.model = loaded.model.get();
@@ -66,7 +66,7 @@ ProfileSummary profile_checkpoint(const ProfileRequest& request, const LoadedSam
   return with_partitions(profile_trajectories(run, monitor), run.record, grid);
 }
 
-ProfileSummary profile_captures(const ProfileRequest& request, const RunMonitor& monitor) {
+ProfileOutcome profile_captures(const ProfileRequest& request, const RunMonitor& monitor) {
   const SamplingRequest& sampling = request.sampling;
   SPARSESCOPE_CHECK(ErrorKind::kUsage, sampling.checkpoint.empty(),
                     "--qkv takes the place of a CHECKPOINT; expected one of them");
@@ -117,7 +117,7 @@ void check_request(const ProfileRequest& request) {
 
 }  // namespace
 
-ProfileSummary run_profile(const ProfileRequest& request, const RunMonitor& monitor) {
+ProfileOutcome run_profile(const ProfileRequest& request, const RunMonitor& monitor) {
   check_request(request);
   if (!request.qkv.empty()) return profile_captures(request, monitor);
   const LoadedSampling loaded = load_sampling(request.sampling);
@@ -126,7 +126,7 @@ ProfileSummary run_profile(const ProfileRequest& request, const RunMonitor& moni
   return profile_checkpoint(request, loaded, pool, monitor);
 }
 
-ProfileSummary run_profile(const ProfileRequest& request, const LoadedSampling& loaded,
+ProfileOutcome run_profile(const ProfileRequest& request, const LoadedSampling& loaded,
                            ThreadPool& pool, const RunMonitor& monitor) {
   check_request(request);
   return profile_checkpoint(request, loaded, pool, monitor);

@@ -25,9 +25,9 @@ struct ProfileRequest {
   std::string command_line;
 };
 
-ProfileSummary run_profile(const ProfileRequest& request, const RunMonitor& monitor);
+ProfileOutcome run_profile(const ProfileRequest& request, const RunMonitor& monitor);
 // The same with what request.sampling stands for loaded already.
-ProfileSummary run_profile(const ProfileRequest& request, const LoadedSampling& loaded,
+ProfileOutcome run_profile(const ProfileRequest& request, const LoadedSampling& loaded,
                            ThreadPool& pool, const RunMonitor& monitor);
 
 }  // namespace sparsescope

@@ -70,7 +70,7 @@ class TrajectoryProfiler {
     check_effects();
   }
 
-  ProfileSummary run() {
+  ProfileOutcome run() {
     const std::string fingerprint = run_fingerprint(settings_);
     if (!run_.out.replace && finished_before(run_.out.path, fingerprint)) {
       fs::remove_all(parts_folder_of(run_.out.path));
@@ -253,9 +253,9 @@ class TrajectoryProfiler {
     return manifest;
   }
 
-  ProfileSummary summary_of_file() const {
+  ProfileOutcome summary_of_file() const {
     const Profile profile = read_profile(run_.out.path);
-    ProfileSummary summary;
+    ProfileOutcome summary;
     summary.prompts = profile.prompts;
     summary.branches = profile.branches;
     summary.steps = profile.steps;
@@ -279,7 +279,7 @@ class TrajectoryProfiler {
   std::optional<OutputEffects> output_effects_;
   int64_t last_step_ = 0;
   int64_t finished_steps_ = 0;
-  ProfileSummary summary_;
+  ProfileOutcome summary_;
 };
 
 }  // namespace
@@ -295,7 +295,7 @@ int64_t default_error_tiles(int64_t num_tiles, int64_t num_partitions) {
                              std::clamp<int64_t>(affordable, 1, kMostTiles));
 }
 
-ProfileSummary profile_trajectories(const TrajectoryRun& run, const RunMonitor& monitor) {
+ProfileOutcome profile_trajectories(const TrajectoryRun& run, const RunMonitor& monitor) {
   return TrajectoryProfiler(run, monitor).run();
 }
 

@@ -54,7 +54,7 @@ struct TrajectoryRun {
   std::string command_line;
 };
 
-struct ProfileSummary {
+struct ProfileOutcome {
   int64_t prompts = 0, branches = 0, steps = 0, layers = 0, heads = 0;
   int64_t partitions = 0, legal_partitions = 0;  // VMoBA's: measured, and of the grid
   int64_t sites = 0;                             // recorded attention calls
@@ -73,6 +73,6 @@ int64_t default_rows_per_tile(const TokenGrid& grid);
 int64_t default_error_tiles(int64_t num_tiles, int64_t num_partitions);
 // RUN.h5 stands whole at the end; until then finished steps stand in its parts folder.
 // Error(kInterrupted) where the monitor asks to stop, between two steps.
-ProfileSummary profile_trajectories(const TrajectoryRun& run, const RunMonitor& monitor);
+ProfileOutcome profile_trajectories(const TrajectoryRun& run, const RunMonitor& monitor);
 
 }  // namespace sparsescope

@@ -64,7 +64,7 @@ DeviceSelectorCall DeviceInputs::call(const TokenLayout& layout) const {
   return {.q = q_view_,
           .k = k_view_,
           .scale = 0.125f,
-          .layout = std::make_shared<DeviceLayout>(std::make_shared<TokenLayout>(layout))};
+          .layout = std::make_shared<DeviceTokenLayout>(std::make_shared<TokenLayout>(layout))};
 }
 
 Qkv coarse_qkv(int64_t batch, int64_t heads, int64_t tokens, int64_t head_dim, uint64_t seed) {

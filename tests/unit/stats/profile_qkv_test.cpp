@@ -99,7 +99,7 @@ TEST_F(QkvProfile, TextTokensTakeTheirShare) {
 TEST_F(QkvProfile, MetadataAndBatchPlaceTheSites) {
   write_capture("a.safetensors", {2, 1, 30, 4}, {{"step", "3"}, {"layer", "1"}, {"branch", "1"}});
   write_capture("b.safetensors", {1, 1, 30, 4});
-  const ProfileSummary summary = profile_qkv(run_, {});
+  const ProfileOutcome summary = profile_qkv(run_, {});
   const Profile profile = read_profile(run_.out.path);
 
   EXPECT_EQ(summary.sites, 3);

@@ -22,7 +22,7 @@ using ::testing::IsEmpty;
 using testing::ProfileRun;
 
 TEST_F(ProfileRun, RecordsEverySiteLawfully) {
-  const ProfileSummary summary = profile_trajectories(run_, {});
+  const ProfileOutcome summary = profile_trajectories(run_, {});
   EXPECT_EQ(summary.sites, kPrompts * 2 * kSteps * FakeTransformer::kLayers);
   EXPECT_EQ(model_.calls, kPrompts * 2 * kSteps);
   EXPECT_FALSE(fs::exists(parts()));
@@ -112,7 +112,7 @@ TEST_F(ProfileRun, GoesOnAfterAStop) {
     EXPECT_TRUE(fs::exists(parts()));
   }
   model_.calls = 0;
-  const ProfileSummary summary = profile_trajectories(run_, {});
+  const ProfileOutcome summary = profile_trajectories(run_, {});
 
   EXPECT_EQ(summary.resumed_steps, 4);
   EXPECT_EQ(model_.calls, 2 * (kPrompts * kSteps - 4));
@@ -131,7 +131,7 @@ TEST_F(ProfileRun, DoesDamagedPartsAgain) {
   std::vector<std::string> notes;
   RunMonitor monitor;
   monitor.note = [&](const std::string& note) { notes.push_back(note); };
-  const ProfileSummary summary = profile_trajectories(run_, monitor);
+  const ProfileOutcome summary = profile_trajectories(run_, monitor);
 
   EXPECT_EQ(summary.resumed_steps, 1);
   EXPECT_THAT(notes, ElementsAre(HasSubstr("p0000_s0001"), HasSubstr("p0000_s0002")));
@@ -185,7 +185,7 @@ TEST_F(ProfileRun, KilledJustBeforeTheEndItIsComplete) {
   profile_trajectories(run_, {});
   fs::rename(temp_ / "kept", parts());  // as if killed before the folder was removed
   model_.calls = 0;
-  const ProfileSummary summary = profile_trajectories(run_, {});
+  const ProfileOutcome summary = profile_trajectories(run_, {});
 
   EXPECT_EQ(model_.calls, 0);
   EXPECT_EQ(summary.sites, kPrompts * 2 * kSteps * FakeTransformer::kLayers);

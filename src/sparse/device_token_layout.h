@@ -45,10 +45,10 @@ struct QueryTables {
   cuda::DeviceArray<int32_t> shape_of_tile;  // [N]
 };
 
-class DeviceLayout {
+class DeviceTokenLayout {
  public:
   // Error(kUnsupported) for more than cuda::kMaxSelectTiles tiles.
-  explicit DeviceLayout(std::shared_ptr<const TokenLayout> layout);
+  explicit DeviceTokenLayout(std::shared_ptr<const TokenLayout> layout);
 
   const TokenLayout& host() const { return *layout_; }
   cuda::SelectLayout view() const;

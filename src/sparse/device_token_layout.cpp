@@ -1,4 +1,4 @@
-#include "sparse/device_layout.h"
+#include "sparse/device_token_layout.h"
 
 #include <algorithm>
 #include <map>
@@ -59,7 +59,8 @@ QueryTables make_query_tables(const TokenLayout& layout, const BsaQueryOptions& 
 
 }  // namespace
 
-DeviceLayout::DeviceLayout(std::shared_ptr<const TokenLayout> layout) : layout_(std::move(layout)) {
+DeviceTokenLayout::DeviceTokenLayout(std::shared_ptr<const TokenLayout> layout)
+    : layout_(std::move(layout)) {
   SPARSESCOPE_CHECK(ErrorKind::kUnsupported, layout_->num_tiles() <= cuda::kMaxSelectTiles,
                     "selection on a GPU: at most {} tiles or blocks, found {}",
                     cuda::kMaxSelectTiles, layout_->num_tiles());
@@ -81,7 +82,7 @@ DeviceLayout::DeviceLayout(std::shared_ptr<const TokenLayout> layout) : layout_(
   first_segment_ = cuda::DeviceArray(first_segment);
 }
 
-cuda::SelectLayout DeviceLayout::view() const {
+cuda::SelectLayout DeviceTokenLayout::view() const {
   return {.order = order_.data(),
           .ranges = ranges_.data(),
           .tile_of = tile_of_.data(),
@@ -91,15 +92,15 @@ cuda::SelectLayout DeviceLayout::view() const {
           .text_tokens = static_cast<int32_t>(layout_->text_tokens())};
 }
 
-const QueryTables& DeviceLayout::query_tables(const BsaQueryOptions& options) {
+const QueryTables& DeviceTokenLayout::query_tables(const BsaQueryOptions& options) {
   if (query_tables_ == nullptr || query_tables_->options != options) {
     query_tables_ = std::make_unique<QueryTables>(make_query_tables(*layout_, options));
   }
   return *query_tables_;
 }
 
-cuda::DeviceArray<float> DeviceLayout::means(const AttentionTensor& x,
-                                             const DevicePlanes& planes) const {
+cuda::DeviceArray<float> DeviceTokenLayout::means(const AttentionTensor& x,
+                                                  const DevicePlanes& planes) const {
   const int64_t dim = cuda::padded_dim(x.head_dim);
   const bool whole = segments_.size() == layout_->num_tiles();
   cuda::DeviceArray<float> sums(whole ? 0 : planes.size() * segments_.size() * dim);
