@@ -219,10 +219,10 @@ class Tuner {
     const std::string plan_hash = sha256_file(plan_file);
     std::vector<Requirement> requirements;
     if (by_speed()) {
-      requirements.push_back({"speedup", Comparison::kAtLeast, request_.target.value});
+      requirements.push_back({"speedup", BoundKind::kAtLeast, request_.target.value});
     } else {
       requirements.push_back(
-          {by_error() ? "output_rel_l2" : "density", Comparison::kAtMost, request_.target.value});
+          {by_error() ? "output_rel_l2" : "density", BoundKind::kAtMost, request_.target.value});
     }
     const ValidationRequest validation{
         .folder = session_.loaded().folder,

@@ -55,7 +55,7 @@ RequirementResult read_requirement(const JsonPlace& place) {
   }
   RequirementResult result;
   result.requirement = {place.at("name").text(),
-                        comparison == ">=" ? Comparison::kAtLeast : Comparison::kAtMost,
+                        comparison == ">=" ? BoundKind::kAtLeast : BoundKind::kAtMost,
                         place.at("bound").number(-kInfiniteError, kInfiniteError)};
   const auto& names = summary_names();
   if (std::find(names.begin(), names.end(), result.requirement.name) == names.end()) {

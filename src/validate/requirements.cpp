@@ -27,7 +27,7 @@ Requirement parse_requirement(std::string_view text) {
                     std::find(names.begin(), names.end(), requirement.name) != names.end(),
                     "--require: unknown name '{}', expected one of psnr, ssim, {}",
                     requirement.name, fmt::join(names, ", "));
-  requirement.comparison = text[sign] == '>' ? Comparison::kAtLeast : Comparison::kAtMost;
+  requirement.comparison = text[sign] == '>' ? BoundKind::kAtLeast : BoundKind::kAtMost;
   const std::string_view number = text.substr(sign + 2);
   const auto [end, error] =
       std::from_chars(number.data(), number.data() + number.size(), requirement.bound);
@@ -77,8 +77,8 @@ std::vector<Requirement> parse_requirements(std::string_view text) {
   return result;
 }
 
-std::string to_string(Comparison comparison) {
-  return comparison == Comparison::kAtLeast ? ">=" : "<=";
+std::string to_string(BoundKind comparison) {
+  return comparison == BoundKind::kAtLeast ? ">=" : "<=";
 }
 
 }  // namespace sparsescope

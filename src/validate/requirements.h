@@ -7,15 +7,15 @@
 
 namespace sparsescope {
 
-enum class Comparison { kAtLeast, kAtMost };
+enum class BoundKind { kAtLeast, kAtMost };
 
 struct Requirement {
   std::string name;  // a number of the summary
-  Comparison comparison = Comparison::kAtLeast;
+  BoundKind comparison = BoundKind::kAtLeast;
   double bound = 0;
 
   bool holds_for(double value) const {
-    return comparison == Comparison::kAtLeast ? value >= bound : value <= bound;
+    return comparison == BoundKind::kAtLeast ? value >= bound : value <= bound;
   }
 };
 
@@ -32,6 +32,6 @@ NaturalRange natural_range(std::string_view name);
 // Blank-separated NAME>=NUMBER or NAME<=NUMBER; psnr and ssim mean psnr_latent and ssim_latent.
 // Error(kUsage) lists the names.
 std::vector<Requirement> parse_requirements(std::string_view text);
-std::string to_string(Comparison comparison);  // ">=", "<="
+std::string to_string(BoundKind comparison);  // ">=", "<="
 
 }  // namespace sparsescope

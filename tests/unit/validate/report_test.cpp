@@ -29,10 +29,10 @@ TEST(Requirements, Parsed) {
   const auto parsed = parse_requirements("  psnr>=28 rel_l2<=0.1\tdensity<=3e-1 ");
   ASSERT_EQ(parsed.size(), 3u);
   EXPECT_EQ(parsed[0].name, "psnr_latent");
-  EXPECT_EQ(parsed[0].comparison, Comparison::kAtLeast);
+  EXPECT_EQ(parsed[0].comparison, BoundKind::kAtLeast);
   EXPECT_EQ(parsed[0].bound, 28);
   EXPECT_EQ(parsed[1].name, "rel_l2");
-  EXPECT_EQ(parsed[1].comparison, Comparison::kAtMost);
+  EXPECT_EQ(parsed[1].comparison, BoundKind::kAtMost);
   EXPECT_EQ(parsed[2].bound, 0.3);
   EXPECT_TRUE(parse_requirements("").empty());
   EXPECT_TRUE(parsed[0].holds_for(28));
