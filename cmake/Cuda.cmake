@@ -6,11 +6,19 @@ set(SPARSESCOPE_CUDA_ARCHITECTURES "80;89-real;90a-real" CACHE STRING "GPU archi
 if(SPARSESCOPE_CUDA)
   # The compiler of an installed toolkit, or of the wheels that scripts/setup.sh --cuda installs.
   file(GLOB wheel_nvcc "${CMAKE_SOURCE_DIR}/.venv/lib/python3*/site-packages/nvidia/cu13/bin/nvcc")
-  find_program(SPARSESCOPE_NVCC nvcc HINTS ENV CUDACXX PATHS /usr/local/cuda/bin)
-  if(NOT SPARSESCOPE_NVCC AND wheel_nvcc)
-    set(SPARSESCOPE_NVCC ${wheel_nvcc} CACHE FILEPATH "" FORCE)
+  if(DEFINED ENV{CUDACXX})
+    set(SPARSESCOPE_NVCC $ENV{CUDACXX} CACHE FILEPATH "The CUDA compiler")
   endif()
+  find_program(SPARSESCOPE_NVCC nvcc PATHS /usr/local/cuda/bin DOC "The CUDA compiler")
+  if(NOT SPARSESCOPE_NVCC AND wheel_nvcc)
+    set(SPARSESCOPE_NVCC ${wheel_nvcc} CACHE FILEPATH "The CUDA compiler" FORCE)
+  endif()
+  set(nvcc_version 0)
   if(SPARSESCOPE_NVCC)
+    execute_process(COMMAND ${SPARSESCOPE_NVCC} --version OUTPUT_VARIABLE nvcc_version)
+    string(REGEX REPLACE ".*release ([0-9.]+).*" "\\1" nvcc_version "${nvcc_version}")
+  endif()
+  if(nvcc_version VERSION_GREATER_EQUAL 13.0)
     set(CMAKE_CUDA_COMPILER ${SPARSESCOPE_NVCC})
     set(CMAKE_CUDA_ARCHITECTURES OFF)      # each target names its own
     set(CMAKE_CUDA_STANDARD_REQUIRED OFF)  # CMake 3.25 does not know C++20 for nvcc 13: an option of the targets
@@ -29,8 +37,9 @@ if(SPARSESCOPE_CUDA)
                           "or set SPARSESCOPE_CUTLASS_DIR to the folder that holds cute/ and cutlass/")
     endif()
   elseif(NOT SPARSESCOPE_CUDA STREQUAL AUTO)
-    message(FATAL_ERROR "SPARSESCOPE_CUDA is ${SPARSESCOPE_CUDA}, but nvcc was not found: install the CUDA "
-                        "toolkit 13, or run scripts/setup.sh --cuda")
+    message(FATAL_ERROR "SPARSESCOPE_CUDA is ${SPARSESCOPE_CUDA}, which needs nvcc 13.0, found "
+                        "'${SPARSESCOPE_NVCC}' of version ${nvcc_version}: install the CUDA toolkit 13, or run "
+                        "scripts/setup.sh --cuda")
   endif()
 endif()
 if(CMAKE_CUDA_COMPILER)
