@@ -4,20 +4,19 @@ set(SPARSESCOPE_CUDA AUTO CACHE STRING "CUDA back end: AUTO (where nvcc is found
 set(SPARSESCOPE_CUDA_ARCHITECTURES "80;89-real;90a-real" CACHE STRING "GPU architectures to build for")
 
 if(SPARSESCOPE_CUDA)
-  # The compiler of an installed toolkit, or of the wheels that scripts/setup.sh --cuda installs.
+  # The first one that is new enough: of the environment, of an installed toolkit, of the wheels that
+  # scripts/setup.sh --cuda installs.
   file(GLOB wheel_nvcc "${CMAKE_SOURCE_DIR}/.venv/lib/python3*/site-packages/nvidia/cu13/bin/nvcc")
-  if(DEFINED ENV{CUDACXX})
-    set(SPARSESCOPE_NVCC $ENV{CUDACXX} CACHE FILEPATH "The CUDA compiler")
-  endif()
-  find_program(SPARSESCOPE_NVCC nvcc PATHS /usr/local/cuda/bin DOC "The CUDA compiler")
-  if(NOT SPARSESCOPE_NVCC AND wheel_nvcc)
-    set(SPARSESCOPE_NVCC ${wheel_nvcc} CACHE FILEPATH "The CUDA compiler" FORCE)
-  endif()
+  find_program(installed_nvcc nvcc PATHS /usr/local/cuda/bin NO_CACHE)
   set(nvcc_version 0)
-  if(SPARSESCOPE_NVCC)
-    execute_process(COMMAND ${SPARSESCOPE_NVCC} --version OUTPUT_VARIABLE nvcc_version)
+  foreach(nvcc IN ITEMS ${SPARSESCOPE_NVCC} $ENV{CUDACXX} ${installed_nvcc} ${wheel_nvcc})
+    execute_process(COMMAND ${nvcc} --version OUTPUT_VARIABLE nvcc_version ERROR_QUIET)
     string(REGEX REPLACE ".*release ([0-9.]+).*" "\\1" nvcc_version "${nvcc_version}")
-  endif()
+    if(nvcc_version VERSION_GREATER_EQUAL 13.0)
+      set(SPARSESCOPE_NVCC ${nvcc} CACHE FILEPATH "The CUDA compiler")
+      break()
+    endif()
+  endforeach()
   if(nvcc_version VERSION_GREATER_EQUAL 13.0)
     set(CMAKE_CUDA_COMPILER ${SPARSESCOPE_NVCC})
     set(CMAKE_CUDA_ARCHITECTURES OFF)      # each target names its own
@@ -37,9 +36,8 @@ if(SPARSESCOPE_CUDA)
                           "or set SPARSESCOPE_CUTLASS_DIR to the folder that holds cute/ and cutlass/")
     endif()
   elseif(NOT SPARSESCOPE_CUDA STREQUAL AUTO)
-    message(FATAL_ERROR "SPARSESCOPE_CUDA is ${SPARSESCOPE_CUDA}, which needs nvcc 13.0, found "
-                        "'${SPARSESCOPE_NVCC}' of version ${nvcc_version}: install the CUDA toolkit 13, or run "
-                        "scripts/setup.sh --cuda")
+    message(FATAL_ERROR "SPARSESCOPE_CUDA is ${SPARSESCOPE_CUDA}, which needs nvcc 13.0 or newer: install the "
+                        "CUDA toolkit 13, or run scripts/setup.sh --cuda")
   endif()
 endif()
 if(CMAKE_CUDA_COMPILER)

@@ -15,6 +15,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 readonly kVenv=.venv
 readonly kMinCmake=3.25   # CMakePresets.json is of version 6
 readonly kMinGcc=12
+readonly kMinNvcc=13.0
 
 want_cuda=no
 want_gpu=no
@@ -122,8 +123,12 @@ make_venv() {
 
 # Of a toolkit, or of the wheels: what cmake/Cuda.cmake looks for.
 has_nvcc() {
-  command -v nvcc >/dev/null || [[ -x "${CUDACXX:-}" || -x /usr/local/cuda/bin/nvcc ]] ||
-    compgen -G "$kVenv/lib/python3*/site-packages/nvidia/cu13/bin/nvcc" >/dev/null
+  local nvcc
+  for nvcc in "${CUDACXX:-}" "$(command -v nvcc)" /usr/local/cuda/bin/nvcc \
+              "$kVenv"/lib/python3*/site-packages/nvidia/cu13/bin/nvcc; do
+    [[ -x "$nvcc" ]] && at_least "$kMinNvcc" "$("$nvcc" --version | sed -n 's/.*release \([0-9.]*\).*/\1/p')" && return
+  done
+  return 1
 }
 
 system_cmake_version() { cmake --version 2>/dev/null | sed -n '1s/cmake version //p'; }
