@@ -16,7 +16,10 @@ Devices find_devices() {
   const cudaError_t result = cudaGetDeviceCount(&count);
   if (result != cudaSuccess) {
     cudaGetLastError();
-    found.reason = fmt::format("no GPU can be used: {}", cudaGetErrorString(result));
+    int driver = 0;
+    cudaDriverGetVersion(&driver);  // 0: there is none, which the first call reports as too old
+    found.reason = driver == 0 ? std::string("this machine has no NVIDIA driver")
+                               : fmt::format("no GPU can be used: {}", cudaGetErrorString(result));
     return found;
   }
   for (int i = 0; i < count; ++i) {

@@ -27,7 +27,8 @@ std::string masked(std::string text, const std::string& folder) {
   const std::pair<std::regex, std::string> patterns[] = {
       {std::regex("[0-9a-f]{64}"), "<sha-256>"},
       {std::regex("[0-9]+(\\.[0-9]+)? (ms|s|min)\\b"), "<time>"},
-      {std::regex("reference(, cpu-[a-z0-9]+)+"), "reference, <what the machine has>"}};
+      {std::regex("reference(, (cpu|cuda)-[a-z0-9]+)+"), "reference, <what the machine has>"},
+      {std::regex("( +gpus +)[^\n]*"), "$1<what the machine has>"}};
   for (const auto& [pattern, to] : patterns) text = std::regex_replace(text, pattern, to);
   return text;
 }
