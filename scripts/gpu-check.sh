@@ -10,7 +10,7 @@
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
 
-bundle= out=out/gpu-check only=tests,sanitizer,bench,model quick=no
+bundle='' out=out/gpu-check only=tests,sanitizer,bench,model quick=no
 while (( $# > 0 )); do
   case "$1" in
     --bundle) bundle=$2; shift 2 ;;
