@@ -1,6 +1,7 @@
 #include "arch/launch.h"
 #include "kernels/cuda/elements.cuh"
 #include "kernels/cuda/pack_rows.h"
+#include "kernels/cuda/typed_data.h"
 
 namespace sparsescope::cuda {
 namespace {
@@ -51,7 +52,7 @@ void pack_rows(const AttentionTensor& tensor, int32_t first_head, int32_t num_he
   const LaunchShape shape{.grid = dim3(static_cast<unsigned>((items + kThreads - 1) / kThreads),
                                        static_cast<unsigned>(num_heads)),
                           .block = dim3(kThreads)};
-  const auto run = [&]<typename Source>(const Source* data) {
+  with_typed_data(tensor.data, tensor.dtype, [&]<typename Source>(const Source* data) {
     const PackCall<Source> call{data,
                                 tensor.stride_batch,
                                 tensor.stride_head,
@@ -63,14 +64,7 @@ void pack_rows(const AttentionTensor& tensor, int32_t first_head, int32_t num_he
                                 num_rows,
                                 head_dim};
     launch(pack_rows_kernel<Source, Elem>, shape, stream, call, target);
-  };
-  if (tensor.dtype == Dtype::kBF16) {
-    run(static_cast<const __nv_bfloat16*>(tensor.data));
-  } else if (tensor.dtype == Dtype::kF16) {
-    run(static_cast<const __half*>(tensor.data));
-  } else {
-    run(static_cast<const float*>(tensor.data));
-  }
+  });
 }
 
 template void pack_rows(const AttentionTensor&, int32_t, int32_t, const int32_t*, int64_t, int32_t,

@@ -2,6 +2,7 @@
 #include "kernels/cuda/block_sum.cuh"
 #include "kernels/cuda/elements.cuh"
 #include "kernels/cuda/reduce_queries.h"
+#include "kernels/cuda/typed_data.h"
 
 namespace sparsescope::cuda {
 namespace {
@@ -120,22 +121,10 @@ __global__ void __launch_bounds__(kThreads)
   }
 }
 
-// run(element of the tensor's type)
-template <typename Run>
-void with_element(Dtype dtype, const Run& run) {
-  if (dtype == Dtype::kBF16) {
-    run(__nv_bfloat16{});
-  } else if (dtype == Dtype::kF16) {
-    run(__half{});
-  } else {
-    run(float{});
-  }
-}
-
 }  // namespace
 
 void reduce_tile_means(const TileQueries& call, double scale, float* means, cudaStream_t stream) {
-  with_element(call.tensor.dtype, [&]<typename Element>(Element) {
+  with_typed_data(call.tensor.data, call.tensor.dtype, [&]<typename Element>(const Element*) {
     launch(tile_means_kernel<Element>,
            {.grid = dim3(call.num_tiles, call.num_heads), .block = dim3(kThreads)}, stream, call,
            scale, means);
@@ -145,7 +134,7 @@ void reduce_tile_means(const TileQueries& call, double scale, float* means, cuda
 void reduce_cosines(const TileQueries& call, const Window* windows, int32_t num_windows,
                     int64_t num_rows, double* inverse_norms, double* sums,
                     unsigned long long* counts, cudaStream_t stream) {
-  with_element(call.tensor.dtype, [&]<typename Element>(Element) {
+  with_typed_data(call.tensor.data, call.tensor.dtype, [&]<typename Element>(const Element*) {
     launch(cosines_kernel<Element>,
            {.grid = dim3(call.num_tiles, call.num_heads), .block = dim3(kThreads)}, stream, call,
            windows, num_windows, num_rows, inverse_norms, sums, counts);

@@ -1,6 +1,7 @@
 #include "arch/launch.h"
 #include "kernels/cuda/elements.cuh"
 #include "kernels/cuda/row_terms.h"
+#include "kernels/cuda/typed_data.h"
 
 namespace sparsescope::cuda {
 namespace {
@@ -68,7 +69,7 @@ template <typename Elem>
 void make_row_terms(const HeadRows<Elem>& d_out, const AttentionTensor& out, int32_t out_head,
                     const float* lse, int32_t first_head, int32_t num_heads, RowTerms* terms,
                     cudaStream_t stream) {
-  const auto run = [&]<typename Source>(const Source* data) {
+  with_typed_data(out.data, out.dtype, [&]<typename Source>(const Source* data) {
     const SourceRows<Source> rows{data,
                                   out.stride_batch,
                                   out.stride_head,
@@ -80,14 +81,7 @@ void make_row_terms(const HeadRows<Elem>& d_out, const AttentionTensor& out, int
     launch(row_terms_kernel<Source, Elem>,
            {.grid = grid_of(out.tokens, kWarps, num_heads), .block = dim3(kThreads)}, stream, d_out,
            rows, lse, first_head, terms);
-  };
-  if (out.dtype == Dtype::kBF16) {
-    run(static_cast<const __nv_bfloat16*>(out.data));
-  } else if (out.dtype == Dtype::kF16) {
-    run(static_cast<const __half*>(out.data));
-  } else {
-    run(static_cast<const float*>(out.data));
-  }
+  });
 }
 
 template void make_row_terms(const HeadRows<__nv_bfloat16>&, const AttentionTensor&, int32_t,

@@ -6,6 +6,7 @@
 
 #include "core/tensor_view.h"
 #include "kernels/cuda/elements.cuh"
+#include "kernels/cuda/typed_data.h"
 
 namespace sparsescope::cuda {
 
@@ -39,7 +40,7 @@ __device__ inline void load_widened(const Source* from, float (&values)[kWidth])
 // where the tensor's rows are not aligned to that.
 template <typename Run>
 void with_source_rows(const AttentionTensor& x, const Run& run) {
-  const auto use = [&]<typename Source>(const Source* data) {
+  with_typed_data(x.data, x.dtype, [&]<typename Source>(const Source* data) {
     const SourceRows<Source> rows{data,
                                   static_cast<int32_t>(x.heads),
                                   static_cast<int32_t>(x.head_dim),
@@ -53,10 +54,7 @@ void with_source_rows(const AttentionTensor& x, const Run& run) {
                          in_vectors(x.stride_head) && in_vectors(x.stride_token);
     if (aligned) return run.template operator()<kWidth>(rows);
     run.template operator()<1>(rows);
-  };
-  if (x.dtype == Dtype::kBF16) return use(static_cast<const __nv_bfloat16*>(x.data));
-  if (x.dtype == Dtype::kF16) return use(static_cast<const __half*>(x.data));
-  use(static_cast<const float*>(x.data));
+  });
 }
 
 }  // namespace sparsescope::cuda

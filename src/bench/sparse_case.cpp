@@ -178,7 +178,6 @@ struct SparseCase::State {
     }
     return layout;
   }
-  bool on_device() const { return call.q.space == MemorySpace::kDevice; }
 };
 
 SparseCase::SparseCase(const AttentionCall& call, const TileShape& tile, SparseSetting setting,
@@ -227,8 +226,7 @@ void SparseCase::select() {
   const GroupingCall grouping{state.call, state.tile, rules,
                               [&](const TileGrid& tiles) { return state.layout_of(tiles); }};
   state.groups.clear();
-  state.groups = state.on_device() ? state.device_selectors.select(grouping)
-                                   : select_host_groups(grouping, state.impl, state.pool);
+  state.groups = select_groups(grouping, state.device_selectors, state.impl, state.pool);
   SPARSESCOPE_ASSERT(state.groups.size() == 1);  // one rule, one layout
 }
 

@@ -161,4 +161,10 @@ std::shared_ptr<DeviceTokenLayout> DeviceSelectors::device_layout(
   return layouts_.emplace_back(std::make_shared<DeviceTokenLayout>(layout));
 }
 
+SelectedGroups select_groups(const GroupingCall& grouping, DeviceSelectors& on_device, Impl impl,
+                             ThreadPool& pool) {
+  const bool lies_there = is_cuda(impl) && grouping.call.q.space == MemorySpace::kDevice;
+  return lies_there ? on_device.select(grouping) : select_host_groups(grouping, impl, pool);
+}
+
 }  // namespace sparsescope

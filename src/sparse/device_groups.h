@@ -32,4 +32,8 @@ class DeviceSelectors {
   std::vector<std::shared_ptr<DeviceTokenLayout>> layouts_;
 };
 
+// Where q and k lie: selectors on the device, or the host's of impl.
+SelectedGroups select_groups(const GroupingCall& grouping, DeviceSelectors& on_device, Impl impl,
+                             ThreadPool& pool);
+
 }  // namespace sparsescope

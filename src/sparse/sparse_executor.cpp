@@ -83,8 +83,7 @@ struct SparseExecutor::State {
   void select(const AttentionCall& call, std::span<const PlanRule* const> rule_of_head) {
     const GroupingCall grouping{call, tile, rule_of_head,
                                 [this](const TileGrid& tiles) { return layout_of(tiles); }};
-    groups = on_device(call) ? device_selectors.select(grouping)
-                             : select_host_groups(grouping, impl, pool);
+    groups = select_groups(grouping, device_selectors, impl, pool);
   }
 
   void run_dense_part(const AttentionCall& call, int64_t batch, int64_t batches, int64_t first,
