@@ -65,6 +65,11 @@ double Problem::value(const AttentionTensor& x, int64_t b, int64_t h, int64_t to
 
 namespace {
 
+Shape with_partitions(Shape shape, const std::vector<std::string>& texts) {
+  for (const std::string& text : texts) shape.partitions.push_back(parse_partition(text));
+  return shape;
+}
+
 // Copies what the sink sees into arrays by token.
 struct Recorder {
   const Problem& problem;
@@ -106,6 +111,26 @@ struct Recorder {
 };
 
 }  // namespace
+
+std::vector<Shape> dense_shapes() {
+  return {
+      {.head_dim = 8, .grid = {1, 1, 1}},
+      {.heads = 2, .head_dim = 5, .grid = {1, 1, 7}},
+      {.batch = 2, .head_dim = 12, .grid = {2, 3, 5}},
+      {.head_dim = 16, .grid = {1, 7, 9}, .tile = {1, 4, 4}},
+      {.head_dim = 64, .grid = {4, 4, 16}},
+      {.head_dim = 32, .grid = {1, 5, 13}, .tile = {1, 8, 8}},
+      {.batch = 2, .heads = 2, .head_dim = 20, .grid = {5, 7, 6}, .prefix = 3},
+      {.head_dim = 48, .grid = {7, 13, 5}, .tile = {3, 4, 5}},
+      {.head_dim = 128, .grid = {3, 9, 11}, .suffix = 5},
+      {.head_dim = 256, .grid = {4, 8, 9}, .prefix = 1, .suffix = 70},
+      {.head_dim = 1, .grid = {2, 2, 37}, .tile = {1, 1, 1}},
+      {.head_dim = 16, .grid = {6, 9, 10}, .tile = {6, 9, 5}, .prefix = 2},
+      {.head_dim = 16, .grid = {3, 11, 13}, .tile = {3, 11, 13}},
+      with_partitions({.head_dim = 24, .grid = {6, 8, 12}},
+                      {"temporal:4", "spatial:2,3", "st:3,4,6"}),
+  };
+}
 
 DenseResult run_dense(const Problem& problem, Impl impl, bool record, int threads) {
   const Shape& shape = problem.shape();

@@ -28,6 +28,10 @@ struct Shape {
   std::string name() const;
 };
 
+// One token; primes; one tile; a block less one, exact, and one more; ragged; tiles of more rows
+// than a block; cells far smaller and far larger than a block; text before and behind.
+std::vector<Shape> dense_shapes();
+
 // q, k and v in one element type, kept alive with the views on them.
 class Problem {
  public:

@@ -19,33 +19,6 @@ std::vector<Impl> cpu_impls() {
   return impls;
 }
 
-Shape with_partitions(Shape shape, const std::vector<std::string>& texts) {
-  for (const std::string& text : texts) shape.partitions.push_back(parse_partition(text));
-  return shape;
-}
-
-// One token; primes; one tile; a block less one, exact, and one more; ragged; tiles of more rows
-// than a block; cells far smaller and far larger than a block; text before and behind.
-std::vector<Shape> shapes() {
-  return {
-      {.head_dim = 8, .grid = {1, 1, 1}},
-      {.heads = 2, .head_dim = 5, .grid = {1, 1, 7}},
-      {.batch = 2, .head_dim = 12, .grid = {2, 3, 5}},
-      {.head_dim = 16, .grid = {1, 7, 9}, .tile = {1, 4, 4}},
-      {.head_dim = 64, .grid = {4, 4, 16}},
-      {.head_dim = 32, .grid = {1, 5, 13}, .tile = {1, 8, 8}},
-      {.batch = 2, .heads = 2, .head_dim = 20, .grid = {5, 7, 6}, .prefix = 3},
-      {.head_dim = 48, .grid = {7, 13, 5}, .tile = {3, 4, 5}},
-      {.head_dim = 128, .grid = {3, 9, 11}, .suffix = 5},
-      {.head_dim = 256, .grid = {4, 8, 9}, .prefix = 1, .suffix = 70},
-      {.head_dim = 1, .grid = {2, 2, 37}, .tile = {1, 1, 1}},
-      {.head_dim = 16, .grid = {6, 9, 10}, .tile = {6, 9, 5}, .prefix = 2},
-      {.head_dim = 16, .grid = {3, 11, 13}, .tile = {3, 11, 13}},
-      with_partitions({.head_dim = 24, .grid = {6, 8, 12}},
-                      {"temporal:4", "spatial:2,3", "st:3,4,6"}),
-  };
-}
-
 using Param = std::tuple<Impl, Inputs>;
 
 class DenseImpl : public ::testing::TestWithParam<Param> {
@@ -65,7 +38,7 @@ class DenseImpl : public ::testing::TestWithParam<Param> {
 };
 
 TEST_P(DenseImpl, AgreesWithTheReference) {
-  for (const Shape& shape : shapes()) {
+  for (const Shape& shape : dense_shapes()) {
     SCOPED_TRACE(shape.name());
     const Problem problem(shape, inputs());
     const DenseResult expected = run_dense(problem, Impl::kReference, true);
@@ -84,7 +57,7 @@ TEST_P(DenseImpl, AgreesWithTheReference) {
 
 // The same body with and without its statistics.
 TEST_P(DenseImpl, RecordingDoesNotChangeTheOutput) {
-  for (const Shape& shape : shapes()) {
+  for (const Shape& shape : dense_shapes()) {
     SCOPED_TRACE(shape.name());
     const Problem problem(shape, inputs());
     const DenseResult plain = run_dense(problem, impl(), false);
@@ -112,7 +85,7 @@ double sum(const std::vector<float>& values, size_t first, size_t count) {
 }
 
 TEST_P(DenseImpl, LawsOfMass) {
-  for (const Shape& shape : shapes()) {
+  for (const Shape& shape : dense_shapes()) {
     SCOPED_TRACE(shape.name());
     const Problem problem(shape, inputs());
     const DenseResult found = run_dense(problem, impl(), true);
