@@ -199,7 +199,8 @@ Lists tile_lists(const Problem& problem) {
         const std::vector<int32_t> rows = rows_of(problem, block);
         for (size_t at = 0, n = 1 + key % 64; at < rows.size(); at += n) {
           const size_t end = std::min(rows.size(), at + n);
-          lists.add_item({rows.begin() + at, rows.begin() + end}, chosen);
+          const std::vector<int32_t> of_item(rows.begin() + at, rows.begin() + end);
+          at == 0 ? lists.add_item(of_item, chosen) : lists.add_item_beside(of_item);
         }
       }
     }
@@ -225,7 +226,9 @@ Lists merged_lists(const Problem& problem) {
       const std::vector<int32_t>& rows = rows_of_pair[pair];
       for (size_t at = 0; at < rows.size(); at += kRowLanes) {
         const size_t end = std::min(rows.size(), at + kRowLanes);
-        lists.add_item({rows.begin() + at, rows.begin() + end}, cells_of_pair(pair, num_ranges));
+        const std::vector<int32_t> of_item(rows.begin() + at, rows.begin() + end);
+        at == 0 ? lists.add_item(of_item, cells_of_pair(pair, num_ranges))
+                : lists.add_item_beside(of_item);
       }
     }
   }

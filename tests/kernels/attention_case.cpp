@@ -181,6 +181,13 @@ void Lists::add_item(const std::vector<int32_t>& item_rows,
   ++strands.back().num_items;
 }
 
+void Lists::add_item_beside(const std::vector<int32_t>& item_rows) {
+  const SparseItem last = items.back();
+  add_item(item_rows, {});
+  items.back().first_range = last.first_range;
+  items.back().num_ranges = last.num_ranges;
+}
+
 void Lists::add_strand(int32_t batch, int32_t head, bool merges) {
   strands.push_back({.batch = batch,
                      .head = head,

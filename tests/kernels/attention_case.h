@@ -87,6 +87,8 @@ struct Lists {
 
   // Appends an item to the last strand.
   void add_item(const std::vector<int32_t>& item_rows, const std::vector<int32_t>& item_ranges);
+  // The same with the run of ranges of the item before.
+  void add_item_beside(const std::vector<int32_t>& item_rows);
   void add_strand(int32_t batch, int32_t head, bool merges);
   SparseSelection view() const;
 };
