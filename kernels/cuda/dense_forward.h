@@ -18,9 +18,7 @@ struct MassOutput {
   const KeyBrick* bricks = nullptr;       // [num_key_blocks, 8]
   int32_t num_pieces = 0, num_bins = 0;
   float* piece_sums = nullptr;  // [num_heads, num_row_blocks, num_pieces, 64]
-  float* block_max = nullptr;   // [num_heads, num_row_blocks, num_key_blocks, 64]
-  float* row_max = nullptr;     // [num_heads, num_row_blocks, 64], as the next ones
-  float* inverse_sum = nullptr;
+  float* row_factor = nullptr;  // [num_heads, num_row_blocks, 64], as the next ones
   float* lse = nullptr;
   float* entropy = nullptr;
   float* bins = nullptr;  // [num_heads, num_row_blocks, num_bins, 64]

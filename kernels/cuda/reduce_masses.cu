@@ -37,7 +37,7 @@ __device__ void load_masses(const TileMasses& call, int head, int row_block, int
   const BlockPieces pieces(call.chunk, head, row_block, lane);
   for (int first = kAtOnce * warp; first < columns; first += kAtOnce * kThreads / 32) {
     int begin[kAtOnce + 1];
-    BlockPieces::Piece of_tile[kAtOnce];
+    LanePair of_tile[kAtOnce];
 #pragma unroll
     for (int i = 0; i <= kAtOnce; ++i) {
       begin[i] = call.piece_first[min(first_tile + first + i, call.num_tiles)];
@@ -49,8 +49,7 @@ __device__ void load_masses(const TileMasses& call, int head, int row_block, int
 #pragma unroll
     for (int i = 0; i < kAtOnce; ++i) {
       if (first + i >= columns) break;
-      LanePair sum;
-      pieces.add(of_tile[i], sum);
+      LanePair sum = of_tile[i];
       pieces.add(begin[i] + 1, begin[i + 1], sum);
       sum = pieces.scaled(sum);
       mass[(first + i) * kPitch + lane] = sum.low;

@@ -15,6 +15,7 @@ enum class Inputs {
   kOutliers,  // normal, with keys five times and values twenty times as large here and there
   kLarge,     // the same with q times 16: rows peak on few keys, maxima keep rising
   kEqual,     // q = 0: every score equal
+  kClimbing,  // q and k in channel 0 alone: along the tokens scores rise or fall by up to 500 bits
 };
 
 struct Shape {
@@ -51,6 +52,7 @@ class Problem {
  private:
   AttentionTensor view(const std::vector<uint8_t>& bytes) const;
   std::vector<uint8_t> make(Inputs inputs, uint64_t key, double factor, double outlier) const;
+  float climbing(uint64_t key, int64_t i) const;  // element i of q or k; tokens after heads
 
   Shape shape_;
   Dtype dtype_;
