@@ -153,14 +153,15 @@ Gradients run_reference_backward(const Problem& problem, const Lists& lists,
 }
 
 Gradients run_cuda_backward(const Problem& problem, const Lists& lists, const SparseResult& forward,
-                            const std::vector<uint8_t>& d_out, MemorySpace space,
-                            int64_t wave_bytes) {
+                            const std::vector<uint8_t>& d_out, BackwardKernels kernels,
+                            MemorySpace space, int64_t wave_bytes) {
   Gradients result;
   SparseBackwardParams params = backward_params(problem, lists, d_out, result);
+  params.deterministic = kernels.deterministic;
   params.out = view_of(forward.out.data(), Dtype::kF32, problem.shape());
   params.lse = forward.lse.data();
   if (space == MemorySpace::kHost) {
-    cuda::run_sparse_backward(params, wave_bytes);
+    cuda::run_sparse_backward(params, wave_bytes, kernels.body);
     return result;
   }
   const ListsOnDevice on_device(lists);
@@ -174,7 +175,7 @@ Gradients run_cuda_backward(const Problem& problem, const Lists& lists, const Sp
   tensors.move(params.dq, result.dq);
   tensors.move(params.dk, result.dk);
   tensors.move(params.dv, result.dv);
-  cuda::run_sparse_backward(params, wave_bytes);
+  cuda::run_sparse_backward(params, wave_bytes, kernels.body);
   tensors.bring_back();
   return result;
 }
