@@ -122,6 +122,9 @@ struct SparseBackwardParams {
   MutableAttentionTensor dq, dk, dv;  // [B, H, S, D]: every row of the heads that have a strand is
                                       // written, zero for rows in no item and keys in no list
   SparseSelection selection;
+  // Whether a GPU, too, adds up every sum in one order, run for run; it is slower so. The host
+  // always does.
+  bool deterministic = false;
 };
 
 struct AttentionKernels {

@@ -13,6 +13,8 @@ inline void arrive_named(int idx, int num_threads) {
   emulator::arrive_at_barrier(idx, num_threads);
 }
 
+inline void fence_async_proxy() {}
+
 inline int computed_anew(int value) { return value; }
 
 }  // namespace sparsescope::cuda

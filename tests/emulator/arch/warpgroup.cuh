@@ -29,12 +29,12 @@ inline constexpr int kGroupWarps = 4;
 inline constexpr int kDepth = 16;  // of one product
 inline constexpr uint32_t kPoisonBits = 0xffffffffu;
 
-// The right factor [N, 16] that a matrix descriptor means.
-struct RightFactor {
+// The factor that a matrix descriptor means: a right one [N, 16], a left one [64, 16].
+struct SharedFactor {
   uint32_t start, leading, stride;  // bytes
   Major major;
 
-  RightFactor(uint64_t descriptor, Major order) : major(order) {
+  SharedFactor(uint64_t descriptor, Major order) : major(order) {
     constexpr uint64_t kFields =
         0x3fffull | 0x3fffull << 16 | 0x3fffull << 32 | 7ull << 49 | 3ull << 62;
     const auto field = [descriptor](int bit) {
@@ -56,8 +56,8 @@ struct RightFactor {
   // Canonical layouts, in elements of 16 bits: rows of 64, eight of them 64 apart, then
   //   depth   ((8, n), (8, 2)) : ((64, stride), (1, 8))
   //   column  ((64, n), (8, 2)) : ((1, leading), (64, stride))
-  uint16_t element(int column, int k) const {
-    const auto n = static_cast<uint32_t>(column), depth = static_cast<uint32_t>(k);
+  uint16_t element(int of_result, int k) const {
+    const auto n = static_cast<uint32_t>(of_result), depth = static_cast<uint32_t>(k);
     const uint32_t offset = major == Major::kDepth ? n / 8 * stride + n % 8 * 128 + depth * 2
                                                    : n / 64 * leading + n % 64 * 2 +
                                                          depth / 8 * stride + depth % 8 * 128;
@@ -71,10 +71,11 @@ struct RightFactor {
 // A product as one warp started it: [16, 16] times [16, columns].
 struct WarpProduct {
   std::array<float*, emulator::kWarpSize> d;
-  std::array<const uint32_t*, emulator::kWarpSize> a;
+  std::array<const uint32_t*, emulator::kWarpSize> a{};  // null: left says where
+  std::array<uint64_t, emulator::kWarpSize> left{};
   std::array<bool, emulator::kWarpSize> accumulate;
   std::array<uint64_t, emulator::kWarpSize> b;
-  int columns;
+  int columns, warp_of_group;
   std::function<void(WarpProduct&)> run;
   std::vector<float> sums;  // what d held, where it was touched by no earlier product under way
 
@@ -133,23 +134,40 @@ inline WarpProducts& warp_products(int warp) {
 }
 inline WarpProducts& warp_products() { return warp_products(emulator::self().warp()); }
 
-template <typename Elem, Major kMajor>
-void run_product(WarpProduct& product) {
-  const auto value = [](auto bits) {
-    return static_cast<float>(std::bit_cast<Elem>(static_cast<uint16_t>(bits)));
-  };
-  float a[16][kDepth];
+template <typename Elem>
+float value_of(uint32_t bits) {
+  return static_cast<float>(std::bit_cast<Elem>(static_cast<uint16_t>(bits)));
+}
+
+using LeftRows = float[16][kDepth];  // of a warp
+
+template <typename Elem>
+void read_left_registers(const WarpProduct& product, LeftRows& a) {
   for (int lane = 0; lane < emulator::kWarpSize; ++lane) {
     for (int r = 0; r < 4; ++r) {
       const int row = lane / 4 + 8 * (r % 2), k = 2 * (lane % 4) + 8 * (r / 2);
-      a[row][k] = value(product.a[lane][r]);
-      a[row][k + 1] = value(product.a[lane][r] >> 16);
+      a[row][k] = value_of<Elem>(product.a[lane][r]);
+      a[row][k + 1] = value_of<Elem>(product.a[lane][r] >> 16);
     }
   }
-  const RightFactor right(product.b[0], kMajor);
+}
+
+template <typename Elem, Major kMajor>
+void read_left_shared(const WarpProduct& product, LeftRows& a) {
+  const SharedFactor left(product.left[0], kMajor);
+  for (int row = 0; row < 16; ++row) {
+    for (int k = 0; k < kDepth; ++k) {
+      a[row][k] = value_of<Elem>(left.element(16 * product.warp_of_group + row, k));
+    }
+  }
+}
+
+template <typename Elem, Major kMajor>
+void multiply(WarpProduct& product, const LeftRows& a) {
+  const SharedFactor right(product.b[0], kMajor);
   for (int column = 0; column < product.columns; ++column) {
     float b[kDepth];
-    for (int k = 0; k < kDepth; ++k) b[k] = value(right.element(column, k));
+    for (int k = 0; k < kDepth; ++k) b[k] = value_of<Elem>(right.element(column, k));
     for (int row = 0; row < 16; ++row) {
       const int lane = row % 8 * 4 + column % 8 / 2;
       float& d = product.d[lane][column / 8 * 4 + row / 8 * 2 + column % 2];
@@ -166,6 +184,41 @@ inline void meet_for_products(const char* name, const std::function<void(WarpPro
   emulator::meet_in_warp(name, 0xffffffffu, &products, [&](void* const*) { act(products); });
 }
 
+// What a lane gives to a product.
+struct ProductArgument {
+  float* d;
+  const uint32_t* a;
+  uint64_t left, b;
+  bool accumulate;
+};
+
+inline void start_in_warp(int octets, ProductArgument argument,
+                          const std::function<void(WarpProduct&)>& run) {
+  emulator::meet_in_warp("wgmma", 0xffffffffu, &argument, [&](void* const* arguments) {
+    WarpProducts& products = warp_products();
+    if (!products.begun) throw emulator::Fault("emulator: a product without begin_products");
+    WarpProduct product;
+    product.columns = 8 * octets;
+    product.warp_of_group = emulator::self().warp() % kGroupWarps;
+    product.run = run;
+    for (int lane = 0; lane < emulator::kWarpSize; ++lane) {
+      const auto* of_lane = static_cast<const ProductArgument*>(arguments[lane]);
+      product.d[lane] = of_lane->d;
+      product.a[lane] = of_lane->a;
+      product.left[lane] = of_lane->left;
+      product.b[lane] = of_lane->b;
+      product.accumulate[lane] = of_lane->accumulate;
+      if (of_lane->b != product.b[0] || of_lane->left != product.left[0] ||
+          of_lane->accumulate != product.accumulate[0]) {
+        throw emulator::Fault("emulator: lanes give a product different descriptors");
+      }
+    }
+    if (!products.under_way(product.d[0])) product.hide();
+    products.open.push_back(std::move(product));
+    ++products.started;
+  });
+}
+
 }  // namespace twin
 
 template <typename... Registers>
@@ -176,32 +229,21 @@ void begin_products(Registers&...) {
 
 template <typename Elem, Major kMajor, int kOctets>
 void start_product(float (&d)[kOctets][4], const uint32_t (&a)[4], uint64_t b, bool accumulate) {
-  struct Argument {
-    float* d;
-    const uint32_t* a;
-    uint64_t b;
-    bool accumulate;
-  } argument{&d[0][0], a, b, accumulate};
-  emulator::meet_in_warp("wgmma", 0xffffffffu, &argument, [](void* const* arguments) {
-    twin::WarpProducts& products = twin::warp_products();
-    if (!products.begun) throw emulator::Fault("emulator: a product without begin_products");
-    twin::WarpProduct product;
-    product.columns = 8 * kOctets;
-    product.run = twin::run_product<Elem, kMajor>;
-    for (int lane = 0; lane < emulator::kWarpSize; ++lane) {
-      const auto* of_lane = static_cast<const Argument*>(arguments[lane]);
-      product.d[lane] = of_lane->d;
-      product.a[lane] = of_lane->a;
-      product.b[lane] = of_lane->b;
-      product.accumulate[lane] = of_lane->accumulate;
-      if (of_lane->b != product.b[0] || of_lane->accumulate != product.accumulate[0]) {
-        throw emulator::Fault("emulator: lanes give a product different descriptors");
-      }
-    }
-    if (!products.under_way(product.d[0])) product.hide();
-    products.open.push_back(std::move(product));
-    ++products.started;
+  twin::start_in_warp(kOctets, {&d[0][0], a, 0, b, accumulate}, [](twin::WarpProduct& product) {
+    twin::LeftRows left;
+    twin::read_left_registers<Elem>(product, left);
+    twin::multiply<Elem, kMajor>(product, left);
   });
+}
+
+template <typename Elem, Major kLeftMajor, Major kRightMajor, int kOctets>
+void start_product_shared(float (&d)[kOctets][4], uint64_t a, uint64_t b, bool accumulate) {
+  twin::start_in_warp(kOctets, {&d[0][0], nullptr, a, b, accumulate},
+                      [](twin::WarpProduct& product) {
+                        twin::LeftRows left;
+                        twin::read_left_shared<Elem, kLeftMajor>(product, left);
+                        twin::multiply<Elem, kRightMajor>(product, left);
+                      });
 }
 
 inline void end_products() {

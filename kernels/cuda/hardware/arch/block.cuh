@@ -28,6 +28,12 @@ __device__ inline int computed_anew(int value) {
   return value;
 }
 
+// Orders the thread's own accesses of shared memory before those that the copy engine and wgmma
+// make (the async proxy) once they are told to: by whoever wrote, before the barrier.
+__device__ inline void fence_async_proxy() {
+  asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
+}
+
 // Counts as one of the threads at the barrier without waiting there.
 __device__ inline void arrive_named(int idx, int num_threads) {
   asm volatile("bar.arrive %0, %1;" ::"r"(idx), "r"(num_threads) : "memory");

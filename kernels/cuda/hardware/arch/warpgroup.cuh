@@ -17,29 +17,65 @@
 
 namespace sparsescope::cuda {
 
-// How the right factor lies in shared memory.
+// How a factor lies in shared memory.
 enum class Major {
-  kDepth,   // [N, K] rows along the depth K of the product
-  kColumn,  // [K, N] rows along the columns N of the result
+  kDepth,   // rows along the depth K of the product: [N, K], a left factor [M, K]
+  kColumn,  // rows along the columns N of the result, [K, N]; of a left factor along its rows, [K,
+            // M]
 };
 
 namespace detail {
 
 using cute::SM90::GMMA::Major;
 
-template <typename Elem, int kColumns, Major kMajor>
+// The instructions for a left factor in registers and for one in shared memory.
+template <typename Elem, int kColumns>
 struct Wgmma;
-template <Major kMajor>
-struct Wgmma<__nv_bfloat16, 64, kMajor>
-    : cute::SM90::GMMA::MMA_64x64x16_F32BF16BF16_RS<Major::K, kMajor> {};
-template <Major kMajor>
-struct Wgmma<__nv_bfloat16, 128, kMajor>
-    : cute::SM90::GMMA::MMA_64x128x16_F32BF16BF16_RS<Major::K, kMajor> {};
-template <Major kMajor>
-struct Wgmma<__half, 64, kMajor> : cute::SM90::GMMA::MMA_64x64x16_F32F16F16_RS<Major::K, kMajor> {};
-template <Major kMajor>
-struct Wgmma<__half, 128, kMajor> : cute::SM90::GMMA::MMA_64x128x16_F32F16F16_RS<Major::K, kMajor> {
+template <>
+struct Wgmma<__nv_bfloat16, 32> {
+  template <Major kLeft, Major kRight>
+  using InRegisters = cute::SM90::GMMA::MMA_64x32x16_F32BF16BF16_RS<kLeft, kRight>;
+  template <Major kLeft, Major kRight>
+  using InShared = cute::SM90::GMMA::MMA_64x32x16_F32BF16BF16_SS<kLeft, kRight>;
 };
+template <>
+struct Wgmma<__nv_bfloat16, 64> {
+  template <Major kLeft, Major kRight>
+  using InRegisters = cute::SM90::GMMA::MMA_64x64x16_F32BF16BF16_RS<kLeft, kRight>;
+  template <Major kLeft, Major kRight>
+  using InShared = cute::SM90::GMMA::MMA_64x64x16_F32BF16BF16_SS<kLeft, kRight>;
+};
+template <>
+struct Wgmma<__nv_bfloat16, 128> {
+  template <Major kLeft, Major kRight>
+  using InRegisters = cute::SM90::GMMA::MMA_64x128x16_F32BF16BF16_RS<kLeft, kRight>;
+  template <Major kLeft, Major kRight>
+  using InShared = cute::SM90::GMMA::MMA_64x128x16_F32BF16BF16_SS<kLeft, kRight>;
+};
+template <>
+struct Wgmma<__half, 32> {
+  template <Major kLeft, Major kRight>
+  using InRegisters = cute::SM90::GMMA::MMA_64x32x16_F32F16F16_RS<kLeft, kRight>;
+  template <Major kLeft, Major kRight>
+  using InShared = cute::SM90::GMMA::MMA_64x32x16_F32F16F16_SS<kLeft, kRight>;
+};
+template <>
+struct Wgmma<__half, 64> {
+  template <Major kLeft, Major kRight>
+  using InRegisters = cute::SM90::GMMA::MMA_64x64x16_F32F16F16_RS<kLeft, kRight>;
+  template <Major kLeft, Major kRight>
+  using InShared = cute::SM90::GMMA::MMA_64x64x16_F32F16F16_SS<kLeft, kRight>;
+};
+template <>
+struct Wgmma<__half, 128> {
+  template <Major kLeft, Major kRight>
+  using InRegisters = cute::SM90::GMMA::MMA_64x128x16_F32F16F16_RS<kLeft, kRight>;
+  template <Major kLeft, Major kRight>
+  using InShared = cute::SM90::GMMA::MMA_64x128x16_F32F16F16_SS<kLeft, kRight>;
+};
+
+template <sparsescope::cuda::Major kMajor>
+inline constexpr Major kCutes = kMajor == sparsescope::cuda::Major::kDepth ? Major::K : Major::MN;
 
 // Keeps the compiler from moving what it does with registers past this point.
 template <typename T, int kFragments>
@@ -66,11 +102,26 @@ template <typename Elem, Major kMajor, int kOctets>
 __device__ inline void start_product(float (&d)[kOctets][4], const uint32_t (&a)[4], uint64_t b,
                                      bool accumulate) {
   using cute::SM90::GMMA::ScaleOut;
-  constexpr auto kCuteMajor = kMajor == Major::kDepth ? detail::Major::K : detail::Major::MN;
-  using Instruction = detail::Wgmma<Elem, 8 * kOctets, kCuteMajor>;
+  using Instruction =
+      detail::Wgmma<Elem, 8 * kOctets>::template InRegisters<detail::Major::K,
+                                                             detail::kCutes<kMajor>>;
   [&]<size_t... kIdx>(std::index_sequence<kIdx...>) {
     Instruction::fma(a[0], a[1], a[2], a[3], b, d[kIdx / 4][kIdx % 4]...,
                      accumulate ? ScaleOut::One : ScaleOut::Zero);
+  }
+  (std::make_index_sequence<4 * kOctets>{});
+}
+
+// The same with the left factor [64, 16], too, in shared memory.
+template <typename Elem, Major kLeftMajor, Major kRightMajor, int kOctets>
+__device__ inline void start_product_shared(float (&d)[kOctets][4], uint64_t a, uint64_t b,
+                                            bool accumulate) {
+  using cute::SM90::GMMA::ScaleOut;
+  using Instruction =
+      detail::Wgmma<Elem, 8 * kOctets>::template InShared<detail::kCutes<kLeftMajor>,
+                                                          detail::kCutes<kRightMajor>>;
+  [&]<size_t... kIdx>(std::index_sequence<kIdx...>) {
+    Instruction::fma(a, b, d[kIdx / 4][kIdx % 4]..., accumulate ? ScaleOut::One : ScaleOut::Zero);
   }
   (std::make_index_sequence<4 * kOctets>{});
 }
