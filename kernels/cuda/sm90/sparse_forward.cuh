@@ -5,6 +5,8 @@
 // not take its next strand before the other is ready.
 //
 // Rows of a strand that merges begin each item with what the items before have left of them.
+// Strands of items of up to 32 rows, which never merge, have a kernel of their own
+// (short_items.cuh).
 #pragma once
 
 #include "arch/block.cuh"
@@ -14,6 +16,7 @@
 #include "kernels/cuda/row_output.cuh"
 #include "kernels/cuda/sm90/item_tiles.cuh"
 #include "kernels/cuda/sm90/multiply_tiles.cuh"
+#include "kernels/cuda/sm90/short_items.cuh"
 #include "kernels/cuda/sm90/sparse_forward.h"
 #include "kernels/cuda/sm90/tensor_map.h"
 
@@ -82,25 +85,52 @@ __device__ int multiply_item(const SparseForward<Elem>& call, SparseShared<kHead
     }
     ++tile;
   }
-  write_rows(rows, call.out, note.head, tokens, num_rows, lane);
+  write_rows(rows, call.out, note.head, tokens, num_rows, lane,
+             ItemCopies{call.copies, note.first_row + kWarpRows * warp});
   if (note.merges) store_merged(rows, call, note.head, tokens, num_rows, lane);
   return tile;
 }
 
+// The two kernels: what a thread block has in shared memory, and how its group takes an item.
 template <typename Elem, int kHeadDim>
+struct TallItems {
+  using Shared = SparseShared<kHeadDim>;
+  __device__ static SparseShared<kHeadDim>& tiles(Shared& shared) { return shared; }
+  __device__ static int multiply(const SparseForward<Elem>& call, Shared& shared,
+                                 const TileNote& note, int tile, int warp, int lane) {
+    return multiply_item(call, shared, note, tile, warp, lane);
+  }
+};
+
+template <typename Elem, int kHeadDim>
+struct ShortItems {
+  using Shared = ShortShared<kHeadDim>;
+  __device__ static SparseShared<kHeadDim>& tiles(Shared& shared) { return shared.tiles; }
+  __device__ static int multiply(const SparseForward<Elem>& call, Shared& shared,
+                                 const TileNote& note, int tile, int warp, int lane) {
+    ShortItem<Elem, kHeadDim> item(call, shared, note, warp, lane);
+    tile = item.multiply(tile);
+    item.write();
+    return tile;
+  }
+};
+
+template <template <typename, int> typename Items, typename Elem, int kHeadDim>
 __global__ void __launch_bounds__(SparseConfig::kThreads, SparseConfig::kBlocks)
     sparse_forward_kernel(const __grid_constant__ SparseForward<Elem> call, const StrandQueue queue,
                           const __grid_constant__ PieceMaps keys_maps,
                           const __grid_constant__ PieceMaps values_maps) {
-  auto& shared = *reinterpret_cast<SparseShared<kHeadDim>*>(dynamic_shared());
+  using ItemsOf = Items<Elem, kHeadDim>;
+  auto& shared = *reinterpret_cast<typename ItemsOf::Shared*>(dynamic_shared());
+  auto& tiles = ItemsOf::tiles(shared);
   const int thread = static_cast<int>(threadIdx.x), lane = thread % 32;
   // By shuffle, so that the compiler knows it to be the same in the whole warp.
   const int warp = __shfl_sync(0xffffffffu, thread / 32, 0);
   if (thread == 0) {
     prefetch_map(keys_maps.of_rows[PieceMaps::kMaps - 1]);
     prefetch_map(values_maps.of_rows[PieceMaps::kMaps - 1]);
-    shared.keys.init(kGroupWarps);
-    shared.values.init(kGroupWarps);
+    tiles.keys.init(kGroupWarps);
+    tiles.values.init(kGroupWarps);
     fence_barrier_init();
   }
   __syncthreads();
@@ -108,15 +138,15 @@ __global__ void __launch_bounds__(SparseConfig::kThreads, SparseConfig::kBlocks)
     take_registers<SparseConfig::kMultiplyRegisters>();
     int tile = 0;
     for (;;) {
-      shared.keys.wait(tile);
-      const TileNote note = shared.note(tile);
+      tiles.keys.wait(tile);
+      const TileNote note = tiles.note(tile);
       if (note.num_rows < 0) break;
-      tile = multiply_item(call, shared, note, tile, warp, lane);
+      tile = ItemsOf::multiply(call, shared, note, tile, warp, lane);
     }
   } else {
     give_registers<SparseConfig::kCopyRegisters>();
     if (thread != kGroupThreads) return;
-    TileFiller(shared, call, keys_maps, values_maps).run(queue);
+    TileFiller(tiles, call, keys_maps, values_maps).run(queue);
   }
 }
 
@@ -133,13 +163,15 @@ void run_sparse_forward(const SparseForward<Elem>& call, int32_t max_blocks, cud
   const PieceMaps keys_maps = maps(call.k), values_maps = maps(call.v);
   const auto blocks =
       static_cast<unsigned>(std::min<int64_t>(max_blocks, call.selection.num_strands));
-  for (const StrandQueue& queue : call.queues) {
-    launch(sparse_forward_kernel<Elem, kHeadDim>,
+  const auto run = [&]<template <typename, int> typename Items>(TileHeight height) {
+    launch(sparse_forward_kernel<Items, Elem, kHeadDim>,
            {.grid = dim3(blocks),
             .block = dim3(SparseConfig::kThreads),
-            .shared_bytes = sizeof(SparseShared<kHeadDim>)},
-           stream, call, queue, keys_maps, values_maps);
-  }
+            .shared_bytes = sizeof(typename Items<Elem, kHeadDim>::Shared)},
+           stream, call, call.queues[height], keys_maps, values_maps);
+  };
+  run.template operator()<ShortItems>(kRows32);
+  run.template operator()<TallItems>(kRows64);
 }
 
 }  // namespace sparsescope::cuda::sm90
