@@ -93,12 +93,20 @@ struct SparseSelection {
   MemorySpace space = MemorySpace::kHost;  // of all the lists
 };
 
+// Rows in no item that take the output of a row in one (BSA's pruned queries).
+struct RowCopies {
+  int64_t num_rows = 0;             // the first rows of SparseSelection::rows; others have none
+  const int32_t* first = nullptr;   // [num_rows + 1] into tokens: where those of a row begin
+  const int32_t* tokens = nullptr;  // that take the row's output, not its lse
+};
+
 struct SparseAttentionParams {
   AttentionTensor q, k, v;  // [B, H, S, D]
   float scale = 1.0f;
   MutableAttentionTensor out;  // [B, H, S, D]; rows in no item are left untouched
   float* lse = nullptr;        // [B, H, S], may be null
   SparseSelection selection;
+  RowCopies copies;  // where the selection lies; kernels/cuda alone: on the host callers copy
 };
 
 // Gradients of the sparse pass; dense attention is the selection of every key by every row. With

@@ -7,22 +7,22 @@ namespace sparsescope::cuda {
 
 // The sum of value over the threads before this one; total: over all kThreads. Every thread of the
 // block calls it.
-template <int kThreads>
-__device__ inline int32_t block_exclusive_sum(int32_t value, int32_t& total) {
+template <int kThreads, typename T>
+__device__ inline T block_exclusive_sum(T value, T& total) {
   constexpr int kWarps = kThreads / 32;
   static_assert(kThreads % 32 == 0 && kWarps <= 32);
-  __shared__ int32_t of_warp[kWarps];
+  __shared__ T of_warp[kWarps];
   const int thread = static_cast<int>(threadIdx.x), warp = thread / 32, lane = thread % 32;
-  int32_t sum = value;
+  T sum = value;
 #pragma unroll
   for (int distance = 1; distance < 32; distance *= 2) {
-    const int32_t before = __shfl_up_sync(0xffffffffu, sum, distance);
+    const T before = __shfl_up_sync(0xffffffffu, sum, distance);
     if (lane >= distance) sum += before;
   }
   __syncthreads();  // of_warp may still be read for the sum before this one
   if (lane == 31) of_warp[warp] = sum;
   __syncthreads();
-  int32_t before_warp = 0;
+  T before_warp = 0;
   total = 0;
 #pragma unroll
   for (int i = 0; i < kWarps; ++i) {

@@ -48,4 +48,20 @@ class DeviceLists {
   SparseSelection view_;
 };
 
+class DeviceCopies {
+ public:
+  DeviceCopies(const RowCopies& copies, MemorySpace space, cudaStream_t stream)
+      : num_rows_(copies.num_rows),
+        first_(copies.first, num_rows_ + 1, space, stream),
+        tokens_(copies.tokens,
+                space == MemorySpace::kHost && num_rows_ > 0 ? copies.first[num_rows_] : 0, space,
+                stream) {}
+
+  RowCopies view() const { return {num_rows_, first_.data(), tokens_.data()}; }
+
+ private:
+  int64_t num_rows_;
+  DeviceValues<int32_t> first_, tokens_;
+};
+
 }  // namespace sparsescope::cuda

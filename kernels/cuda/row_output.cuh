@@ -1,39 +1,52 @@
-// Writes what a warp holds of 16 finished rows.
+// Writes what a warp holds of 16 finished rows, also to the rows that take a copy of theirs.
 #pragma once
 
+#include "kernels/attention.h"
 #include "kernels/cuda/forward_tile.cuh"
+#include "kernels/cuda/fragment_rows.cuh"
 #include "kernels/cuda/head_rows.h"
 
 namespace sparsescope::cuda {
 
+// Tokens that take a copy of a row's output.
+struct CopyTokens {
+  const int32_t *next, *end;
+};
+
+struct NoCopies {
+  __device__ CopyTokens of(int) const { return {nullptr, nullptr}; }
+};
+
+// Of rows that begin at first_row of the selection's rows.
+struct ItemCopies {
+  const RowCopies& copies;
+  int32_t first_row;
+
+  __device__ CopyTokens of(int row) const {
+    const int32_t at = first_row + row;
+    if (at >= copies.num_rows) return {nullptr, nullptr};
+    return {copies.tokens + copies.first[at], copies.tokens + copies.first[at + 1]};
+  }
+};
+
 // tokens: of the warp's rows; rows from num_rows on are idle. Ends the softmax.
-template <typename Elem, int kHeadDim>
+template <typename Elem, int kHeadDim, typename Copies = NoCopies>
 __device__ void write_rows(WarpRows<Elem, kHeadDim>& rows, const HeadOutput& output, int32_t head,
-                           const int32_t* tokens, int num_rows, int lane) {
+                           const int32_t* tokens, int num_rows, int lane,
+                           const Copies& copies = {}) {
   float inverse_sum[2];
   rows.finish(inverse_sum);
 #pragma unroll
   for (int r = 0; r < 2; ++r) {
     const int row = lane / 4 + 8 * r;
     if (row >= num_rows) continue;
-    float* out = output.row(head, tokens[row]);
-    const bool in_pairs =
-        output.head_dim % 2 == 0 && reinterpret_cast<uintptr_t>(out) % sizeof(float2) == 0;
-#pragma unroll
-    for (int octet = 0; octet < kHeadDim / 8; ++octet) {
-      const int d = 8 * octet + 2 * (lane % 4);
-      const float first = rows.out[octet][2 * r] * inverse_sum[r];
-      const float second = rows.out[octet][2 * r + 1] * inverse_sum[r];
-      if (d >= output.head_dim) continue;
-      if (in_pairs) {
-        *reinterpret_cast<float2*>(out + d) = make_float2(first, second);
-      } else {
-        out[d] = first;
-        if (d + 1 < output.head_dim) out[d + 1] = second;
-      }
-    }
-    if (output.lse != nullptr && lane % 4 == 0) {
-      *output.lse_of(head, tokens[row]) = rows.log_sum(r);
+    int32_t token = tokens[row];
+    if (output.lse != nullptr && lane % 4 == 0) *output.lse_of(head, token) = rows.log_sum(r);
+    CopyTokens copy = copies.of(row);
+    for (;;) {
+      store_row(rows.out, r, inverse_sum[r], output.row(head, token), output.head_dim, lane);
+      if (copy.next == copy.end) break;
+      token = *copy.next++;
     }
   }
 }

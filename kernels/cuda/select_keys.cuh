@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <type_traits>
 
 namespace sparsescope::cuda {
 
@@ -20,18 +21,22 @@ __device__ inline float score_of(uint32_t key) {
 }
 
 template <typename T>
-__device__ inline T warp_sum(T value) {
-#pragma unroll
-  for (int offset = 16; offset > 0; offset /= 2) value += __shfl_xor_sync(kAllLanes, value, offset);
-  return value;
-}
+inline constexpr bool kReducedAtOnce = std::is_same_v<T, int32_t> || std::is_same_v<T, uint32_t>;
+
 template <typename T>
-__device__ inline T warp_max(T value) {
+__device__ inline T warp_sum(T value) {
+  if constexpr (kReducedAtOnce<T>) {
+    return __reduce_add_sync(kAllLanes, value);
+  } else {
 #pragma unroll
-  for (int offset = 16; offset > 0; offset /= 2) {
-    value = max(value, __shfl_xor_sync(kAllLanes, value, offset));
+    for (int offset = 16; offset > 0; offset /= 2) {
+      value += __shfl_xor_sync(kAllLanes, value, offset);
+    }
+    return value;
   }
-  return value;
+}
+__device__ inline uint32_t warp_max(uint32_t value) {
+  return __reduce_max_sync(kAllLanes, value);
 }
 
 // The lowest count bits that are set.

@@ -9,7 +9,24 @@ namespace {
 
 constexpr int kThreads = 256, kWarps = kThreads / 32;
 
+// What lies above a pool's cut, as a comparison of floats.
+struct Cut {
+  float bound;
+  bool all;      // no number, too
+  uint32_t key;  // of entries that are ranked
+  bool has_ties;
+
+  __device__ explicit Cut(const PoolState& state)
+      : all(state.prefix < key_of(-INFINITY)), key(state.prefix), has_ties(state.ties > 0) {
+    // The key before that of zero is nobody's: -0 counts as 0.
+    constexpr uint32_t kBeforeZero = 0x7fffffffu;
+    bound = score_of(state.prefix == kBeforeZero ? kBeforeZero - 1 : state.prefix);
+  }
+  __device__ bool keeps(float gate) const { return all || gate > bound; }
+};
+
 // A warp a row.
+template <bool kByBlock>
 __global__ void __launch_bounds__(kThreads)
     mark_kernel(const __grid_constant__ Pools pools, const GateWave wave, int64_t stride,
                 int32_t words) {
@@ -20,14 +37,16 @@ __global__ void __launch_bounds__(kThreads)
   const int32_t position = wave.first_row + row, own = pools.own[position];
   const float* gates = wave.gates + (int64_t{blockIdx.y} * wave.num_rows + row) * stride;
   uint32_t* mask = pools.mask + (int64_t{plane} * pools.video_tokens + position) * words;
+  Cut cut(pools.states[pool_of(pools, plane, 0)]);
+#pragma unroll 4
   for (int32_t i = 0; i < words; ++i) {
     const int32_t column = 32 * i + lane;
     bool keep = column == own;
     if (column < pools.num_tiles && !keep) {
-      const PoolState& pool = pools.states[pool_of(pools, plane, column)];
-      const uint32_t key = key_of(gates[column]);
-      keep = key > pool.prefix;
-      if (key == pool.prefix && pool.ties > 0) {
+      if constexpr (kByBlock) cut = Cut(pools.states[pool_of(pools, plane, column)]);
+      const float gate = gates[column];
+      keep = cut.keeps(gate);
+      if (cut.has_ties && key_of(gate) == cut.key) {
         atomicAdd(&pools.ties[int64_t{plane} * pools.num_tiles + column], 1);
       }
     }
@@ -49,6 +68,7 @@ __global__ void share_ties_kernel(const __grid_constant__ Pools pools) {
     columns = 1;
   }
   int64_t left = pools.states[pool].ties;
+  if (left == 0) return;
   for (int32_t first = 0; first < columns * planes; first += 32) {
     const int32_t entry = first + lane;
     const bool present = entry < columns * planes;
@@ -107,7 +127,8 @@ __global__ void __launch_bounds__(kThreads)
 }  // namespace
 
 void mark_pass(const Pools& pools, const GateWave& wave) {
-  launch(mark_kernel,
+  const bool by_block = pools.rule.span == PoolSpan::kBlock;
+  launch(by_block ? mark_kernel<true> : mark_kernel<false>,
          {.grid = dim3(static_cast<unsigned>((wave.num_rows + kWarps - 1) / kWarps),
                        static_cast<unsigned>(wave.num_planes)),
           .block = dim3(kThreads)},

@@ -2,6 +2,7 @@
 // keys, and a step down by it.
 #include "arch/block.cuh"
 #include "arch/launch.h"
+#include "kernels/cuda/block_scan.cuh"
 #include "kernels/cuda/check.h"
 #include "kernels/cuda/select_gates.cuh"
 #include "kernels/cuda/select_pools.cuh"
@@ -9,11 +10,11 @@
 namespace sparsescope::cuda {
 namespace {
 
-constexpr int kThreads = 256, kWarps = kThreads / 32;
+constexpr int kThreads = 256;
 // Weights are added up in two halves of 15 bits, in 32-bit sums of at most so many entries.
 constexpr int kHalfBits = 15;
 constexpr int32_t kBlockEntries = 1 << 16;
-// Pools of one block: columns that a thread block takes, as many as histograms fit shared memory.
+// That a thread reads at once; of pools of one block, those that a thread block takes.
 constexpr int kColumns = 4;
 
 enum Search : int32_t { kByWeight, kByCount, kDone };
@@ -41,8 +42,8 @@ __device__ inline GateSteps steps_of(const PoolState& state) {
   return steps;
 }
 
-// What a thread block reads: rows of a plane, all columns in one pool (warps take rows), or with
-// kByBlock the kColumns columns of as many pools (threads take neighbouring columns of a row).
+// What a thread block reads: rows of a plane, four columns a thread; all columns are of one pool,
+// or with kByBlock only four are read, each of a pool of its own.
 struct WaveShape {
   int32_t rows_per_block, row_blocks;
   int64_t stride;  // of a row of gates
@@ -54,7 +55,7 @@ class BlockEntries {
   static constexpr int kPools = kByBlock ? kColumns : 1;
 
   __device__ BlockEntries(const Pools& pools, const GateWave& wave, const WaveShape& shape)
-      : pools_(pools), wave_(wave), stride_(shape.stride) {
+      : pools_(pools), wave_(wave), stride_(static_cast<int32_t>(shape.stride)) {
     const auto block = static_cast<int32_t>(blockIdx.x);
     first_row_ = block % shape.row_blocks * shape.rows_per_block;
     last_row_ = min(wave.num_rows, first_row_ + shape.rows_per_block);
@@ -74,17 +75,28 @@ class BlockEntries {
   // use(pool index, gate, whether the entry is its query's own)
   template <typename Use>
   __device__ void for_each(const Use& use) const {
-    const int thread = static_cast<int>(threadIdx.x);
-    const float* gates = wave_.gates + int64_t{blockIdx.y} * wave_.num_rows * stride_;
-    const int32_t step = kByBlock ? kThreads / kColumns : kWarps;
-    const int32_t column_step = kByBlock ? kColumns : 32;
-    const int32_t last_column =
-        kByBlock ? min(pools_.num_tiles, first_column_ + kColumns) : pools_.num_tiles;
-    for (int32_t row = first_row_ + thread / column_step; row < last_row_; row += step) {
-      const int32_t own = pools_.own[wave_.first_row + row];
-      for (int32_t column = first_column_ + thread % column_step; column < last_column;
-           column += column_step) {
-        use(kByBlock ? column - first_column_ : 0, gates[row * stride_ + column], column == own);
+    const auto thread = static_cast<int32_t>(threadIdx.x);
+    const float* gates =
+        wave_.gates + int64_t{blockIdx.y} * wave_.num_rows * stride_ + first_column_;
+    const int32_t* owns = pools_.own + wave_.first_row;
+    const int32_t chunks = kByBlock ? 1 : stride_ / kColumns;
+    const int32_t row_step = kThreads / chunks, chunk_step = kThreads % chunks;
+    int32_t row = first_row_ + thread / chunks, chunk = thread % chunks;
+    while (row < last_row_) {
+      const int32_t column = chunk * kColumns;
+      const float4 loaded =
+          *reinterpret_cast<const float4*>(gates + int64_t{row} * stride_ + column);
+      const float values[kColumns] = {loaded.x, loaded.y, loaded.z, loaded.w};
+      const int32_t own = owns[row] - first_column_, last = pools_.num_tiles - first_column_;
+#pragma unroll
+      for (int j = 0; j < kColumns; ++j) {
+        if (column + j < last) use(kByBlock ? j : 0, values[j], column + j == own);
+      }
+      row += row_step;
+      chunk += chunk_step;
+      if (chunk >= chunks) {
+        chunk -= chunks;
+        ++row;
       }
     }
   }
@@ -92,8 +104,7 @@ class BlockEntries {
  private:
   const Pools& pools_;
   const GateWave& wave_;
-  int64_t stride_;
-  int32_t first_row_, last_row_, first_column_, plane_;
+  int32_t stride_, first_row_, last_row_, first_column_, plane_;
 };
 
 __global__ void start_kernel(PoolState* states, int32_t num_pools) {
@@ -117,20 +128,22 @@ __global__ void __launch_bounds__(kThreads)
     largest[thread] = kNoEntry;
   }
   __syncthreads();
-  uint32_t low = 0xffffffffu, high = kNoEntry;  // a thread's entries are all of one pool
-  int mine = 0;
-  entries.for_each([&](int pool, float gate, bool) {
-    mine = pool;
-    low = min(low, key_of(gate));
-    high = max(high, key_of(gate));
-  });
-  if constexpr (!kByBlock) {
-    low = ~warp_max(~low);
-    high = warp_max(high);
+  uint32_t low[kPools], high[kPools];
+#pragma unroll
+  for (int pool = 0; pool < kPools; ++pool) {
+    low[pool] = 0xffffffffu;
+    high[pool] = kNoEntry;
   }
-  if (kByBlock || thread % 32 == 0) {
-    atomicMin(&least[mine], low);
-    atomicMax(&largest[mine], high);
+  entries.for_each([&](int pool, float gate, bool) {
+    low[pool] = min(low[pool], key_of(gate));
+    high[pool] = max(high[pool], key_of(gate));
+  });
+#pragma unroll
+  for (int pool = 0; pool < kPools; ++pool) {
+    const uint32_t of_warp_low = ~warp_max(~low[pool]), of_warp_high = warp_max(high[pool]);
+    if (thread % 32 != 0) continue;
+    atomicMin(&least[pool], of_warp_low);
+    atomicMax(&largest[pool], of_warp_high);
   }
   __syncthreads();
   PoolState* state = thread < kPools ? entries.pool(thread) : nullptr;
@@ -177,18 +190,32 @@ __global__ void __launch_bounds__(kThreads)
   }
   __syncthreads();
 
+  // In registers: what is added to shared memory might change them there.
+  struct Terms {
+    uint32_t prefix;
+    int32_t search;
+    float lo, scale;
+  } terms[kPools];
+#pragma unroll
+  for (int pool = 0; pool < kPools; ++pool) {
+    const PoolState& state = states[pool];
+    terms[pool] = {state.prefix, state.search, state.lo, state.scale};
+  }
   const bool weighs = pools.rule.top_k == 0;
   entries.for_each([&](int pool, float gate, bool own) {
-    const PoolState& state = states[pool];
-    if (state.search == kDone) return;
-    const bool by_weight = weighs && state.search == kByWeight;
-    const auto weight = by_weight ? static_cast<uint32_t>(steps_of(state).weight(gate)) : 0u;
+    const Terms& term = terms[pool];
+    if (term.search == kDone) return;
+    const bool by_weight = weighs && term.search == kByWeight;
+    GateSteps steps;
+    steps.lo = term.lo;
+    steps.scale = term.scale;
+    const auto weight = by_weight ? static_cast<uint32_t>(steps.weight(gate)) : 0u;
     if (own) {
       if (digit.first && by_weight) atomicAdd(&own_weight[pool], weight);
       return;
     }
     const uint32_t key = key_of(gate);
-    if (!digit.holds(key, state.prefix)) return;
+    if (!digit.holds(key, term.prefix)) return;
     const uint32_t place = digit.place(key);
     Histogram& histogram = histograms[pool];
     if (digit.first || !by_weight) atomicAdd(&histogram.count[place], 1u);
@@ -244,72 +271,69 @@ __device__ inline void begin_search(const Pools& pools, PoolState& state, int64_
   if (state.search == kByCount && state.target >= count) keep(kNoEntry);
 }
 
+// The last entry's key is known; the entries equal to it, together equals, have to reach target.
+__device__ inline void end_search(PoolState& state, int64_t target, int64_t equals) {
+  int64_t weight = 1;
+  if (state.search == kByWeight) {
+    weight = max(weight, steps_of(state).weight(score_of(state.prefix)));
+  }
+  state.ties = (target + weight - 1) / weight;
+  if (state.ties * weight < equals) return;
+  // All of them are kept, as mostly there is one: nobody has to rank them.
+  --state.prefix;
+  state.ties = 0;
+}
+
 // A thread block a pool.
 __global__ void __launch_bounds__(kThreads)
     advance_kernel(const __grid_constant__ Pools pools, const Digit digit) {
   constexpr int kPlaces = kPoolPlaces / kThreads;
-  __shared__ int64_t sums[kThreads];
-  __shared__ unsigned long long total_weight, total_count;
-  __shared__ PoolState shared_state;
+  __shared__ PoolState state;
   const int thread = static_cast<int>(threadIdx.x);
-  PoolState& state = pools.states[blockIdx.x];
   int64_t* weights = pools.weights + int64_t{blockIdx.x} * kPoolPlaces;
   int64_t* counts = pools.counts + int64_t{blockIdx.x} * kPoolPlaces;
-  if (thread == 0) {
-    shared_state = state;
-    total_weight = total_count = 0;
-  }
-  __syncthreads();
-  if (digit.first) {
-    unsigned long long weight = 0, count = 0;
-    for (int place = thread; place < kPoolPlaces; place += kThreads) {
-      weight += static_cast<unsigned long long>(weights[place]);
-      count += static_cast<unsigned long long>(counts[place]);
-    }
-    atomicAdd(&total_weight, weight);
-    atomicAdd(&total_count, count);
-    __syncthreads();
-    if (thread == 0) {
-      begin_search(pools, shared_state, static_cast<int64_t>(total_weight),
-                   static_cast<int64_t>(total_count));
-    }
-    __syncthreads();
-  }
-  // Thread 0 holds the largest places.
-  const int64_t* table = shared_state.search == kByWeight ? weights : counts;
-  int64_t sum = 0;
-  for (int i = 0; i < kPlaces; ++i) sum += table[kPoolPlaces - 1 - (thread * kPlaces + i)];
-  sums[thread] = sum;
-  __syncthreads();
-  if (shared_state.search != kDone && thread < 32) {
-    int64_t mine = 0;
-    for (int i = 0; i < kWarps; ++i) mine += sums[thread * kWarps + i];
-    int64_t reached = mine;
+  // Thread 0 holds the largest places, each thread its largest first.
+  const int first = kPoolPlaces - 1 - thread * kPlaces;
+  int64_t weight[kPlaces], count[kPlaces], weight_sum = 0, count_sum = 0;
 #pragma unroll
-    for (int offset = 1; offset < 32; offset *= 2) {
-      const int64_t before = __shfl_up_sync(kAllLanes, reached, offset);
-      if (thread >= offset) reached += before;
-    }
-    const uint32_t enough = __ballot_sync(kAllLanes, reached >= shared_state.target);
-    if (thread == __ffs(static_cast<int>(enough)) - 1) {
-      int64_t target = shared_state.target - (reached - mine);
-      int place = kPoolPlaces - 1 - thread * (kPoolPlaces / 32);
-      for (; table[place] < target; --place) target -= table[place];
-      shared_state.prefix = shared_state.prefix << digit.bits | static_cast<uint32_t>(place);
-      shared_state.target = target;
-      if (digit.shift == 0) {
-        int64_t weight = 1;
-        if (shared_state.search == kByWeight) {
-          weight = max(weight, steps_of(shared_state).weight(score_of(shared_state.prefix)));
-        }
-        shared_state.ties = (target + weight - 1) / weight;
-      }
-    }
+  for (int i = 0; i < kPlaces; ++i) {
+    weight[i] = weights[first - i];
+    count[i] = counts[first - i];
+    weight_sum += weight[i];
+    count_sum += count[i];
+    weights[first - i] = counts[first - i] = 0;
+  }
+  int64_t total_weight, total_count;
+  const int64_t weight_before = block_exclusive_sum<kThreads>(weight_sum, total_weight);
+  const int64_t count_before = block_exclusive_sum<kThreads>(count_sum, total_count);
+  if (thread == 0) {
+    state = pools.states[blockIdx.x];
+    if (digit.first) begin_search(pools, state, total_weight, total_count);
   }
   __syncthreads();
-  for (int place = thread; place < kPoolPlaces; place += kThreads)
-    weights[place] = counts[place] = 0;
-  if (thread == 0) state = shared_state;
+  const bool by_weight = state.search == kByWeight, done = state.search == kDone;
+  const int64_t target = state.target - (by_weight ? weight_before : count_before);
+  const int64_t mine = by_weight ? weight_sum : count_sum;
+  __syncthreads();
+  if (!done && target > 0 && target <= mine) {
+    int64_t left = target, of_place = 0;
+    int place = first;
+    bool found = false;
+#pragma unroll
+    for (int i = 0; i < kPlaces; ++i) {
+      const int64_t value = by_weight ? weight[i] : count[i];
+      if (found) continue;
+      found = value >= left;
+      place = first - i;
+      of_place = value;
+      if (!found) left -= value;
+    }
+    state.prefix = state.prefix << digit.bits | static_cast<uint32_t>(place);
+    state.target = left;
+    if (digit.shift == 0) end_search(state, left, of_place);
+  }
+  __syncthreads();
+  if (thread == 0) pools.states[blockIdx.x] = state;
 }
 
 template <typename Run>

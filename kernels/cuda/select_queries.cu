@@ -1,73 +1,76 @@
 #include <cmath>
+#include <type_traits>
 
 #include "arch/block.cuh"
 #include "arch/launch.h"
-#include "kernels/cuda/select_keys.cuh"
 #include "kernels/cuda/select_queries.h"
-#include "kernels/cuda/select_source.cuh"
+#include "kernels/cuda/select_query_rows.cuh"
 
 namespace sparsescope::cuda {
 namespace {
 
-constexpr int kThreads = 128, kWarps = kThreads / 32;
-constexpr int kHalf = 16;      // lanes that share a row
-constexpr int kKeptRows = 8;   // kept queries that a thread compares a pruned one with at a time
+constexpr int kThreads = kQueryThreads, kWarps = kQueryWarps;
 constexpr int kMeanRows = 64;  // of a sum in fp32
 
-// Rows of shared memory are four floats apart from a multiple of 32 where D is one: lanes that read
-// four neighbours of consecutive rows meet no bank conflict.
-struct TileShared {
-  float* unit_rows;  // [max_slots, pitch] the queries, then at length 1
-  float* rank;       // [max_slots] minus the cosine to the reference
-  int32_t* kept;     // [max_slots] slots, ascending
-  int32_t* pruned;   // [max_slots]
-  int32_t* source;   // [max_slots] slots
-  int32_t pitch;
+// What competes with a slot, and how.
+struct Rank {
+  int32_t window;
+  uint32_t key;  // of minus the cosine to the reference
+};
 
-  __device__ TileShared(unsigned char* memory, int32_t max_slots, int32_t dim) : pitch(dim + 4) {
-    unit_rows = reinterpret_cast<float*>(memory);
-    rank = unit_rows + max_slots * pitch;
-    kept = reinterpret_cast<int32_t*>(rank + max_slots);
+struct TileShared {
+  Rank* rank;                       // [max_slots]
+  int32_t* place;                   // [max_slots] among the kept, or ~ among the pruned
+  int32_t* kept;                    // [max_slots] slots, ascending
+  int32_t* pruned;                  // [max_slots] the same
+  int32_t* source;                  // [max_slots] of each pruned slot among the kept
+  static constexpr int kWords = 6;  // of a slot
+
+  __device__ TileShared(unsigned char* memory, int32_t max_slots) {
+    rank = reinterpret_cast<Rank*>(memory);
+    place = reinterpret_cast<int32_t*>(rank + max_slots);
+    kept = place + max_slots;
     pruned = kept + max_slots;
     source = pruned + max_slots;
   }
+  static constexpr int64_t bytes(int32_t max_slots) {
+    constexpr int64_t kUnit = 16;  // of what stands behind
+    return (int64_t{max_slots} * kWords * int64_t{sizeof(int32_t)} + kUnit - 1) / kUnit * kUnit;
+  }
 };
 
-// The sum over a half warp in the order of a vector's halves, as on the host.
-__device__ inline float half_warp_sum(float value) {
-#pragma unroll
-  for (int offset = kHalf / 2; offset > 0; offset /= 2) {
-    value += __shfl_xor_sync(kAllLanes, value, offset, kHalf);
-  }
-  return value;
-}
-
-template <int kWidth, typename Source>
+template <typename Rows>
 class TileQueries {
  public:
-  __device__ TileQueries(const SourceRows<Source>& q, const QuerySelect& call, int32_t dim)
+  using Source = typename Rows::Source;
+
+  __device__ TileQueries(const SourceRows<Source>& q, const QuerySelect& call, int32_t rows_at,
+                         int32_t dim)
       : call_(call),
-        shared_(dynamic_shared(), call.max_slots, dim),
-        dim_(dim),
+        shared_(dynamic_shared(), call.max_slots),
+        range_(call.layout.ranges[blockIdx.x]),
+        tokens_(call.layout.order + range_.first),
+        slots_(call.slots + call.shape_of_tile[blockIdx.x] * call.max_slots),
+        rows_(dynamic_shared() + rows_at,
+              {q.head(call.planes.heads[blockIdx.y]), q.stride_token, tokens_, range_.count},
+              q.head_dim, dim),
         head_dim_(q.head_dim),
-        stride_token_(q.stride_token),
-        head_(q.head(call.planes.heads[blockIdx.y])),
-        thread_(static_cast<int>(threadIdx.x)),
-        tile_(static_cast<int32_t>(blockIdx.x)) {
-    const KeyRange range = call.layout.ranges[tile_];
-    num_slots_ = range.count;
-    tokens_ = call.layout.order + range.first;
-    slots_ = call.slots + call.shape_of_tile[tile_] * call.max_slots;
-    first_kept_ = call.first_kept[tile_];
-    num_kept_ = call.first_kept[tile_ + 1] - first_kept_;
+        dim_(dim),
+        thread_(static_cast<int>(threadIdx.x)) {
+    first_kept_ = call.first_kept[blockIdx.x];
+    num_kept_ = call.first_kept[blockIdx.x + 1] - first_kept_;
   }
 
   __device__ void run() {
-    load();
+    rows_.load();
+    rows_.cosines([&](int32_t slot) { return slots_[slot].reference; },
+                  [&](int32_t slot, float cosine) {
+                    const QuerySlot mine = slots_[slot];
+                    const bool forced = call_.keep_reference && slot == mine.reference;
+                    shared_.rank[slot] = {mine.window, key_of(forced ? INFINITY : -cosine)};
+                  });
     __syncthreads();
-    normalize();
-    __syncthreads();
-    compare();
+    mark_kept();
     __syncthreads();
     if (thread_ < 32) list_slots();
     __syncthreads();
@@ -76,96 +79,46 @@ class TileQueries {
     find_sources();
     __syncthreads();
     write_sources();
+    if (call_.first_copy != nullptr) write_copies();
   }
 
  private:
-  __device__ float* unit_row(int32_t slot) const {
-    return shared_.unit_rows + slot * shared_.pitch;
-  }
+  __device__ int32_t num_slots() const { return range_.count; }
+  __device__ int32_t num_pruned() const { return range_.count - num_kept_; }
 
-  __device__ void load() {
-    const int32_t chunks = dim_ / kWidth;
-    for (int32_t i = thread_; i < num_slots_ * chunks; i += kThreads) {
-      const int32_t slot = i / chunks, first = i % chunks * kWidth;
-      float values[kWidth] = {};
-      if (first < head_dim_) {
-        load_widened(head_ + tokens_[slot] * stride_token_ + first, values);
+  // Of each window its quota, the least similar slots first. Two threads a slot.
+  __device__ void mark_kept() {
+    const int half = thread_ % 2;
+    for (int32_t first = thread_ / 32 * 16; first < num_slots(); first += kThreads / 2) {
+      const int32_t slot = first + thread_ % 32 / 2;
+      const bool present = slot < num_slots();
+      const Rank mine = present ? shared_.rank[slot] : Rank{};
+      int32_t before = 0;
+      for (int32_t other = half; other < num_slots(); other += 2) {
+        const Rank rank = shared_.rank[other];
+        const bool stands_before = rank.key > mine.key || (rank.key == mine.key && other < slot);
+        before += rank.window == mine.window && stands_before ? 1 : 0;
       }
-#pragma unroll
-      for (int j = 0; j < kWidth; ++j) unit_row(slot)[first + j] = values[j];
+      before += __shfl_xor_sync(kAllLanes, before, 1);
+      if (present && half == 0) shared_.place[slot] = before < slots_[slot].quota ? 0 : -1;
     }
-  }
-
-  // body(slot, lane) for all slots, a half warp each; slots from num_slots on as well, so that
-  // whole warps meet at the shuffles.
-  template <typename Body>
-  __device__ void for_half_warps(const Body& body) {
-    const int32_t of_warp = 2 * (thread_ / 32), half = thread_ % 32 / kHalf;
-    for (int32_t slot = of_warp; slot < num_slots_; slot += 2 * kWarps) {
-      body(slot + half, thread_ % kHalf);
-    }
-  }
-
-  __device__ void normalize() {
-    for_half_warps([&](int32_t slot, int lane) {
-      float squares = 0;
-      if (slot < num_slots_) {
-        for (int32_t d = lane; d < dim_; d += kHalf) {
-          const float value = unit_row(slot)[d];
-          squares = fmaf(value, value, squares);
-        }
-      }
-      const float length = sqrtf(half_warp_sum(squares));
-      // A length that is no number stays one.
-      const float inverse = 1.0f / (length < 1e-12f ? 1e-12f : length);
-      if (slot >= num_slots_) return;
-      for (int32_t d = lane; d < dim_; d += kHalf) unit_row(slot)[d] *= inverse;
-    });
-  }
-
-  __device__ void compare() {
-    for_half_warps([&](int32_t slot, int lane) {
-      float products = 0;
-      const bool present = slot < num_slots_;
-      const int32_t reference = present ? slots_[slot].reference : 0;
-      if (present) {
-        for (int32_t d = lane; d < dim_; d += kHalf) {
-          products = fmaf(unit_row(slot)[d], unit_row(reference)[d], products);
-        }
-      }
-      const float cosine = half_warp_sum(products);
-      if (!present || lane != 0) return;
-      const bool forced = call_.keep_reference && slot == reference;
-      shared_.rank[slot] = forced ? INFINITY : -cosine;
-    });
-  }
-
-  // The quota of each window, the least similar ones first.
-  __device__ bool keeps(int32_t slot) const {
-    const QuerySlot mine = slots_[slot];
-    const uint32_t key = key_of(shared_.rank[slot]);
-    int32_t before = 0;
-    for (int32_t other = 0; other < num_slots_; ++other) {
-      if (slots_[other].window != mine.window) continue;
-      const uint32_t other_key = key_of(shared_.rank[other]);
-      before += other_key > key || (other_key == key && other < slot) ? 1 : 0;
-    }
-    return before < mine.quota;
   }
 
   // By one warp.
   __device__ void list_slots() {
     int32_t kept = 0, pruned = 0;
-    for (int32_t first = 0; first < num_slots_; first += 32) {
+    const uint32_t below = (1u << thread_) - 1;
+    for (int32_t first = 0; first < num_slots(); first += 32) {
       const int32_t slot = first + thread_;
-      const bool present = slot < num_slots_;
-      const bool keep = present && keeps(slot);
+      const bool present = slot < num_slots();
+      const bool keep = present && shared_.place[slot] == 0;
       const uint32_t keep_bits = __ballot_sync(kAllLanes, keep);
       const uint32_t prune_bits = __ballot_sync(kAllLanes, present && !keep);
-      const uint32_t below = (1u << thread_) - 1;
-      if (keep) shared_.kept[kept + __popc(keep_bits & below)] = slot;
-      if (present && !keep) shared_.pruned[pruned + __popc(prune_bits & below)] = slot;
-      if (present) shared_.source[slot] = keep ? slot : -1;
+      const int32_t kept_at = kept + __popc(keep_bits & below);
+      const int32_t pruned_at = pruned + __popc(prune_bits & below);
+      if (keep) shared_.kept[kept_at] = slot;
+      if (present && !keep) shared_.pruned[pruned_at] = slot;
+      if (present) shared_.place[slot] = keep ? kept_at : ~pruned_at;
       kept += __popc(keep_bits);
       pruned += __popc(prune_bits);
     }
@@ -177,16 +130,14 @@ class TileQueries {
   }
 
   __device__ void write_means() const {
-    float* mean = call_.means + (int64_t{blockIdx.y} * call_.layout.num_tiles + tile_) * dim_;
+    float* mean = call_.means + (int64_t{blockIdx.y} * call_.layout.num_tiles + blockIdx.x) * dim_;
     for (int32_t d = thread_; d < dim_; d += kThreads) {
       double total = 0;
       for (int32_t first = 0; d < head_dim_ && first < num_kept_; first += kMeanRows) {
         const int32_t last = min(num_kept_, first + kMeanRows);
         float sum = 0;
 #pragma unroll 8
-        for (int32_t i = first; i < last; ++i) {
-          sum += to_float(head_[tokens_[shared_.kept[i]] * stride_token_ + d]);
-        }
+        for (int32_t i = first; i < last; ++i) sum += rows_.value(shared_.kept[i], d);
         total += static_cast<double>(sum);
       }
       mean[d] = static_cast<float>(total / num_kept_);
@@ -194,56 +145,47 @@ class TileQueries {
   }
 
   __device__ void find_sources() {
-    const int32_t num_pruned = num_slots_ - num_kept_;
     if (call_.restore == RestoreRule::kSimilar) {
-      for (int32_t first = 0; first < num_pruned; first += 32) most_similar(first, num_pruned);
+      for (int32_t first = 0; first < num_pruned(); first += 32) most_similar(first);
       return;
     }
-    for (int32_t i = thread_; i < num_pruned; i += kThreads) {
+    for (int32_t i = thread_; i < num_pruned(); i += kThreads) {
       const int32_t slot = shared_.pruned[i];
-      if (call_.restore == RestoreRule::kCentre) shared_.source[slot] = slots_[slot].reference;
-      if (call_.restore == RestoreRule::kNearest) shared_.source[slot] = nearest(slot);
+      if (call_.restore == RestoreRule::kCentre) {
+        shared_.source[i] = shared_.place[slots_[slot].reference];
+      }
+      if (call_.restore == RestoreRule::kNearest) shared_.source[i] = nearest(slot);
     }
   }
 
   __device__ int32_t nearest(int32_t slot) const {
-    int32_t best = shared_.kept[0];
+    int32_t best = 0;
     for (int32_t i = 1; i < num_kept_; ++i) {
-      if (abs(shared_.kept[i] - slot) < abs(best - slot)) best = shared_.kept[i];
+      if (abs(shared_.kept[i] - slot) < abs(shared_.kept[best] - slot)) best = i;
     }
     return best;
   }
 
   // The kept slot with the largest cosine to each of 32 pruned ones, a lane each; the warps share
   // out the kept slots.
-  __device__ void most_similar(int32_t first, int32_t num_pruned) {
+  __device__ void most_similar(int32_t first) {
     __shared__ float best_of_warp[kWarps][32];
     __shared__ int32_t best_at_of_warp[kWarps][32];
     const int lane = thread_ % 32, warp = thread_ / 32;
-    const bool present = first + lane < num_pruned;
-    const float* mine = unit_row(shared_.pruned[present ? first + lane : first]);
+    const bool present = first + lane < num_pruned();
+    const int32_t mine = shared_.pruned[present ? first + lane : first];
     float best = -INFINITY;
     int32_t best_at = num_kept_;
-    for (int32_t group = warp * kKeptRows; group < num_kept_; group += kWarps * kKeptRows) {
-      float cosine[kKeptRows] = {};
-      const float* others[kKeptRows];
+    for (int32_t group = warp * kComparedRows; group < num_kept_; group += kWarps * kComparedRows) {
+      float cosine[kComparedRows];
+      int32_t others[kComparedRows];
 #pragma unroll
-      for (int i = 0; i < kKeptRows; ++i) {
-        others[i] = unit_row(shared_.kept[min(group + i, num_kept_ - 1)]);
+      for (int i = 0; i < kComparedRows; ++i) {
+        others[i] = shared_.kept[min(group + i, num_kept_ - 1)];
       }
-      for (int32_t d = 0; d < dim_; d += 4) {
-        const float4 own = *reinterpret_cast<const float4*>(mine + d);
+      rows_.cosines_to(mine, others, cosine);
 #pragma unroll
-        for (int i = 0; i < kKeptRows; ++i) {
-          const float4 other = *reinterpret_cast<const float4*>(others[i] + d);
-          cosine[i] = fmaf(other.x, own.x, cosine[i]);
-          cosine[i] = fmaf(other.y, own.y, cosine[i]);
-          cosine[i] = fmaf(other.z, own.z, cosine[i]);
-          cosine[i] = fmaf(other.w, own.w, cosine[i]);
-        }
-      }
-#pragma unroll
-      for (int i = 0; i < kKeptRows; ++i) {
+      for (int i = 0; i < kComparedRows; ++i) {
         if (group + i < num_kept_ && cosine[i] > best) {
           best = cosine[i];
           best_at = group + i;
@@ -263,55 +205,94 @@ class TileQueries {
         }
       }
       // Where no cosine is a number, the first one.
-      shared_.source[shared_.pruned[first + lane]] =
-          shared_.kept[best_at < num_kept_ ? best_at : 0];
+      shared_.source[first + lane] = best_at < num_kept_ ? best_at : 0;
     }
     __syncthreads();
   }
 
   __device__ void write_sources() const {
     int32_t* restore = call_.restore_from + int64_t{blockIdx.y} * call_.layout.video_tokens;
-    for (int32_t slot = thread_; slot < num_slots_; slot += kThreads) {
-      const int32_t source = shared_.source[slot];
-      restore[tokens_[slot] - call_.prefix] = source < 0 ? -1 : tokens_[source];
+    for (int32_t slot = thread_; slot < num_slots(); slot += kThreads) {
+      const int32_t place = shared_.place[slot];
+      int32_t source = tokens_[slot];
+      if (place < 0) {
+        source = call_.restore == RestoreRule::kZero
+                     ? -1
+                     : tokens_[shared_.kept[shared_.source[~place]]];
+      }
+      restore[tokens_[slot] - call_.prefix] = source;
+    }
+  }
+
+  // The pruned slots by source, then ascending.
+  __device__ void write_copies() const {
+    const int64_t of_plane = call_.layout.video_tokens - call_.kept_queries;
+    const int64_t begin = blockIdx.y * of_plane + (range_.first - first_kept_);
+    const int64_t first_row = int64_t{blockIdx.y} * call_.kept_queries + first_kept_;
+    for (int32_t i = thread_; i < num_kept_; i += kThreads) {
+      int32_t before = 0;
+      for (int32_t j = 0; j < num_pruned(); ++j) before += shared_.source[j] < i ? 1 : 0;
+      call_.first_copy[first_row + i] = static_cast<int32_t>(begin + before);
+    }
+    // From the other end: other warps.
+    for (int32_t i = kThreads - 1 - thread_; i < num_pruned(); i += kThreads) {
+      const int32_t mine = shared_.source[i];
+      int32_t before = 0;
+      for (int32_t j = 0; j < num_pruned(); ++j) {
+        before += shared_.source[j] < mine || (shared_.source[j] == mine && j < i) ? 1 : 0;
+      }
+      call_.copy_tokens[begin + before] = tokens_[shared_.pruned[i]];
+    }
+    if (blockIdx.x == gridDim.x - 1 && blockIdx.y == gridDim.y - 1 && thread_ == 0) {
+      call_.first_copy[first_row + num_kept_] = static_cast<int32_t>(begin + num_pruned());
     }
   }
 
   const QuerySelect& call_;
   TileShared shared_;
-  int32_t dim_, head_dim_;
-  int64_t stride_token_;
-  const Source* head_;
-  int thread_;
-  int32_t tile_, num_slots_, first_kept_, num_kept_;
+  KeyRange range_;
   const int32_t* tokens_;
   const QuerySlot* slots_;
+  Rows rows_;
+  int32_t head_dim_, dim_;  // D, padded
+  int thread_;
+  int32_t first_kept_, num_kept_;
 };
 
-template <int kWidth, typename Source>
+template <typename Rows>
 __global__ void __launch_bounds__(kThreads)
-    select_queries_kernel(const SourceRows<Source> q, const __grid_constant__ QuerySelect call,
-                          int32_t dim) {
-  TileQueries<kWidth, Source>(q, call, dim).run();
+    select_queries_kernel(const SourceRows<typename Rows::Source> q,
+                          const __grid_constant__ QuerySelect call, int32_t rows_at, int32_t dim) {
+  TileQueries<Rows>(q, call, rows_at, dim).run();
+}
+
+template <typename Rows>
+void run(const SourceRows<typename Rows::Source>& q, const QuerySelect& call) {
+  const int64_t lists = TileShared::bytes(call.max_slots);
+  const int64_t rows = Rows::bytes(call.max_slots, padded_dim(call.q.head_dim));
+  launch(select_queries_kernel<Rows>,
+         {.grid = dim3(static_cast<unsigned>(call.layout.num_tiles),
+                       static_cast<unsigned>(call.planes.num_planes)),
+          .block = dim3(kThreads),
+          .shared_bytes = static_cast<size_t>(lists + rows)},
+         nullptr, q, call, static_cast<int32_t>(lists), padded_dim(call.q.head_dim));
 }
 
 }  // namespace
 
 int64_t query_select_bytes(int32_t max_slots, int64_t head_dim) {
-  constexpr int64_t kPad = 4, kArrays = 4;
-  return int64_t{max_slots} * (padded_dim(head_dim) + kPad + kArrays) *
-         static_cast<int64_t>(sizeof(float));
+  return TileShared::bytes(max_slots) + UnitRows<1, float>::bytes(max_slots, padded_dim(head_dim));
 }
 
 void select_queries(const QuerySelect& call) {
-  const LaunchShape shape{
-      .grid = dim3(static_cast<unsigned>(call.layout.num_tiles),
-                   static_cast<unsigned>(call.planes.num_planes)),
-      .block = dim3(kThreads),
-      .shared_bytes = static_cast<size_t>(query_select_bytes(call.max_slots, call.q.head_dim))};
   with_source_rows(call.q, [&]<int kWidth, typename Source>(const SourceRows<Source>& rows) {
-    launch(select_queries_kernel<kWidth, Source>, shape, nullptr, rows, call,
-           padded_dim(call.q.head_dim));
+    if constexpr (sizeof(Source) == 2 && kWidth > 1) {
+      if (call.max_slots <= QueryProducts<Source, 64>::kSlots) {
+        if (rows.head_dim == 64) return run<QueryProducts<Source, 64>>(rows, call);
+        if (rows.head_dim == 128) return run<QueryProducts<Source, 128>>(rows, call);
+      }
+    }
+    run<UnitRows<kWidth, Source>>(rows, call);
   });
 }
 

@@ -33,6 +33,10 @@ struct QuerySelect {
   int32_t* rows = nullptr;          // [planes, kept_queries] tokens, ascending slots in a tile
   float* means = nullptr;           // [planes, N, padded_dim] of the kept queries
   int32_t* restore_from = nullptr;  // [planes, video_tokens] as in BlockLists
+  // RowCopies of the same: [planes * kept_queries + 1], [planes, video_tokens - kept_queries]. Null
+  // where pruned queries have no source (kZero).
+  int32_t* first_copy = nullptr;
+  int32_t* copy_tokens = nullptr;
 };
 void select_queries(const QuerySelect& call);
 

@@ -12,19 +12,34 @@ constexpr int32_t kSharedBytes = 72 * 1024;
 constexpr int32_t kMostRows = 1024, kLeastRows = 128;
 constexpr int64_t kStrandsWanted = 4 * 132;
 
-// Words of a bit row in shared memory: odd, so that the rows of a warp lie in different banks.
-int32_t row_pitch(int32_t num_tiles) { return mask_words(num_tiles) | 1; }
+// Words of a block's rows in shared memory, a bit for each row of the run: an odd number, so that
+// the blocks of a warp lie in different banks.
+int32_t row_pitch(int32_t run_rows) { return (run_rows / 32) | 1; }
 
 struct RunShared {
-  uint32_t* bits;       // [run_rows, pitch]
+  uint32_t* chosen;     // [N, pitch]
   int32_t* row_count;   // [N] rows of each block, then where they begin
   int32_t* item_first;  // [N]
 
-  __device__ RunShared(unsigned char* memory, int32_t rows, int32_t pitch, int32_t num_tiles)
-      : bits(reinterpret_cast<uint32_t*>(memory)),
-        row_count(reinterpret_cast<int32_t*>(bits + rows * pitch)),
+  __device__ RunShared(unsigned char* memory, int32_t pitch, int32_t num_tiles)
+      : chosen(reinterpret_cast<uint32_t*>(memory)),
+        row_count(reinterpret_cast<int32_t*>(chosen + num_tiles * pitch)),
         item_first(row_count + num_tiles) {}
 };
+
+// 32 rows of 32 bits, a row a lane, to 32 columns, a column a lane: bit r of lane c was bit c of
+// lane r.
+__device__ inline uint32_t transposed_bits(uint32_t bits, int lane) {
+  uint32_t low = 0x0000ffffu;  // columns that stay in the lanes without the step
+#pragma unroll
+  for (int step = 16; step > 0; step /= 2) {
+    const uint32_t other = __shfl_xor_sync(kAllLanes, bits, step);
+    bits = (lane & step) == 0 ? (bits & low) | (other & low) << step
+                              : (bits & ~low) | (other >> step & low);
+    low ^= low << step / 2;
+  }
+  return bits;
+}
 
 __device__ inline int32_t items_for(int32_t rows) { return (rows + kRowLanes - 1) / kRowLanes; }
 
@@ -33,7 +48,7 @@ class RunLists {
  public:
   __device__ RunLists(const RowLists& call, int32_t words, int32_t pitch)
       : call_(call),
-        shared_(dynamic_shared(), call.run_rows, pitch, call.layout.num_tiles),
+        shared_(dynamic_shared(), pitch, call.layout.num_tiles),
         words_(words),
         pitch_(pitch),
         thread_(static_cast<int>(threadIdx.x)),
@@ -46,14 +61,22 @@ class RunLists {
   __device__ void count() {
     const uint32_t* mask =
         call_.mask + (int64_t{plane_} * call_.layout.video_tokens + first_) * words_;
-    for (int32_t i = thread_; i < num_rows_ * words_; i += kThreads) {
-      shared_.bits[i / words_ * pitch_ + i % words_] = mask[i];
+    const int32_t num_tiles = call_.layout.num_tiles, lane = thread_ % 32;
+    for (int32_t i = thread_ / 32; i < groups() * words_; i += kWarps) {
+      const int32_t group = i / words_, word = i % words_;
+      const int32_t row = 32 * group + lane, block = 32 * word + lane;
+      const uint32_t of_row = row < num_rows_ ? mask[int64_t{row} * words_ + word] : 0;
+      const uint32_t of_block = transposed_bits(of_row, lane);
+      if (block < num_tiles) shared_.chosen[block * pitch_ + group] = of_block;
     }
     __syncthreads();
-    for (int32_t block = thread_ / 32; block < call_.layout.num_tiles; block += kWarps) {
+    for (int32_t block = thread_; block < num_tiles; block += kThreads) {
       int32_t count = 0;
-      for_rows(block, [&](int32_t, uint32_t chosen) { count += __popc(chosen); });
-      if (thread_ % 32 == 0) shared_.row_count[block] = count;
+#pragma unroll 4
+      for (int32_t group = 0; group < groups(); ++group) {
+        count += __popc(shared_.chosen[block * pitch_ + group]);
+      }
+      shared_.row_count[block] = count;
     }
     __syncthreads();
   }
@@ -78,37 +101,43 @@ class RunLists {
   __device__ void fill() {
     const int64_t planes = call_.planes.num_planes;
     const int64_t at = int64_t{plane_} * call_.num_runs + run_;
-    const auto first_row = static_cast<int32_t>(call_.plane_first[plane_] + call_.run_first[at]);
-    const auto first_item = static_cast<int32_t>(call_.plane_first[planes + plane_] +
-                                                 call_.run_first[planes * call_.num_runs + at]);
-    if (thread_ < 32) place_blocks(first_row, first_item);
-    __syncthreads();
     const int lane = thread_ % 32;
+    if (thread_ < 32) {
+      const int64_t rows_before = sizes_before(0) + call_.run_first[at];
+      const int64_t items_before =
+          sizes_before(planes) + call_.run_first[planes * call_.num_runs + at];
+      place_blocks(static_cast<int32_t>(rows_before), static_cast<int32_t>(items_before));
+    }
+    if (run_ == 0 && plane_ == 0) {
+      for (int32_t i = thread_; i < call_.layout.num_ranges; i += kThreads) call_.range_ids[i] = i;
+    }
+    __syncthreads();
     for (int32_t block = thread_ / 32; block < call_.layout.num_tiles; block += kWarps) {
       int32_t row = shared_.row_count[block];
       const int32_t begin = row;
-      for_rows(block, [&](int32_t first, uint32_t chosen) {
+#pragma unroll 4
+      for (int32_t group = 0; group < groups(); ++group) {
+        const uint32_t chosen = shared_.chosen[block * pitch_ + group];
         if ((chosen >> lane & 1) != 0) {
           call_.rows[row + __popc(chosen & ((1u << lane) - 1))] =
-              call_.layout.order[first_ + first + lane];
+              call_.layout.order[first_ + 32 * group + lane];
         }
         row += __popc(chosen);
-      });
+      }
       write_items(shared_.item_first[block], begin, row - begin, block, lane, 32);
     }
   }
 
  private:
-  // body(first, chosen) for each 32 rows of the run: a bit for each row that chose the block.
-  template <typename Body>
-  __device__ void for_rows(int32_t block, const Body& body) const {
-    const int lane = thread_ % 32;
-    for (int32_t first = 0; first < num_rows_; first += 32) {
-      const int32_t row = first + lane;
-      const bool chose =
-          row < num_rows_ && (shared_.bits[row * pitch_ + block / 32] >> block % 32 & 1) != 0;
-      body(first, __ballot_sync(kAllLanes, chose));
+  __device__ int32_t groups() const { return (num_rows_ + 31) / 32; }
+
+  // Of the planes before this one, of which the sizes begin at first. By a warp.
+  __device__ int64_t sizes_before(int64_t first) const {
+    int64_t before = 0;
+    for (int32_t other = thread_; other < plane_; other += 32) {
+      before += call_.plane_sizes[first + other];
     }
+    return warp_sum(before);
   }
 
   // Where each block's rows and items begin, in place of their numbers; and what stands behind the
@@ -187,8 +216,7 @@ __global__ void __launch_bounds__(kThreads)
 }
 
 LaunchShape shape_of(const RowLists& call) {
-  const int64_t words = int64_t{call.run_rows} * row_pitch(call.layout.num_tiles) +
-                        2 * int64_t{call.layout.num_tiles};
+  const int64_t words = int64_t{call.layout.num_tiles} * (row_pitch(call.run_rows) + 2);
   return {.grid = dim3(static_cast<unsigned>(call.num_runs),
                        static_cast<unsigned>(call.planes.num_planes)),
           .block = dim3(kThreads),
@@ -201,7 +229,7 @@ int32_t run_rows(int32_t num_planes, int32_t video_tokens, int32_t num_tiles) {
   const auto fits = [&](int32_t rows) {
     const int64_t strands = int64_t{num_planes} * ((video_tokens + rows - 1) / rows);
     return strands >= kStrandsWanted &&
-           int64_t{rows} * row_pitch(num_tiles) * int64_t{sizeof(uint32_t)} <= kSharedBytes;
+           int64_t{num_tiles} * row_pitch(rows) * int64_t{sizeof(uint32_t)} <= kSharedBytes;
   };
   int32_t rows = kMostRows;
   while (rows > kLeastRows && !fits(rows)) rows /= 2;
@@ -210,12 +238,12 @@ int32_t run_rows(int32_t num_planes, int32_t video_tokens, int32_t num_tiles) {
 
 void count_row_lists(const RowLists& call, int32_t* counts) {
   launch(count_runs_kernel, shape_of(call), nullptr, call, mask_words(call.layout.num_tiles),
-         row_pitch(call.layout.num_tiles), counts);
+         row_pitch(call.run_rows), counts);
 }
 
 void fill_row_lists(const RowLists& call) {
   launch(fill_runs_kernel, shape_of(call), nullptr, call, mask_words(call.layout.num_tiles),
-         row_pitch(call.layout.num_tiles));
+         row_pitch(call.run_rows));
 }
 
 }  // namespace sparsescope::cuda

@@ -21,12 +21,14 @@ struct RowLists {
   int32_t heads = 1;               // H
   const uint32_t* mask = nullptr;  // bit rows [planes, video_tokens]
   int32_t run_rows = 0, num_runs = 0;
-  // Where the rows and items of a run begin: [2, planes, runs] within their plane, [2, planes].
+  // As scan_counts finds them of the counts: where the rows and items of a run begin within their
+  // plane, [2, planes, runs], and how many a plane has, [2, planes].
   const int64_t* run_first = nullptr;
-  const int64_t* plane_first = nullptr;
+  const int64_t* plane_sizes = nullptr;
   int32_t* rows = nullptr;
   SparseItem* items = nullptr;
-  StrandTable table;  // the first num_runs strands of each plane are written
+  int32_t* range_ids = nullptr;  // [num_ranges] every range its own number
+  StrandTable table;             // the first num_runs strands of each plane are written
 };
 // counts [2, planes, runs] of rows and items.
 void count_row_lists(const RowLists& call, int32_t* counts);

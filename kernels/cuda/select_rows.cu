@@ -114,10 +114,15 @@ __global__ void __launch_bounds__(32 * kWarps, 2)
   const RowCut cut = rule.cut(row, plane, call.num_tiles, row_idx, lane);
   const int32_t own_block = own == nullptr ? -1 : own[row_idx];
   uint32_t* mask = call.mask + (plane * call.mask_stride + row_idx) * words;
+  int32_t count = 0;
   row.select(cut, words, [&](int i, uint32_t bits) {
     if (own_block / 32 == i && own_block >= 0) bits |= 1u << own_block % 32;
     if (lane == 0) mask[i] = bits;
+    count += __popc(bits);
   });
+  if (call.counts != nullptr && lane == 0) {
+    call.counts[int64_t{plane} * call.num_rows + row_idx] = count;
+  }
 }
 
 template <typename Rule>
@@ -131,6 +136,7 @@ void run(const ScoreRows& rows, const Rule& rule, const int32_t* own) {
   };
   if (rows.num_tiles <= 4 * 32) return start.template operator()<4>();
   if (rows.num_tiles <= 16 * 32) return start.template operator()<16>();
+  if (rows.num_tiles <= 24 * 32) return start.template operator()<24>();
   if (rows.num_tiles <= kMaxQueryBlocks) return start.template operator()<kMaxQueryBlocks / 32>();
   if constexpr (!std::is_same_v<Rule, QueryGates>) {
     start.template operator()<kMaxSelectTiles / 32>();

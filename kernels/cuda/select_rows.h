@@ -11,9 +11,10 @@ namespace sparsescope::cuda {
 struct ScoreRows {
   const float* scores = nullptr;  // [num_planes, num_rows, score_stride(N)]
   int32_t num_planes = 0, num_rows = 0;
-  int32_t num_tiles = 0;     // N, at most kMaxSelectTiles
-  uint32_t* mask = nullptr;  // bit rows of the first plane's first row
-  int64_t mask_stride = 0;   // bit rows of a plane
+  int32_t num_tiles = 0;      // N, at most kMaxSelectTiles
+  uint32_t* mask = nullptr;   // bit rows of the first plane's first row
+  int64_t mask_stride = 0;    // bit rows of a plane
+  int32_t* counts = nullptr;  // [num_planes, num_rows] bits of each row; may be null
 };
 
 // The K best of each row.

@@ -1,4 +1,5 @@
 #include "arch/launch.h"
+#include "kernels/cuda/select_gates.h"
 #include "kernels/cuda/select_scores.h"
 #include "kernels/cuda/select_source.cuh"
 
@@ -169,6 +170,7 @@ void tile_scores(const TileScores& call) {
         .data = call.row_means, .head_dim = shape.dim, .stride_token = shape.dim};
     return run_in_width<4>(rows, shape, call.out);
   }
+  if (tile_gates(call)) return;
   with_source_rows(call.x, [&]<int kWidth, typename Source>(const SourceRows<Source>& rows) {
     run_in_width<kWidth>(rows, shape, call.out);
   });

@@ -1,7 +1,8 @@
 // Scores between rows and the means of tiles, the one product of the selectors:
 //   out[p, m, n] = scale * sum_d a[p, m, d] * means[p, n, d]
 // fp32, d ascending in every element: equal rows give equal scores, and the bits are those of the
-// host's selectors.
+// host's selectors. Where rows are queries of 16 bits (VMoBA), by mma and in another order
+// (select_gates.h).
 #pragma once
 
 #include <cstdint>

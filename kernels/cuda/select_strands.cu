@@ -1,49 +1,29 @@
 #include "arch/block.cuh"
 #include "arch/launch.h"
+#include "kernels/cuda/block_scan.cuh"
 #include "kernels/cuda/select_keys.cuh"
 #include "kernels/cuda/select_strands.h"
 
 namespace sparsescope::cuda {
 namespace {
 
-constexpr int kScanThreads = 256;
+constexpr int kScanThreads = 512;
 
 // A thread block a group.
-template <typename Count>
 __global__ void __launch_bounds__(kScanThreads)
-    scan_kernel(const Count* counts, int32_t size, int64_t* offsets, int64_t* totals) {
-  __shared__ int64_t of_warp[kScanThreads / 32];
-  const int thread = static_cast<int>(threadIdx.x), lane = thread % 32, warp = thread / 32;
+    scan_kernel(const int32_t* counts, int32_t size, int32_t extra, int64_t* offsets,
+                int64_t* totals) {
   const int64_t group = blockIdx.x;
   int64_t carry = 0;
   for (int32_t first = 0; first < size; first += kScanThreads) {
-    const int32_t i = first + thread;
-    const int64_t count = i < size ? static_cast<int64_t>(counts[group * size + i]) : 0;
-    int64_t sum = count;
-#pragma unroll
-    for (int offset = 1; offset < 32; offset *= 2) {
-      const int64_t before = __shfl_up_sync(kAllLanes, sum, offset);
-      if (lane >= offset) sum += before;
-    }
-    if (lane == 31) of_warp[warp] = sum;
-    __syncthreads();
-    int64_t before = carry;
-#pragma unroll
-    for (int other = 0; other < kScanThreads / 32; ++other) {
-      if (other < warp) before += of_warp[other];
-      carry += of_warp[other];
-    }
-    if (i < size) offsets[group * size + i] = before + sum - count;
-    __syncthreads();
+    const int32_t i = first + static_cast<int32_t>(threadIdx.x);
+    int32_t total;
+    const int32_t before =
+        block_exclusive_sum<kScanThreads>(i < size ? counts[group * size + i] + extra : 0, total);
+    if (i < size) offsets[group * size + i] = carry + before;
+    carry += total;
   }
-  if (thread == 0) totals[group] = carry;
-}
-
-template <typename Count>
-void scan(const Count* counts, int32_t groups, int32_t size, int64_t* offsets, int64_t* totals) {
-  launch(scan_kernel<Count>,
-         {.grid = dim3(static_cast<unsigned>(groups)), .block = dim3(kScanThreads)}, nullptr,
-         counts, size, offsets, totals);
+  if (threadIdx.x == 0) totals[group] = carry;
 }
 
 constexpr int kTextThreads = 128;
@@ -59,7 +39,7 @@ __global__ void __launch_bounds__(kTextThreads)
       call.rows[call.first_row + i] = tokens[i];
     }
     for (int32_t i = thread; i < layout.num_ranges; i += kTextThreads) {
-      call.range_ids[call.first_range + i] = i;
+      call.range_ids[i] = i;
     }
   }
   const int32_t head = call.planes.heads[plane];
@@ -69,8 +49,8 @@ __global__ void __launch_bounds__(kTextThreads)
   for (int32_t i = thread; i < of_plane; i += kTextThreads) {
     const int64_t item = call.first_item + int64_t{plane} * of_plane + i;
     const int32_t rows = min(layout.text_tokens - i * kRowLanes, kRowLanes);
-    call.items[item] = {static_cast<int32_t>(call.first_row) + i * kRowLanes, rows,
-                        static_cast<int32_t>(call.first_range), layout.num_ranges};
+    call.items[item] = {static_cast<int32_t>(call.first_row) + i * kRowLanes, rows, 0,
+                        layout.num_ranges};
     call.table.strands[first_strand + i] = {head / call.heads, head % call.heads,
                                             static_cast<int32_t>(item), 1, false};
     call.table.pairs[first_strand + i] = rows * tokens;
@@ -125,13 +105,10 @@ __global__ void sort_strands_kernel(const StrandTable table, int32_t padded, Spa
 
 }  // namespace
 
-void scan_counts(const int32_t* counts, int32_t groups, int32_t size, int64_t* offsets,
-                 int64_t* totals) {
-  scan(counts, groups, size, offsets, totals);
-}
-void scan_counts(const int64_t* counts, int32_t groups, int32_t size, int64_t* offsets,
-                 int64_t* totals) {
-  scan(counts, groups, size, offsets, totals);
+void scan_counts(const int32_t* counts, int32_t groups, int32_t size, int32_t extra,
+                 int64_t* offsets, int64_t* totals) {
+  launch(scan_kernel, {.grid = dim3(static_cast<unsigned>(groups)), .block = dim3(kScanThreads)},
+         nullptr, counts, size, extra, offsets, totals);
 }
 
 void add_text_strands(const TextStrands& call) {

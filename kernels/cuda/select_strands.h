@@ -9,11 +9,10 @@
 
 namespace sparsescope::cuda {
 
-// offsets [groups, size]: what stands before each count in its group; totals [groups].
-void scan_counts(const int32_t* counts, int32_t groups, int32_t size, int64_t* offsets,
-                 int64_t* totals);
-void scan_counts(const int64_t* counts, int32_t groups, int32_t size, int64_t* offsets,
-                 int64_t* totals);
+// offsets [groups, size]: what stands before each count in its group; totals [groups]. extra:
+// counts are that much larger.
+void scan_counts(const int32_t* counts, int32_t groups, int32_t size, int32_t extra,
+                 int64_t* offsets, int64_t* totals);
 
 // Strands in the order of their making: those of a plane behind each other, the text's last.
 struct StrandTable {
@@ -28,9 +27,9 @@ struct TextStrands {
   int32_t heads = 1;  // H
   int32_t* rows =
       nullptr;  // the text's tokens are written from first_row on; null: they stand there
-  int32_t* range_ids = nullptr;  // all ranges are written from first_range on
+  int32_t* range_ids = nullptr;  // all ranges are written to the front
   SparseItem* items = nullptr;   // written from first_item on, plane by plane
-  int64_t first_row = 0, first_range = 0, first_item = 0;
+  int64_t first_row = 0, first_item = 0;
   StrandTable table;
 };
 constexpr int32_t text_strands(int32_t text_tokens) {

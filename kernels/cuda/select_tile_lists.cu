@@ -7,16 +7,18 @@ namespace {
 
 constexpr int kThreads = 128, kWarps = kThreads / 32;
 
-__global__ void __launch_bounds__(kThreads)
-    count_bits_kernel(const uint32_t* mask, int64_t num_rows, int32_t words, int32_t extra,
-                      int32_t* counts) {
-  const int lane = static_cast<int>(threadIdx.x) % 32;
-  const int64_t row = int64_t{blockIdx.x} * kWarps + threadIdx.x / 32;
-  if (row >= num_rows) return;
-  int32_t count = 0;
-  for (int32_t i = lane; i < words; i += 32) count += __popc(mask[row * words + i]);
-  count = warp_sum(count);
-  if (lane == 0) counts[row] = count + extra;
+// Where a plane's list begins. By a warp.
+__device__ inline int64_t first_of_list(const TileLists& call, int32_t plane, int32_t tile,
+                                        int lane) {
+  const int32_t tiles = call.layout.num_tiles, text = call.layout.num_ranges - tiles;
+  int64_t before = 0;
+  for (int32_t other = lane; other < plane; other += 32) {
+    before += call.sizes != nullptr ? int64_t{tiles} * (call.sizes[other] + text)
+                                    : call.plane_sizes[other];
+  }
+  const int64_t within = call.sizes != nullptr ? int64_t{tile} * (call.sizes[plane] + text)
+                                               : call.list_first[int64_t{plane} * tiles + tile];
+  return call.first_list + warp_sum(before) + within;
 }
 
 // A warp a list.
@@ -29,18 +31,23 @@ __global__ void __launch_bounds__(kThreads)
   if (tile >= layout.num_tiles) return;
   const int64_t index = int64_t{plane} * layout.num_tiles + tile;
   const uint32_t* mask = call.mask + index * words;
-  const int64_t first = call.plane_first[plane] + call.list_first[index];
+  const int64_t first = first_of_list(call, plane, tile, lane);
 
   int32_t count = 0;
   int64_t keys = 0;
-  for (int32_t i = 0; i < words; ++i) {
-    const uint32_t bits = mask[i];
-    if ((bits >> lane & 1) != 0) {
-      const int32_t id = 32 * i + lane;
-      call.range_ids[first + count + __popc(bits & ((1u << lane) - 1))] = id;
-      keys += layout.ranges[id].count;
+  for (int32_t begin = 0; begin < words; begin += 32) {
+    const uint32_t of_lane = begin + lane < words ? mask[begin + lane] : 0;
+    const int32_t num_words = min(32, words - begin);
+#pragma unroll 4
+    for (int32_t i = 0; i < num_words; ++i) {
+      const uint32_t bits = __shfl_sync(kAllLanes, of_lane, i);
+      if ((bits >> lane & 1) != 0) {
+        const int32_t id = 32 * (begin + i) + lane;
+        call.range_ids[first + count + __popc(bits & ((1u << lane) - 1))] = id;
+        keys += layout.ranges[id].count;
+      }
+      count += __popc(bits);
     }
-    count += __popc(bits);
   }
   keys = warp_sum(keys);
   if (layout.num_ranges > layout.num_tiles) {
@@ -69,12 +76,6 @@ __global__ void __launch_bounds__(kThreads)
 unsigned blocks(int64_t warps) { return static_cast<unsigned>((warps + kWarps - 1) / kWarps); }
 
 }  // namespace
-
-void count_bits(const uint32_t* mask, int64_t num_rows, int32_t num_tiles, int32_t extra,
-                int32_t* counts) {
-  launch(count_bits_kernel, {.grid = dim3(blocks(num_rows)), .block = dim3(kThreads)}, nullptr,
-         mask, num_rows, mask_words(num_tiles), extra, counts);
-}
 
 void fill_tile_lists(const TileLists& call) {
   launch(

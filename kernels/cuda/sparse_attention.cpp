@@ -24,6 +24,7 @@ class SparseRun {
         num_heads_(static_cast<int32_t>(params.q.batch * params.q.heads)),
         wave_heads_(heads_per_wave(wave_bytes, bytes_per_head(params), num_heads_)),
         lists_(params.selection, stream),
+        copies_(params.copies, params.selection.space, stream),
         strands_(lists_.view(), static_cast<int32_t>(params.q.heads), stream),
         q_(params.q, nullptr, params.q.tokens, wave_heads_, stream),
         k_(params.k, lists_.view().key_order, params.selection.num_keys, wave_heads_, stream),
@@ -58,6 +59,7 @@ class SparseRun {
                              .heads = static_cast<int32_t>(params_.q.heads),
                              .scale_log2 = params_.scale * std::numbers::log2e_v<float>,
                              .out = out_.target(heads),
+                             .copies = copies_.view(),
                              .first_head = heads.first,
                              .merge_states = merge_states_.data()};
     strands_.find(heads, call.queues);
@@ -80,6 +82,7 @@ class SparseRun {
   cudaStream_t stream_;
   int32_t num_heads_, wave_heads_;  // B * H, those of a wave
   DeviceLists lists_;
+  DeviceCopies copies_;
   WaveStrands strands_;
   WaveRows<Elem> q_, k_, v_;
   WaveOutput out_;

@@ -102,7 +102,8 @@ __device__ void run_item(SparseForwardShared<Elem, kHeadDim>& shared,
   wait_for_copies<0>();
   const int32_t* warp_tokens = tokens() + first_row;
   const int num_rows = item.num_rows - first_row;
-  write_rows(rows, call.out, head(), warp_tokens, num_rows, computed_anew(lane));
+  write_rows(rows, call.out, head(), warp_tokens, num_rows, computed_anew(lane),
+             ItemCopies{call.copies, item.first_row + first_row});
   if (shared.work.strand.merges) {
     store_merged(rows, call, head(), warp_tokens, num_rows, lane);
   }

@@ -27,6 +27,7 @@ struct SparseForward {
   int32_t heads = 1;        // H
   float scale_log2 = 1.0f;  // softmax scale times log2(e)
   HeadOutput out;
+  RowCopies copies;                    // device pointers
   int32_t first_head = 0;              // of merge_states
   MergeState* merge_states = nullptr;  // [wave's heads, S] sum 0 at the launch
 };

@@ -5,7 +5,8 @@
 namespace sparsescope::cuda {
 namespace {
 
-constexpr int kThreads = 512;
+constexpr int kThreads = 1024;
+constexpr int kPerThread = 4;  // neighbours whose loads are under way together
 
 struct ByHead {
   int32_t heads;
@@ -45,13 +46,23 @@ __global__ void __launch_bounds__(kThreads)
   const auto number = static_cast<int32_t>(blockIdx.x);
   int32_t* mine = strands + number * selection.num_strands;
   int32_t count = 0;
-  for (int64_t first = 0; first < selection.num_strands; first += kThreads) {
-    const int64_t i = first + threadIdx.x;
-    const bool holds =
-        i < selection.num_strands && list.holds(selection, selection.strands[i], number);
+  for (int64_t first = 0; first < selection.num_strands; first += kThreads * kPerThread) {
+    const int64_t begin = first + int64_t{threadIdx.x} * kPerThread;
+    uint32_t held = 0;
+#pragma unroll
+    for (int j = 0; j < kPerThread; ++j) {
+      const int64_t i = begin + j;
+      const bool holds =
+          i < selection.num_strands && list.holds(selection, selection.strands[i], number);
+      held |= (holds ? 1u : 0u) << j;
+    }
     int32_t found;
-    const int32_t place = block_exclusive_sum<kThreads>(holds ? 1 : 0, found);
-    if (holds) mine[count + place] = static_cast<int32_t>(i);
+    int32_t place =
+        count + block_exclusive_sum<kThreads>(static_cast<int32_t>(__popc(held)), found);
+#pragma unroll
+    for (int j = 0; j < kPerThread; ++j) {
+      if ((held >> j & 1) != 0) mine[place++] = static_cast<int32_t>(begin + j);
+    }
     count += found;
   }
   if (threadIdx.x == 0) counts[number] = count;

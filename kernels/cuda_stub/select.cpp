@@ -32,11 +32,11 @@ void ties_pass(const Pools&, const GateWave&) { fail_not_compiled(); }
 void select_queries(const QuerySelect&) { fail_not_compiled(); }
 int64_t query_select_bytes(int32_t, int64_t) { fail_not_compiled(); }
 
-void scan_counts(const int32_t*, int32_t, int32_t, int64_t*, int64_t*) { fail_not_compiled(); }
-void scan_counts(const int64_t*, int32_t, int32_t, int64_t*, int64_t*) { fail_not_compiled(); }
+void scan_counts(const int32_t*, int32_t, int32_t, int32_t, int64_t*, int64_t*) {
+  fail_not_compiled();
+}
 void add_text_strands(const TextStrands&) { fail_not_compiled(); }
 void sort_strands(const StrandTable&, int32_t, SparseStrand*, int64_t*) { fail_not_compiled(); }
-void count_bits(const uint32_t*, int64_t, int32_t, int32_t, int32_t*) { fail_not_compiled(); }
 void fill_tile_lists(const TileLists&) { fail_not_compiled(); }
 int32_t run_rows(int32_t, int32_t, int32_t) { fail_not_compiled(); }
 void count_row_lists(const RowLists&, int32_t*) { fail_not_compiled(); }

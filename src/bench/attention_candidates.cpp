@@ -79,14 +79,15 @@ struct AttentionCandidates::State {
             .rows = &rows_};
   }
 
-  SparseAttentionParams sparse_params(BenchResult& result, const SparseSelection& lists) const {
+  SparseAttentionParams sparse_params(BenchResult& result, const SparseCase& sparse) const {
     return {.q = tensors_.q(),
             .k = tensors_.k(),
             .v = tensors_.v(),
             .scale = problem_.scale(),
             .out = tensors_.output(result.out()),
             .lse = result.lse(),
-            .selection = lists};
+            .selection = sparse.lists(),
+            .copies = sparse.copies()};
   }
 
   SparseBackwardParams backward_params(BenchResult& result, const SparseSelection& lists) const {
@@ -227,7 +228,7 @@ struct AttentionCandidates::State {
     BenchResult& result = tensors_.new_result(false);
     kernels_.dense(dense_params(result), single_);
     TimedCandidate candidate{forward_of("dense", difference(result)),
-                        [this, &result] { kernels_.dense(dense_params(result), single_); }};
+                             [this, &result] { kernels_.dense(dense_params(result), single_); }};
     candidate.measurement.threads = 1;
     add(std::move(candidate));
   }
@@ -273,7 +274,7 @@ struct AttentionCandidates::State {
                                                   setting, options_.seed, impl_, pool_));
     SparseCase& sparse = *cases_.back();
     sparse.select();
-    kernels_.sparse(sparse_params(result, sparse.lists()), pool_);
+    kernels_.sparse(sparse_params(result, sparse), pool_);
     if (options_.backward) {
       kernels_.sparse_backward(backward_params(result, sparse.lists()), pool_);
     }
@@ -285,10 +286,9 @@ struct AttentionCandidates::State {
       measurement.flops *= measurement.density;
       return measurement;
     };
-    TimedCandidate forward{complete(forward_of(setting.method, found.forward)),
-                      [this, &result, &sparse] {
-                        kernels_.sparse(sparse_params(result, sparse.lists()), pool_);
-                      }};
+    TimedCandidate forward{
+        complete(forward_of(setting.method, found.forward)),
+        [this, &result, &sparse] { kernels_.sparse(sparse_params(result, sparse), pool_); }};
     if (sparse.selects()) {
       forward.select = [this, &result, &sparse] {
         sparse.select();

@@ -230,8 +230,12 @@ void SparseCase::select() {
   SPARSESCOPE_ASSERT(state.groups.size() == 1);  // one rule, one layout
 }
 
+RowCopies SparseCase::copies() const {
+  return state_->random ? RowCopies{} : state_->groups.front()->copies();
+}
+
 void SparseCase::restore(MutableAttentionTensor out) {
-  if (state_->random || !state_->groups.front()->restores()) return;
+  if (state_->random || !state_->groups.front()->restores() || copies().num_rows > 0) return;
   state_->groups.front()->restore(out);
 }
 

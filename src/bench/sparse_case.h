@@ -50,7 +50,8 @@ class SparseCase {
   const SparseSetting& setting() const;
   bool selects() const;                      // false: random lists, which cost nothing
   void select();                             // anew; the same result every time
-  void restore(MutableAttentionTensor out);  // BSA: outputs of pruned queries; else nothing
+  RowCopies copies() const;                  // BSA: outputs of pruned queries, by the kernel
+  void restore(MutableAttentionTensor out);  // the same where copies() has none
   SparseSelection lists() const;             // where the call's tensors lie
   BlockLists host_lists() const;
   double density() const;  // mean over heads

@@ -23,6 +23,7 @@ class DeviceGroup : public SelectedGroup {
     }
   }
   bool restores() const override { return selection_.restores(); }
+  RowCopies copies() const override { return selection_.copies(); }
   void mark_pruned(float* lse) const override {
     cuda::fill_lse(selection_.planes().view(), q_.tokens, lse);
   }

@@ -5,10 +5,12 @@
 
 #include "core/error.h"
 #include "kernels/cuda/select_row_lists.h"
-#include "kernels/cuda/select_tile_lists.h"
 
 namespace sparsescope {
 namespace {
+
+// Of lists whose entries the host does not count: 64 MB of them.
+constexpr int64_t kMostUnknownIds = int64_t{16} << 20;
 
 // Lists count in 32 bits.
 void check_size(int64_t size, const char* what) {
@@ -31,17 +33,11 @@ DeviceListBuilder::DeviceListBuilder(std::shared_ptr<DeviceTokenLayout> layout, 
   selection_.heads_ = static_cast<int32_t>(heads);
 }
 
-DeviceListBuilder::Places DeviceListBuilder::find_places(const cuda::DeviceArray<int32_t>& counts,
-                                                         int64_t groups, int64_t size,
-                                                         int64_t sets) {
-  Places places{cuda::DeviceArray<int64_t>(groups * size), cuda::DeviceArray<int64_t>(groups),
-                cuda::DeviceArray<int64_t>(sets)};
-  cuda::DeviceArray<int64_t> group_counts(groups);
-  cuda::scan_counts(counts.data(), static_cast<int32_t>(groups), static_cast<int32_t>(size),
-                    places.in_group.data(), group_counts.data());
-  cuda::scan_counts(group_counts.data(), static_cast<int32_t>(sets),
-                    static_cast<int32_t>(groups / sets), places.of_group.data(),
-                    places.totals.data());
+DeviceListBuilder::Places DeviceListBuilder::find_places(const int32_t* counts, int64_t groups,
+                                                         int64_t size, int32_t extra) {
+  Places places{cuda::DeviceArray<int64_t>(groups * size), cuda::DeviceArray<int64_t>(groups)};
+  cuda::scan_counts(counts, static_cast<int32_t>(groups), static_cast<int32_t>(size), extra,
+                    places.in_group.data(), places.totals.data());
   return places;
 }
 
@@ -55,51 +51,60 @@ void DeviceListBuilder::begin_strands(int64_t of_plane) {
   strand_pairs_ = cuda::DeviceArray<int64_t>(count);
 }
 
-DeviceSelection DeviceListBuilder::tile_lists(const uint32_t* mask, const TileOffsets& offsets,
-                                              int64_t plane_rows, std::optional<int64_t> num_ids) {
+DeviceSelection DeviceListBuilder::tile_lists(cuda::TileLists call, const TileOffsets& offsets,
+                                              int64_t plane_rows, int64_t num_ids) {
   const cuda::SelectLayout layout = selection_.layout_->view();
   const int64_t num_planes = planes().size(), num_tiles = layout.num_tiles;
-  cuda::DeviceArray<int32_t> counts(num_planes * num_tiles);
-  cuda::count_bits(mask, counts.size(), layout.num_tiles, has_text() ? 1 : 0, counts.data());
-  const Places places = find_places(counts, num_planes, num_tiles, 1);
-  if (!num_ids) num_ids = places.totals.to_host()[0];
-  check_size(*num_ids + layout.num_ranges, "list entries");
-
+  const int64_t text_ids = has_text() ? layout.num_ranges : 0;  // they stand first
+  check_size(text_ids + num_ids, "list entries");
   const int64_t plane_items = offsets.items.back();
-  selection_.range_ids_ = cuda::DeviceArray<int32_t>(*num_ids + layout.num_ranges);
+  selection_.range_ids_ = cuda::DeviceArray<int32_t>(text_ids + num_ids);
   selection_.items_ =
       cuda::DeviceArray<SparseItem>(num_planes * (plane_items + text_strands(host_layout())));
   begin_strands(num_tiles);
-  cuda::fill_tile_lists(
-      {.planes = planes().view(),
-       .layout = layout,
-       .heads = selection_.heads_,
-       .mask = mask,
-       .list_first = places.in_group.data(),
-       .plane_first = places.of_group.data(),
-       .row_first = offsets.device_rows.data(),
-       .plane_rows = static_cast<int32_t>(plane_rows),
-       .item_first = offsets.device_items.data(),
-       .plane_items = static_cast<int32_t>(plane_items),
-       .range_ids = selection_.range_ids_.data(),
-       .items = selection_.items_.data(),
-       .table = {strands_.data(), strand_pairs_.data(), static_cast<int32_t>(strands_of_plane_)}});
+  call.planes = planes().view();
+  call.layout = layout;
+  call.heads = selection_.heads_;
+  call.first_list = text_ids;
+  call.row_first = offsets.device_rows.data();
+  call.plane_rows = static_cast<int32_t>(plane_rows);
+  call.item_first = offsets.device_items.data();
+  call.plane_items = static_cast<int32_t>(plane_items);
+  call.range_ids = selection_.range_ids_.data();
+  call.items = selection_.items_.data();
+  call.table = {strands_.data(), strand_pairs_.data(), static_cast<int32_t>(strands_of_plane_)};
+  cuda::fill_tile_lists(call);
   const int64_t text_row = plane_rows > 0 ? num_planes * plane_rows : layout.video_tokens;
-  return finish(text_row, *num_ids, num_planes * plane_items, selection_.rows_.data());
+  return finish(text_row, num_planes * plane_items, selection_.rows_.data());
 }
 
-DeviceSelection DeviceListBuilder::all_rows(const uint32_t* mask, int64_t num_ids) {
-  const int64_t text_ids = has_text() ? planes().size() * host_layout().num_tiles() : 0;
+DeviceSelection DeviceListBuilder::all_rows(const uint32_t* mask, const std::vector<int32_t>& top_k,
+                                            const int32_t* device_top_k) {
   selection_.rows_are_order_ = true;
-  return tile_lists(mask, selection_.layout_->all_rows(), 0, num_ids + text_ids);
+  int64_t num_ids = 0;
+  for (const int32_t k : top_k) num_ids += (k + (has_text() ? 1 : 0)) * host_layout().num_tiles();
+  return tile_lists({.mask = mask, .sizes = device_top_k}, selection_.layout_->all_rows(), 0,
+                    num_ids);
 }
 
-DeviceSelection DeviceListBuilder::kept_rows(const uint32_t* mask, const TileOffsets& kept,
-                                             cuda::DeviceArray<int32_t> rows,
-                                             cuda::DeviceArray<int32_t> restore_from) {
-  selection_.rows_ = std::move(rows);
-  selection_.restore_from_ = std::move(restore_from);
-  return tile_lists(mask, kept, kept.rows.back(), std::nullopt);
+DeviceSelection DeviceListBuilder::kept_rows(const uint32_t* mask, const int32_t* counts,
+                                             const TileOffsets& kept, KeptRows rows) {
+  selection_.rows_ = std::move(rows.rows);
+  selection_.restore_from_ = std::move(rows.restore_from);
+  selection_.first_copy_ = std::move(rows.first_copy);
+  selection_.copy_tokens_ = std::move(rows.copy_tokens);
+  const int64_t num_tiles = host_layout().num_tiles(), extra = has_text() ? 1 : 0;
+  const Places places =
+      find_places(counts, planes().size(), num_tiles, static_cast<int32_t>(extra));
+  // As many as there can be; where that is much, the host waits to learn how many there are.
+  int64_t num_ids = planes().size() * num_tiles * (num_tiles + extra);
+  if (num_ids > kMostUnknownIds) {
+    const std::vector<int64_t> totals = places.totals.to_host();
+    num_ids = std::accumulate(totals.begin(), totals.end(), int64_t{0});
+  }
+  return tile_lists(
+      {.mask = mask, .list_first = places.in_group.data(), .plane_sizes = places.totals.data()},
+      kept, kept.rows.back(), num_ids);
 }
 
 DeviceSelection DeviceListBuilder::chosen_rows(const uint32_t* mask) {
@@ -119,25 +124,27 @@ DeviceSelection DeviceListBuilder::chosen_rows(const uint32_t* mask) {
       .table = {strands_.data(), strand_pairs_.data(), static_cast<int32_t>(strands_of_plane_)}};
   cuda::DeviceArray<int32_t> counts(2 * num_planes * num_runs);
   cuda::count_row_lists(lists, counts.data());
-  const Places places = find_places(counts, 2 * num_planes, num_runs, 2);
+  const Places places = find_places(counts.data(), 2 * num_planes, num_runs, 0);
   const std::vector<int64_t> totals = places.totals.to_host();
-  check_size(totals[0] + layout.text_tokens, "rows");
+  const auto items_begin = totals.begin() + num_planes;
+  const int64_t num_rows = std::accumulate(totals.begin(), items_begin, int64_t{0});
+  const int64_t num_items = std::accumulate(items_begin, totals.end(), int64_t{0});
+  check_size(num_rows + layout.text_tokens, "rows");
 
-  selection_.rows_ = cuda::DeviceArray<int32_t>(totals[0] + layout.text_tokens);
+  selection_.rows_ = cuda::DeviceArray<int32_t>(num_rows + layout.text_tokens);
   selection_.items_ =
-      cuda::DeviceArray<SparseItem>(totals[1] + num_planes * text_strands(host_layout()));
-  std::vector<int32_t> ids(layout.num_ranges);
-  std::iota(ids.begin(), ids.end(), 0);
-  selection_.range_ids_ = cuda::DeviceArray(ids);
+      cuda::DeviceArray<SparseItem>(num_items + num_planes * text_strands(host_layout()));
+  selection_.range_ids_ = cuda::DeviceArray<int32_t>(layout.num_ranges);
   lists.run_first = places.in_group.data();
-  lists.plane_first = places.of_group.data();
+  lists.plane_sizes = places.totals.data();
   lists.rows = selection_.rows_.data();
   lists.items = selection_.items_.data();
+  lists.range_ids = selection_.range_ids_.data();
   cuda::fill_row_lists(lists);
-  return finish(totals[0], 0, totals[1], selection_.rows_.data());
+  return finish(num_rows, num_items, selection_.rows_.data());
 }
 
-DeviceSelection DeviceListBuilder::finish(int64_t text_row, int64_t text_range, int64_t video_items,
+DeviceSelection DeviceListBuilder::finish(int64_t text_row, int64_t video_items,
                                           int32_t* text_rows) {
   const cuda::StrandTable table{strands_.data(), strand_pairs_.data(),
                                 static_cast<int32_t>(strands_of_plane_)};
@@ -149,7 +156,6 @@ DeviceSelection DeviceListBuilder::finish(int64_t text_row, int64_t text_range, 
                             .range_ids = selection_.range_ids_.data(),
                             .items = selection_.items_.data(),
                             .first_row = text_row,
-                            .first_range = text_range,
                             .first_item = video_items,
                             .table = table});
   }

@@ -1,5 +1,7 @@
 #include "sparse/device_selection.h"
 
+#include <algorithm>
+
 namespace sparsescope {
 
 SparseSelection DeviceSelection::view() const {
@@ -33,14 +35,26 @@ cuda::RestoreMap DeviceSelection::restore_map() const {
           .restore_from = restore_from_.data()};
 }
 
+RowCopies DeviceSelection::copies() const {
+  return {.num_rows = std::max<int64_t>(0, first_copy_.size() - 1),
+          .first = first_copy_.data(),
+          .tokens = copy_tokens_.data()};
+}
+
 BlockLists DeviceSelection::to_host() const {
-  return {.key_order = layout_->host().order,
-          .ranges = layout_->host().ranges,
-          .rows = rows_are_order_ ? layout_->host().order : rows_.to_host(),
-          .range_ids = range_ids_.to_host(),
-          .items = items_.to_host(),
-          .strands = strands_.to_host(),
-          .restore_from = restore_from_.to_host()};
+  BlockLists lists{.key_order = layout_->host().order,
+                   .ranges = layout_->host().ranges,
+                   .rows = rows_are_order_ ? layout_->host().order : rows_.to_host(),
+                   .range_ids = range_ids_.to_host(),
+                   .items = items_.to_host(),
+                   .strands = strands_.to_host(),
+                   .restore_from = restore_from_.to_host()};
+  int32_t num_ids = 0;  // there may be room for more
+  for (const SparseItem& item : lists.items) {
+    num_ids = std::max(num_ids, item.first_range + item.num_ranges);
+  }
+  lists.range_ids.resize(num_ids);
+  return lists;
 }
 
 }  // namespace sparsescope

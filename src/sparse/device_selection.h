@@ -1,10 +1,11 @@
-// Selection on the device: from q and k there to the kernel's work list there. Nothing but one
-// count comes back to the host on the way, where the length of the lists is not known beforehand
-// (BSA, VMoBA).
+// Selection on the device: from q and k there to the kernel's work list there. Nothing but the
+// lengths of lists comes back to the host on the way, where they are not known beforehand and their
+// bound is large (VMoBA; BSA with many tiles).
 //
-// Scores and gates are the host's, in fp32 and in the same order of sums, so that the selections
-// are the same as those of the cpu implementations but where these round differently among each
-// other (the cosines of BSA). All of it is deterministic.
+// Scores are the host's, in fp32 and in the same order of sums, so that the selections are the same
+// as those of the cpu implementations but where these round differently among each other (the
+// cosines of BSA) or the matrix unit adds in another order (cosines and VMoBA's gates of 16-bit
+// queries). All of it is deterministic.
 #pragma once
 
 #include <cstdint>
@@ -42,6 +43,8 @@ class DeviceSelection {
   // BSA: pruned rows take the output of others.
   bool restores() const { return restore_from_.size() > 0; }
   cuda::RestoreMap restore_map() const;
+  // The same for the kernel; none where pruned rows have no source.
+  RowCopies copies() const;
   // The lists as the host's selectors give them; restore_from is that of the planes, one after the
   // other.
   BlockLists to_host() const;
@@ -57,6 +60,7 @@ class DeviceSelection {
   cuda::DeviceArray<SparseStrand> strands_;  // [planes, strands of a plane]
   cuda::DeviceArray<int64_t> pairs_;         // [planes]
   cuda::DeviceArray<int32_t> restore_from_;  // [planes, S_video]
+  cuda::DeviceArray<int32_t> first_copy_, copy_tokens_;
 };
 
 // Error(kUsage) as select_vsa.

@@ -28,17 +28,23 @@ struct MeansOf {
   const float* k;
 };
 
-// Bit rows [planes, N]. select(rows, first plane) applies the rule to the rows of a few planes.
+struct TileMask {
+  cuda::DeviceArray<uint32_t> bits;   // bit rows [planes, N]
+  cuda::DeviceArray<int32_t> counts;  // [planes, N] bits of each
+};
+
+// select(rows, first plane) applies the rule to the rows of a few planes.
 template <typename Select>
-cuda::DeviceArray<uint32_t> select_rows(const DeviceSelectorCall& call, const DevicePlanes& planes,
-                                        const MeansOf& means, const Select& select) {
+TileMask select_rows(const DeviceSelectorCall& call, const DevicePlanes& planes,
+                     const MeansOf& means, const Select& select) {
   const auto num_tiles = static_cast<int32_t>(call.layout->host().num_tiles());
   const int64_t words = cuda::mask_words(num_tiles);
   const int64_t plane_scores = num_tiles * cuda::score_stride(num_tiles);
   const int64_t plane_means = int64_t{num_tiles} * cuda::padded_dim(call.q.head_dim);
   const int64_t at_once = std::clamp<int64_t>(
       call.score_bytes / (plane_scores * static_cast<int64_t>(sizeof(float))), 1, planes.size());
-  cuda::DeviceArray<uint32_t> mask(planes.size() * num_tiles * words);
+  TileMask mask{cuda::DeviceArray<uint32_t>(planes.size() * num_tiles * words),
+                cuda::DeviceArray<int32_t>(planes.size() * num_tiles)};
   cuda::DeviceArray<float> scores(at_once * plane_scores);
   for (int64_t first = 0; first < planes.size(); first += at_once) {
     const auto count = static_cast<int32_t>(std::min(at_once, planes.size() - first));
@@ -54,8 +60,9 @@ cuda::DeviceArray<uint32_t> select_rows(const DeviceSelectorCall& call, const De
                            .num_planes = count,
                            .num_rows = num_tiles,
                            .num_tiles = num_tiles,
-                           .mask = mask.data() + first * num_tiles * words,
-                           .mask_stride = num_tiles},
+                           .mask = mask.bits.data() + first * num_tiles * words,
+                           .mask_stride = num_tiles,
+                           .counts = mask.counts.data() + first * num_tiles},
            first);
   }
   return mask;
@@ -98,9 +105,8 @@ int32_t least_tiles(const BsaKvOptions& options, int64_t num_tiles) {
   return static_cast<int32_t>(std::clamp<int64_t>(options.min_blocks, 1, num_tiles));
 }
 
-cuda::DeviceArray<uint32_t> select_key_tiles(const DeviceSelectorCall& call,
-                                             std::span<const BsaHead> heads,
-                                             const DevicePlanes& planes, const MeansOf& means) {
+TileMask select_key_tiles(const DeviceSelectorCall& call, std::span<const BsaHead> heads,
+                          const DevicePlanes& planes, const MeansOf& means) {
   const int64_t num_tiles = call.layout->host().num_tiles();
   if (heads[0].options.kv.rule == BsaKvRule::kTopK) {
     std::vector<int32_t> top_k;
@@ -130,22 +136,19 @@ DeviceSelection select_vsa_on_device(const DeviceSelectorCall& call,
                                      std::span<const VsaHead> heads) {
   const int64_t num_tiles = call.layout->host().num_tiles();
   std::vector<int32_t> top_k;
-  int64_t num_ids = 0;
   for (const VsaHead& head : heads) {
     check_top_k(head.top_k, num_tiles);
     top_k.push_back(static_cast<int32_t>(head.top_k));
-    num_ids += head.top_k * num_tiles;
   }
   DeviceListBuilder builder(call.layout, planes_of(call, heads), call.q.heads);
   const cuda::DeviceArray<float> q_means = call.layout->means(call.q, builder.planes());
   const cuda::DeviceArray<float> k_means = call.layout->means(call.k, builder.planes());
   const cuda::DeviceArray device_top_k(top_k);
-  const cuda::DeviceArray<uint32_t> mask =
-      select_rows(call, builder.planes(), {q_means.data(), k_means.data()},
-                  [&](const cuda::ScoreRows& rows, int64_t first) {
-                    cuda::select_top_k(rows, device_top_k.data() + first);
-                  });
-  return builder.all_rows(mask.data(), num_ids);
+  const TileMask mask = select_rows(call, builder.planes(), {q_means.data(), k_means.data()},
+                                    [&](const cuda::ScoreRows& rows, int64_t first) {
+                                      cuda::select_top_k(rows, device_top_k.data() + first);
+                                    });
+  return builder.all_rows(mask.bits.data(), top_k, device_top_k.data());
 }
 
 DeviceSelection select_bsa_on_device(const DeviceSelectorCall& call,
@@ -163,8 +166,12 @@ DeviceSelection select_bsa_on_device(const DeviceSelectorCall& call,
   DeviceListBuilder builder(call.layout, planes_of(call, heads), call.q.heads);
   const DevicePlanes& planes = builder.planes();
   const int64_t kept = tables.kept.rows.back();
-  cuda::DeviceArray<int32_t> rows(planes.size() * kept + layout.text_tokens());
-  cuda::DeviceArray<int32_t> restore_from(planes.size() * layout.video_tokens());
+  const bool copies = options.restore != BsaRestore::kZero;
+  KeptRows rows{.rows = cuda::DeviceArray<int32_t>(planes.size() * kept + layout.text_tokens()),
+                .restore_from = cuda::DeviceArray<int32_t>(planes.size() * layout.video_tokens()),
+                .first_copy = cuda::DeviceArray<int32_t>(copies ? planes.size() * kept + 1 : 0),
+                .copy_tokens = cuda::DeviceArray<int32_t>(
+                    copies ? planes.size() * (layout.video_tokens() - kept) : 0)};
   cuda::DeviceArray<float> q_means(planes.size() * layout.num_tiles() *
                                    cuda::padded_dim(call.q.head_dim));
   cuda::select_queries({.q = call.q,
@@ -178,13 +185,14 @@ DeviceSelection select_bsa_on_device(const DeviceSelectorCall& call,
                         .keep_reference = options.query.keep_reference,
                         .restore = restore_rule(options.restore),
                         .prefix = static_cast<int32_t>(layout.prefix),
-                        .rows = rows.data(),
+                        .rows = rows.rows.data(),
                         .means = q_means.data(),
-                        .restore_from = restore_from.data()});
+                        .restore_from = rows.restore_from.data(),
+                        .first_copy = rows.first_copy.data(),
+                        .copy_tokens = rows.copy_tokens.data()});
   const cuda::DeviceArray<float> k_means = call.layout->means(call.k, planes);
-  const cuda::DeviceArray<uint32_t> mask =
-      select_key_tiles(call, heads, planes, {q_means.data(), k_means.data()});
-  return builder.kept_rows(mask.data(), tables.kept, std::move(rows), std::move(restore_from));
+  const TileMask mask = select_key_tiles(call, heads, planes, {q_means.data(), k_means.data()});
+  return builder.kept_rows(mask.bits.data(), mask.counts.data(), tables.kept, std::move(rows));
 }
 
 }  // namespace sparsescope

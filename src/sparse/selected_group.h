@@ -27,6 +27,9 @@ class SelectedGroup {
   // BSA: some rows are written by no item and take the output of others.
   virtual bool restores() const = 0;
 
+  // What the kernel does of it; restore() is not needed where that is something.
+  virtual RowCopies copies() const { return {}; }
+
   // The rest is called where it restores. NaN into the lse [B, H, S] of the group's heads.
   virtual void mark_pruned(float* lse) const = 0;
   virtual void restore(const MutableAttentionTensor& out) const = 0;

@@ -5,6 +5,8 @@
 #include <span>
 #include <utility>
 
+#include "kernels/cuda/device_lists.h"
+
 namespace sparsescope::testing {
 namespace {
 
@@ -101,7 +103,7 @@ SparseBackwardParams backward_params(const Problem& problem, const Lists& lists,
 }  // namespace
 
 SparseResult run_cuda_sparse(const Problem& problem, const Lists& lists, MemorySpace space,
-                             int64_t wave_bytes, cuda::Body body) {
+                             int64_t wave_bytes, cuda::Body body, const RowCopies& copies) {
   const Shape& shape = problem.shape();
   SparseResult result;
   result.out.assign(num_rows(shape) * shape.head_dim, kUntouched);
@@ -111,12 +113,15 @@ SparseResult run_cuda_sparse(const Problem& problem, const Lists& lists, MemoryS
   params.out = to(result.out, shape);
   params.lse = result.lse.data();
   params.selection = lists.view();
+  params.copies = copies;
   if (space == MemorySpace::kHost) {
     cuda::run_sparse_attention(params, wave_bytes, body);
     return result;
   }
   const ListsOnDevice on_device(lists);
   params.selection = on_device.view();
+  const cuda::DeviceCopies device_copies(copies, MemorySpace::kHost, nullptr);
+  params.copies = device_copies.view();
   OnDevice tensors;
   for (AttentionTensor* x : {&params.q, &params.k, &params.v}) tensors.move(*x);
   tensors.move(params.out, result.out);
@@ -207,6 +212,86 @@ Lists tile_lists(const Problem& problem) {
     }
   }
   return lists;
+}
+
+Lists short_lists(const Problem& problem) {
+  const Lists tall = tile_lists(problem);
+  Lists lists = lists_over_cells(problem);
+  size_t key = 0;
+  for (const SparseStrand& strand : tall.strands) {
+    lists.add_strand(strand.batch, strand.head, false);
+    for (int32_t i = 0; i < strand.num_items; ++i) {
+      const SparseItem& item = tall.items[strand.first_item + i];
+      const auto ids = tall.range_ids.begin() + item.first_range;
+      for (int32_t at = 0; at < item.num_rows;) {
+        const int32_t n = key++ % 2 == 0 ? 32 : 1 + static_cast<int32_t>(key) % 32;
+        const int32_t end = std::min(item.num_rows, at + n);
+        const auto rows = tall.rows.begin() + item.first_row;
+        lists.add_item({rows + at, rows + end}, {ids, ids + item.num_ranges});
+        at = end;
+      }
+    }
+  }
+  return lists;
+}
+
+RowCopies KeptLists::copies() const {
+  return {std::ssize(first_copy) - 1, first_copy.data(), copy_tokens.data()};
+}
+
+SparseResult KeptLists::restored(const Problem& problem, const SparseResult& kept) const {
+  const Shape& shape = problem.shape();
+  SparseResult result = kept;
+  for (const SparseStrand& strand : lists.strands) {
+    const int64_t head = (strand.batch * shape.heads + strand.head) * shape.tokens();
+    const auto row_of = [&](int64_t token) { return (head + token) * shape.head_dim; };
+    for (int32_t i = 0; i < strand.num_items; ++i) {
+      const SparseItem& item = lists.items[strand.first_item + i];
+      for (int32_t row = item.first_row; row < item.first_row + item.num_rows; ++row) {
+        const auto from = kept.out.begin() + row_of(lists.rows[row]);
+        for (int32_t copy = first_copy[row]; copy < first_copy[row + 1]; ++copy) {
+          std::copy_n(from, shape.head_dim, result.out.begin() + row_of(copy_tokens[copy]));
+        }
+      }
+    }
+  }
+  return result;
+}
+
+KeptLists kept_lists(const Problem& problem) {
+  KeptLists kept{.lists = lists_over_cells(problem)};
+  Lists& lists = kept.lists;
+  for (int32_t b = 0; b < problem.shape().batch; ++b) {
+    for (int32_t h = 0; h < problem.shape().heads; ++h) {
+      for (const RowBlock& block : problem.rows().blocks) {
+        const size_t key = lists.items.size();
+        std::vector<int32_t> chosen;
+        for (int32_t i = 0; i < static_cast<int32_t>(lists.ranges.size()); ++i) {
+          if (uniform(key, i) < 0.4) chosen.push_back(i);
+        }
+        std::vector<int32_t> rows, pruned;
+        for (const int32_t token : rows_of(problem, block)) {
+          (token % 2 == 0 ? rows : pruned).push_back(token);
+        }
+        if (rows.empty()) continue;
+        lists.add_strand(b, h, false);
+        for (size_t at = 0; at < rows.size(); at += 32) {
+          const size_t end = std::min(rows.size(), at + 32);
+          lists.add_item({rows.begin() + at, rows.begin() + end}, chosen);
+        }
+        std::vector<std::vector<int32_t>> takers(rows.size());
+        for (const int32_t token : pruned) {
+          takers[static_cast<size_t>(uniform(key + 1, token) * uniform(key, token) * rows.size())]
+              .push_back(token);
+        }
+        for (const std::vector<int32_t>& of_row : takers) {
+          kept.copy_tokens.insert(kept.copy_tokens.end(), of_row.begin(), of_row.end());
+          kept.first_copy.push_back(static_cast<int32_t>(kept.copy_tokens.size()));
+        }
+      }
+    }
+  }
+  return kept;
 }
 
 Lists merged_lists(const Problem& problem) {

@@ -28,7 +28,7 @@ class ListsOnDevice {
 SparseResult run_cuda_sparse(const Problem& problem, const Lists& lists,
                              MemorySpace space = MemorySpace::kHost,
                              int64_t wave_bytes = cuda::kWaveBytes,
-                             cuda::Body body = cuda::Body::kSm80);
+                             cuda::Body body = cuda::Body::kSm80, const RowCopies& copies = {});
 
 struct Gradients {
   std::vector<float> dq, dk, dv;  // [B, H, S, D], kUntouched where no row was written
@@ -54,6 +54,21 @@ std::vector<int32_t> rows_of(const Problem& problem, const RowBlock& block);
 // Every row block against a random subset of the cells, now and then none, in items of every number
 // of rows from 1 to 64; one strand a block.
 Lists tile_lists(const Problem& problem);
+
+// The same in items of 1 to 32 rows, every other one of 32 where there are as many.
+Lists short_lists(const Problem& problem);
+
+// BSA's form: of every row block the tokens with even numbers, in items of up to 32 rows; the
+// others take the output of one of these.
+struct KeptLists {
+  Lists lists;
+  std::vector<int32_t> first_copy{0}, copy_tokens;
+
+  RowCopies copies() const;
+  // What copies make of a result of the lists.
+  SparseResult restored(const Problem& problem, const SparseResult& kept) const;
+};
+KeptLists kept_lists(const Problem& problem);
 
 // VMoBA's form: per head a strand of items, each of two cells and rows that chose the pair, in any
 // number; every fifth row is in no item, some are in an item without cells only.

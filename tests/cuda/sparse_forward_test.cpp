@@ -57,6 +57,21 @@ TEST_F(CudaSparse, TileListsAgreeWithTheReference) {
   }
 }
 
+TEST_F(CudaSparse, CopiesTakeTheOutputOfTheirRow) {
+  for (const int64_t head_dim : {128, 7}) {
+    const Problem problem({.batch = 2, .heads = 2, .head_dim = head_dim, .grid = {4, 5, 9}},
+                          Inputs::kOutliers, Dtype::kBF16);
+    const KeptLists kept = kept_lists(problem);
+    const SparseResult expected =
+        kept.restored(problem, run_sparse(problem, kept.lists, Impl::kReference));
+    for (const MemorySpace space : {MemorySpace::kHost, MemorySpace::kDevice}) {
+      expect_near(run_cuda_sparse(problem, kept.lists, space, cuda::kWaveBytes, cuda::Body::kSm80,
+                                  kept.copies()),
+                  expected, Dtype::kBF16, Inputs::kOutliers);
+    }
+  }
+}
+
 TEST_F(CudaSparse, MergedStrandsAreTheUnion) {
   for (const int64_t head_dim : {24, 70, 128}) {
     for (const Inputs inputs : {Inputs::kOutliers, Inputs::kLarge}) {

@@ -131,6 +131,46 @@ T __shfl_down_sync(unsigned mask, T value, unsigned delta, int width = 32) {
                            from < emulator::segment_first(width) + width ? from : -1);
 }
 
+namespace emulator {
+
+// Of the values of all lanes of the mask.
+template <typename T, typename Combine>
+T reduce(const char* name, unsigned mask, T value, const Combine& combine) {
+  struct Part {
+    T value, result;
+  } part{value, value};
+  meet_in_warp(name, mask, &part, [&](void* const* arguments) {
+    T result{};
+    bool any = false;
+    for (int lane = 0; lane < kWarpSize; ++lane) {
+      const auto* other = static_cast<const Part*>(arguments[lane]);
+      if (other == nullptr) continue;
+      result = any ? combine(result, other->value) : other->value;
+      any = true;
+    }
+    for (int lane = 0; lane < kWarpSize; ++lane) {
+      if (arguments[lane] != nullptr) static_cast<Part*>(arguments[lane])->result = result;
+    }
+  });
+  return part.result;
+}
+
+}  // namespace emulator
+
+template <typename T>
+T __reduce_add_sync(unsigned mask, T value) {
+  static_assert(std::is_same_v<T, int> || std::is_same_v<T, unsigned>);
+  return emulator::reduce("__reduce_add_sync", mask, value, [](T a, T b) {
+    return static_cast<T>(static_cast<unsigned>(a) + static_cast<unsigned>(b));
+  });
+}
+template <typename T>
+T __reduce_max_sync(unsigned mask, T value) {
+  static_assert(std::is_same_v<T, int> || std::is_same_v<T, unsigned>);
+  return emulator::reduce("__reduce_max_sync", mask, value,
+                          [](T a, T b) { return std::max(a, b); });
+}
+
 template <typename T>
 T __ldg(const T* address) {
   return *address;

@@ -46,6 +46,7 @@ struct Meeting {
 struct Barrier {
   int arrived = 0;
   uint64_t number = 0;
+  bool votes[2] = {};  // of those that have come, and, until they come again, of the time before
 };
 
 Schedule schedule_kind = Schedule::kForward;
@@ -68,6 +69,7 @@ class BlockRun {
     if (barrier.arrived < (num_threads > 0 ? num_threads : running_threads())) return false;
     barrier.arrived = 0;
     ++barrier.number;
+    barrier.votes[barrier.number % 2] = false;
     return true;
   }
   int running_threads() const {
@@ -280,6 +282,14 @@ void meet_at_barrier(int barrier_idx, int num_threads) {
     return barrier.number != number || run.complete(barrier, num_threads);
   };
   if (!complete()) run.wait("a barrier", complete);
+}
+
+bool vote_at_barrier(int barrier_idx, int num_threads, bool predicate) {
+  Barrier& barrier = block().barrier(barrier_idx);
+  bool& vote = barrier.votes[barrier.number % 2];
+  vote = vote || predicate;
+  meet_at_barrier(barrier_idx, num_threads);
+  return vote;
 }
 
 void arrive_at_barrier(int barrier_idx, int num_threads) {

@@ -64,6 +64,9 @@ void meet_in_warp(const char* name, unsigned mask, void* argument,
 // threads: all that have not returned.
 void meet_at_barrier(int barrier, int num_threads);
 
+// The same; whether the predicate holds for any of the threads.
+bool vote_at_barrier(int barrier, int num_threads, bool predicate);
+
 // Counts as one of num_threads threads there without waiting.
 void arrive_at_barrier(int barrier, int num_threads);
 

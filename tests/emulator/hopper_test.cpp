@@ -9,6 +9,7 @@
 
 #include "arch/block.cuh"
 #include "arch/launch.h"
+#include "arch/store_matrix.cuh"
 #include "arch/tensor_copy.cuh"
 #include "arch/warpgroup.cuh"
 #include "emulator/cuda_on_host.h"
@@ -284,6 +285,48 @@ TEST(NamedBarriers, ArrivalsCount) {
     EXPECT_EQ(out, 2);
   }
   emulator::set_schedule(emulator::Schedule::kForward);
+}
+
+void vote_kernel(int* out) {
+  const auto thread = static_cast<int>(threadIdx.x);
+  for (int round = 0; round < 4; ++round) {
+    // Of every other round one thread's vote.
+    const bool any = any_named(2, 64, round % 2 == 1 && thread == 10 * round);
+    out[64 * round + thread] = any ? 1 : 0;
+  }
+}
+
+TEST(NamedBarriers, VotesCount) {
+  for (const auto schedule : {emulator::Schedule::kForward, emulator::Schedule::kBackward}) {
+    emulator::set_schedule(schedule);
+    std::vector<int> out(4 * 64, -1);
+    launch(vote_kernel, {.grid = dim3(1), .block = dim3(64)}, nullptr, out.data());
+    for (int i = 0; i < 4 * 64; ++i) EXPECT_EQ(out[i], i / 64 % 2) << i;
+  }
+  emulator::set_schedule(emulator::Schedule::kForward);
+}
+
+void store_kernel(uint16_t* out) {
+  auto* tile = reinterpret_cast<uint16_t*>(dynamic_shared());  // [4][8 columns][8 rows]
+  const auto lane = static_cast<uint32_t>(threadIdx.x);
+  const uint32_t row = lane / 4, column = 2 * (lane % 4);
+  uint32_t registers[4];
+  for (uint32_t m = 0; m < 4; ++m) {
+    const uint32_t first = 100 * m + 10 * row + column;
+    registers[m] = first | (first + 1) << 16;
+  }
+  store_matrix_x4_transposed(tile + 8 * lane, registers);
+  __syncwarp();
+  for (int i = 0; i < 8; ++i) out[8 * lane + i] = tile[8 * lane + i];
+}
+
+TEST(StoreMatrix, ColumnsBecomeRows) {
+  std::vector<uint16_t> out(256);
+  launch(store_kernel, {.grid = dim3(1), .block = dim3(32), .shared_bytes = 512}, nullptr,
+         out.data());
+  for (int i = 0; i < 256; ++i) {
+    EXPECT_EQ(out[i], 100 * (i / 64) + 10 * (i % 8) + i / 8 % 8) << i;
+  }
 }
 
 }  // namespace

@@ -38,14 +38,15 @@ struct ItemTiles {
 // or for pairs of items. Tiles are filled across the borders of key ranges, in pieces of as many
 // rows as powers of two give; behind the last key with zeros, which the copy engine gives outside
 // the tensor.
-template <bool kPairs, typename Elem, int kHeadDim, int kStages>
+template <typename Elem, int kHeadDim, int kStages>
 class TileFiller {
  public:
   __device__ TileFiller(ItemTiles<kHeadDim, kStages>& tiles, const SparseForward<Elem>& call,
                         const PieceMaps& keys_maps, const PieceMaps& values_maps)
       : tiles_(tiles), call_(call), keys_maps_(keys_maps), values_maps_(values_maps) {}
 
-  __device__ void run(const StrandQueue& queue) {
+  // pairs: whether two groups of warps take items with the same keys side by side.
+  __device__ void run(const StrandQueue& queue, bool pairs) {
     const SparseSelection& lists = call_.selection;
     const int32_t count = *queue.count;
     for (int32_t place = atomicAdd(queue.next, 1); place < count;
@@ -56,7 +57,7 @@ class TileFiller {
         TileNote note{.head = strand.batch * call_.heads + strand.head,
                       .rows = {{item.first_row, item.num_rows}},
                       .merges = strand.merges};
-        if (kPairs && i + 1 < strand.num_items) {
+        if (pairs && i + 1 < strand.num_items) {
           const SparseItem next = lists.items[strand.first_item + i + 1];
           if (are_pair(item, next)) {
             note.rows[1] = {next.first_row, next.num_rows};

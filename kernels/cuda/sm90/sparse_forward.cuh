@@ -8,6 +8,8 @@
 // the same tiles: half of the traffic from L2.
 //
 // Rows of a strand that merges begin each item with what the items before have left of them.
+// Strands of items of up to 32 rows, which never merge, have a kernel of their own
+// (short_items.cuh).
 #pragma once
 
 #include "arch/block.cuh"
@@ -17,6 +19,7 @@
 #include "kernels/cuda/row_output.cuh"
 #include "kernels/cuda/sm90/item_tiles.cuh"
 #include "kernels/cuda/sm90/multiply_tiles.cuh"
+#include "kernels/cuda/sm90/short_items.cuh"
 #include "kernels/cuda/sm90/sparse_forward.h"
 #include "kernels/cuda/sm90/tensor_map.h"
 
@@ -25,6 +28,7 @@ namespace sparsescope::cuda::sm90 {
 // Groups that multiply: 1 or 2.
 template <int kGroups>
 struct SparseConfig {
+  static constexpr int kNumGroups = kGroups;
   static constexpr int kThreads = (kGroups + 1) * kGroupThreads;
   static constexpr int kBlocks = kGroups == 1 ? 2 : 1;  // of a multiprocessor
   // Of 128 or 168 that each of a block's threads starts with. Walking through lists takes more than
@@ -98,48 +102,75 @@ __device__ int multiply_item(const SparseForward<Elem>& call,
   } else {
     tile = pass_item(shared, tile, lane);
   }
-  write_rows(rows, call.out, note.head, tokens, num_rows, lane);
+  write_rows(rows, call.out, note.head, tokens, num_rows, lane,
+             ItemCopies{call.copies, own.first + kWarpRows * warp});
   if (note.merges) store_merged(rows, call, note.head, tokens, num_rows, lane);
   return tile;
 }
 
+// The kernels: what a thread block has in shared memory, and how a group takes an item whose first
+// tile has arrived; warp: of the group.
 template <typename Elem, int kHeadDim, int kGroups>
-__global__ void __launch_bounds__(SparseConfig<kGroups>::kThreads, SparseConfig<kGroups>::kBlocks)
+struct TallItems {
+  using Config = SparseConfig<kGroups>;
+  using Shared = SparseShared<kHeadDim, kGroups>;
+  __device__ static Shared& tiles(Shared& shared) { return shared; }
+  __device__ static int multiply(const SparseForward<Elem>& call, Shared& shared,
+                                 const TileNote& note, int tile, int group, int warp, int lane) {
+    const ItemRows own = shared.note(tile).rows[group];
+    return multiply_item<Elem, kHeadDim, kGroups>(call, shared, note, own, tile, warp, lane);
+  }
+};
+
+template <typename Elem, int kHeadDim>
+struct ShortItems {
+  using Config = SparseConfig<1>;
+  using Shared = ShortShared<kHeadDim>;
+  __device__ static SparseShared<kHeadDim, 1>& tiles(Shared& shared) { return shared.tiles; }
+  __device__ static int multiply(const SparseForward<Elem>& call, Shared& shared,
+                                 const TileNote& note, int tile, int, int warp, int lane) {
+    ShortItem<Elem, kHeadDim> item(call, shared, note, warp, lane);
+    tile = item.multiply(tile);
+    item.write();
+    return tile;
+  }
+};
+
+template <typename Items, typename Elem>
+__global__ void __launch_bounds__(Items::Config::kThreads, Items::Config::kBlocks)
     sparse_forward_kernel(const __grid_constant__ SparseForward<Elem> call, const StrandQueue queue,
                           const __grid_constant__ PieceMaps keys_maps,
                           const __grid_constant__ PieceMaps values_maps) {
-  using Config = SparseConfig<kGroups>;
-  auto& shared = *reinterpret_cast<SparseShared<kHeadDim, kGroups>*>(dynamic_shared());
+  using Config = typename Items::Config;
+  constexpr int kGroups = Config::kNumGroups;
+  auto& shared = *reinterpret_cast<typename Items::Shared*>(dynamic_shared());
+  auto& tiles = Items::tiles(shared);
   const int thread = static_cast<int>(threadIdx.x), lane = thread % 32;
   // By shuffle, so that the compiler knows it to be the same in the whole warp.
   const int warp = __shfl_sync(0xffffffffu, thread / 32, 0);
   if (thread == 0) {
     prefetch_map(keys_maps.of_rows[PieceMaps::kMaps - 1]);
     prefetch_map(values_maps.of_rows[PieceMaps::kMaps - 1]);
-    shared.keys.init(kGroups * kGroupWarps);
-    shared.values.init(kGroups * kGroupWarps);
+    tiles.keys.init(kGroups * kGroupWarps);
+    tiles.values.init(kGroups * kGroupWarps);
     fence_barrier_init();
   }
   __syncthreads();
   if (warp < kGroups * kGroupWarps) {
     take_registers<Config::kMultiplyRegisters>();
-    const int group = warp / kGroupWarps;
     int tile = 0;
     for (;;) {
-      shared.keys.wait(tile);
-      // Copies: the note's place is filled again once its tile is released.
-      const TileNote note = shared.note(tile);
+      tiles.keys.wait(tile);
+      // A copy: the note's place is filled again once its tile is released.
+      const TileNote note = tiles.note(tile);
       if (note.rows[0].count < 0) break;
-      const ItemRows own = shared.note(tile).rows[group];
-      tile = multiply_item<Elem, kHeadDim, kGroups>(call, shared, note, own, tile,
-                                                    warp % kGroupWarps, lane);
+      tile =
+          Items::multiply(call, shared, note, tile, warp / kGroupWarps, warp % kGroupWarps, lane);
     }
   } else {
     give_registers<Config::kCopyRegisters>();
     if (thread != kGroups * kGroupThreads) return;
-    TileFiller<(kGroups > 1), Elem, kHeadDim, kGroups * 384 / kHeadDim>(shared, call, keys_maps,
-                                                                        values_maps)
-        .run(queue);
+    TileFiller(tiles, call, keys_maps, values_maps).run(queue, kGroups > 1);
   }
 }
 
@@ -156,16 +187,16 @@ void run_sparse_forward(const SparseForward<Elem>& call, int32_t max_blocks, cud
   const PieceMaps keys_maps = maps(call.k), values_maps = maps(call.v);
   const auto blocks =
       static_cast<unsigned>(std::min<int64_t>(max_blocks, call.selection.num_strands));
-  const auto run = [&]<int kGroups>(TileHeight height) {
-    launch(sparse_forward_kernel<Elem, kHeadDim, kGroups>,
+  const auto run = [&]<typename Items>(TileHeight height) {
+    launch(sparse_forward_kernel<Items, Elem>,
            {.grid = dim3(blocks),
-            .block = dim3(SparseConfig<kGroups>::kThreads),
-            .shared_bytes = sizeof(SparseShared<kHeadDim, kGroups>)},
+            .block = dim3(Items::Config::kThreads),
+            .shared_bytes = sizeof(typename Items::Shared)},
            stream, call, call.queues[height], keys_maps, values_maps);
   };
-  run.template operator()<1>(kRows32);
-  run.template operator()<1>(kRows64);
-  run.template operator()<2>(kRows128);
+  run.template operator()<ShortItems<Elem, kHeadDim>>(kRows32);
+  run.template operator()<TallItems<Elem, kHeadDim, 1>>(kRows64);
+  run.template operator()<TallItems<Elem, kHeadDim, 2>>(kRows128);
 }
 
 }  // namespace sparsescope::cuda::sm90

@@ -21,6 +21,22 @@ __device__ inline void sync_named(int idx, int num_threads) {
   asm volatile("bar.sync %0, %1;" ::"r"(idx), "r"(num_threads) : "memory");
 }
 
+// The same barrier; whether the predicate holds for any of the threads.
+__device__ inline bool any_named(int idx, int num_threads, bool predicate) {
+  int any;
+  asm volatile(
+      "{\n"
+      ".reg .pred mine, all;\n"
+      "setp.ne.s32 mine, %3, 0;\n"
+      "bar.red.or.pred all, %1, %2, mine;\n"
+      "selp.s32 %0, 1, 0, all;\n"
+      "}"
+      : "=r"(any)
+      : "r"(idx), "r"(num_threads), "r"(static_cast<int>(predicate))
+      : "memory");
+  return any != 0;
+}
+
 // The value, as one that the compiler knows nothing of: what is computed from it in a loop is
 // computed there, not kept in registers from before it.
 __device__ inline int computed_anew(int value) {
