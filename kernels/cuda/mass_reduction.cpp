@@ -121,14 +121,20 @@ void MassReduction::State::reduce_tiles(const MassChunk& chunk, int32_t num_bloc
 }
 
 void MassReduction::State::reduce_axes(const MassChunk& chunk, int32_t num_blocks) {
-  for (int axis = 0; axis < 3; ++axis) {
+  AxesChunk call{.chunk = chunk, .num_blocks = num_blocks, .stride = tables->places.size};
+  int64_t values = 0;
+  for (int axis = 0; axis < kAxes; ++axis) {
     const DeviceAxis& of_axis = tables->axes[axis];
     const int32_t first = of_axis.first_on_host[chunk.first_row_block],
                   end = of_axis.first_on_host[chunk.first_row_block + num_blocks];
-    DeviceBuffer<double> scratch(int64_t{num_heads} * (end - first) * of_axis.extent, stream);
-    reduce_axis({chunk, of_axis.table(), num_blocks, first, end - first}, scratch.data(),
-                out(tables->places.pairs[axis]).out, tables->places.size, stream);
+    call.axes[axis] = of_axis.table();
+    call.scratch_first[axis] = values;
+    call.pairs[axis] = out(tables->places.pairs[axis]).out;
+    values += int64_t{num_heads} * (end - first) * of_axis.extent;
   }
+  DeviceBuffer<double> scratch(values, stream);
+  call.scratch = scratch.data();
+  cuda::reduce_axes(call, stream);
 }
 
 // All rows of the heads are there.
@@ -136,8 +142,9 @@ void MassReduction::State::finish_heads() {
   const int32_t N = tables->num_tiles;
   const ResultPlaces& places = tables->places;
   sum_key_mass(map.data(), num_heads, N, tables->sizes.data(), out(places.key_mass), stream);
-  sum_offsets(map.data(), num_heads, tables->tiles, tables->sizes.data(), out(places.offset_mass),
-              stream);
+  DeviceBuffer<double> of_slices(int64_t{num_heads} * kOffsetSlices * N, stream);
+  sum_offsets(map.data(), num_heads, tables->tiles, tables->sizes.data(), of_slices.data(),
+              out(places.offset_mass), stream);
   if (map_on_host != nullptr) {
     to_host(map.data(),
             std::span(map_on_host + int64_t{first_head} * N * N, static_cast<size_t>(map.size())),
