@@ -51,7 +51,7 @@ constexpr int dense_forward_blocks(int head_dim, bool with_masses) {
 // Bytes of shared memory that a thread block of run_dense_forward takes; num_bins 0: plain.
 constexpr int64_t dense_forward_shared_bytes(int head_dim, int64_t num_bins) {
   constexpr int kTiles = 3, kKeys = 64;
-  const int64_t bins = num_bins == 0 ? 0 : (num_bins + kSpareBins) * kRowLanes;
+  const int64_t bins = num_bins == 0 ? 0 : (num_bins + kSpareBins) * kBinPitch;
   return int64_t{kTiles} * kKeys * head_dim * 2 + bins * static_cast<int64_t>(sizeof(float));
 }
 

@@ -27,7 +27,7 @@ __device__ void write_masses(RowMasses& masses, const WarpRows<Elem, kHeadDim>& 
   for (int r = 0; r < 2; ++r) {
     inverse_sum[r] = rows.softmax[r].sum > 0.0f ? 1.0f / rows.softmax[r].sum : 0.0f;
   }
-  masses.finish(masses_of_block(output, item), rows.softmax, inverse_sum, entropy);
+  masses.finish(masses_of_block(output, item), first_row, rows.softmax, inverse_sum, entropy);
   if (lane % 4 != 0) return;
 #pragma unroll
   for (int r = 0; r < 2; ++r) {

@@ -33,24 +33,21 @@ __device__ inline float exchange_sum(float low, float high, int lane, int bit) {
 // the row is scaled to a new reference. Few rows ever come to that.
 class RowMasses {
  public:
-  // shared_bins: [num_bins + kSpareBins, 64] of the thread block; num_rows of the warp's 16 rows,
-  // of which the first has number first_row in the block, are not idle.
+  // shared_bins: [num_bins + kSpareBins, kBinPitch] of the thread block; num_rows of the warp's 16
+  // rows, of which the first has number first_row in the block, are not idle.
   __device__ RowMasses(const RowMassOutput& output, float* shared_bins, int first_row, int num_rows,
                        int lane)
-      : output_(output),
-        bins_(shared_bins),
-        lane_(lane),
-        first_row_(first_row),
-        own_live_(own_row() < num_rows) {
+      : output_(output), bins_(shared_bins + first_row), lane_(lane) {
     own_sums_ = output.piece_sums + first_row + own_row();
-    own_factor_ = own_live_ ? 1.0f : 0.0f;
+    own_bins_ = &bin_of(2 * odd(), own_row());
+    own_factor_ = own_row() < num_rows ? 1.0f : 0.0f;
 #pragma unroll
     for (int r = 0; r < 2; ++r) {
 #pragma unroll
       for (int brick = 0; brick < kBlockBricks; ++brick) bricks_[r][brick] = 0.0f;
     }
     for (int bin = lane / kWarpRows; bin < output.num_bins + kSpareBins; bin += 2) {
-      bins_[offset(bin, lane % kWarpRows)] = 0.0f;
+      bin_of(bin, lane % kWarpRows) = 0.0f;
     }
     __syncwarp();
   }
@@ -114,7 +111,7 @@ class RowMasses {
 
   // After the last block: writes the row factors and the bins and returns the entropy of row r;
   // sums and inverse sums are those of the whole row.
-  __device__ void finish(const RowMassOutput& output, const RowSoftmax (&softmax)[2],
+  __device__ void finish(const RowMassOutput& output, int first_row, const RowSoftmax (&softmax)[2],
                          const float (&inverse_sum)[2], float (&entropy)[2]) {
     constexpr float kLn2 = 0.693147180559945309f;
     flush_places();
@@ -125,12 +122,12 @@ class RowMasses {
       entropy[r] =
           softmax[r].sum > 0.0f ? fmaxf(0.0f, (log2f(softmax[r].sum) - mean) * kLn2) : 0.0f;
     }
-    const float row_factor = own_live_ ? own(inverse_sum[0], inverse_sum[1]) / own_factor_ : 0.0f;
-    if (odd() == 0) output.row_factor[first_row_ + own_row()] = row_factor;
+    const float row_factor = own_live() ? own(inverse_sum[0], inverse_sum[1]) / own_factor_ : 0.0f;
+    if (odd() == 0) output.row_factor[first_row + own_row()] = row_factor;
     const float of_row = by_row(row_factor);
     const int row = lane_ % kWarpRows;
     for (int bin = lane_ / kWarpRows; bin < output.num_bins; bin += 2) {
-      output.bins[int64_t{bin} * kRowLanes + first_row_ + row] = bins_[offset(bin, row)] * of_row;
+      output.bins[int64_t{bin} * kRowLanes + first_row + row] = bin_of(bin, row) * of_row;
     }
   }
 
@@ -142,7 +139,7 @@ class RowMasses {
     const bool leads = max > reference_ + kMaxLead;  // at the first finite maximum as well
     const float scale = leads && reference_ > -INFINITY ? exp2_fast(reference_ - max) : 1.0f;
     if (leads) reference_ = max;
-    if (own_live_ && reference_ > -INFINITY) own_factor_ = exp2_fast(max - reference_);
+    if (own_live() && reference_ > -INFINITY) own_factor_ = exp2_fast(max - reference_);
     if (__any_sync(0xffffffffu, scale != 1.0f)) scale_sums(by_row(scale));
   }
 
@@ -151,9 +148,9 @@ class RowMasses {
     __syncwarp();
     const int row = lane_ % kWarpRows;
     for (int bin = lane_ / kWarpRows; bin < output_.num_bins; bin += 2) {
-      bins_[offset(bin, row)] *= scale;
+      bin_of(bin, row) *= scale;
     }
-    float* sums = output_.piece_sums + first_row_ + row;
+    float* sums = own_sums_ - own_row() + row;
     for (int piece = lane_ / kWarpRows; piece < place_.first_piece; piece += 2) {
       sums[int64_t{piece} * kRowLanes] *= scale;
     }
@@ -177,13 +174,9 @@ class RowMasses {
     }
   }
 
-  // Four neighbouring bins of eight rows lie in 32 banks.
-  __device__ int offset(int bin, int row) const {
-    return bin * kRowLanes + ((first_row_ + row) ^ ((bin & 3) << 3));
-  }
+  __device__ float& bin_of(int bin, int row) { return bins_[bin * kBinPitch + row]; }
   // value is relative to the running maximum, factor makes it so to the reference.
-  __device__ void add_to_bin(int bin, int row, float value, float factor) {
-    float& sum = bins_[offset(bin, row)];
+  __device__ static void add_scaled(float& sum, float value, float factor) {
     sum = fmaf(value, factor, sum);
   }
 
@@ -192,6 +185,7 @@ class RowMasses {
   __device__ int upper() const { return lane_ >> 1 & 1; }
   // The upper threads of the fragment's rows own the second ones.
   __device__ int own_row() const { return lane_ / 4 + 8 * upper(); }
+  __device__ bool own_live() const { return own_factor_ > 0.0f; }
   __device__ float own(float first, float second) const { return upper() == 0 ? first : second; }
   // The value for row lane % 16, from those of the owners.
   __device__ float by_row(float of_own) const {
@@ -209,8 +203,9 @@ class RowMasses {
   }
   // first, second: own_sum of the thread's two places along w.
   __device__ void add_w(int bin, float first, float second) {
-    add_to_bin(bin + 2 * odd(), own_row(), first, own_factor_);
-    add_to_bin(bin + 2 * odd() + 1, own_row(), second, own_factor_);
+    float* sums = own_bins_ + bin * kBinPitch;
+    add_scaled(sums[0], first, own_factor_);
+    add_scaled(sums[kBinPitch], second, own_factor_);
   }
 
   // A block of one piece and one place along w.
@@ -269,8 +264,8 @@ class RowMasses {
       if (brick.t >= 0) {
         const float by_h = exchange_sum(bricks_[0][i], bricks_[1][i], lane_, 1);
         const float by_t = by_h + __shfl_xor_sync(0xffffffffu, by_h, 2);
-        add_to_bin(brick.h + upper(), row, by_h, factor);
-        if (upper() == 0) add_to_bin(brick.t, row, by_t, factor);
+        add_scaled(bin_of(brick.h + upper(), row), by_h, factor);
+        if (upper() == 0) add_scaled(bin_of(brick.t, row), by_t, factor);
         __syncwarp();
       }
       bricks_[0][i] = bricks_[1][i] = 0.0f;
@@ -278,10 +273,10 @@ class RowMasses {
   }
 
   const RowMassOutput output_;
-  float* bins_;
+  float* bins_;      // from the warp's first row on
+  float* own_bins_;  // the own row's lane of the first of the thread's places along w
   float* own_sums_;  // the own row's lane of the pieces
-  int lane_, first_row_;
-  bool own_live_;
+  int lane_;
   float reference_ = -INFINITY;  // of the own row
   float own_factor_;             // exp2(its maximum - reference_); 0 for an idle row
   int key_block_ = 0;

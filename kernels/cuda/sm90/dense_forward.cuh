@@ -105,7 +105,7 @@ __device__ void multiply_row_block(const DenseForward<Elem>& call,
     if constexpr (kWithMasses) {
       auto* bins = reinterpret_cast<float*>(&shared + 1);
       return RowMasses(masses_of_block(call.masses, item),
-                       bins + group * (call.masses.num_bins + kSpareBins) * kRowLanes, first_row,
+                       bins + group * (call.masses.num_bins + kSpareBins) * kBinPitch, first_row,
                        num_rows, lane);
     } else {
       return NoMasses{};
