@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <iterator>
 #include <span>
 #include <utility>
 
@@ -270,9 +271,10 @@ KeptLists kept_lists(const Problem& problem) {
           if (uniform(key, i) < 0.4) chosen.push_back(i);
         }
         std::vector<int32_t> rows, pruned;
-        for (const int32_t token : rows_of(problem, block)) {
-          (token % 2 == 0 ? rows : pruned).push_back(token);
-        }
+        const std::vector<int32_t> of_block = rows_of(problem, block);
+        std::partition_copy(of_block.begin(), of_block.end(), std::back_inserter(rows),
+                            std::back_inserter(pruned),
+                            [](int32_t token) { return token % 2 == 0; });
         if (rows.empty()) continue;
         lists.add_strand(b, h, false);
         for (size_t at = 0; at < rows.size(); at += 32) {
