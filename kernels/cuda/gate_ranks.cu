@@ -4,6 +4,7 @@
 #include "arch/launch.h"
 #include "kernels/cuda/gate_ranks.cuh"
 #include "kernels/cuda/gate_ranks.h"
+#include "kernels/cuda/warp_sort.cuh"
 
 namespace sparsescope::cuda {
 namespace {
@@ -43,25 +44,6 @@ struct LaneEntries {
 
   __device__ int block(int i) const { return static_cast<int>(key[i] & kBlockMask); }
 
-  // By key: a bitonic network.
-  __device__ void sort_keys(int lane) {
-    sort_runs<2>(lane);
-#pragma unroll 1
-    for (int lanes = 2; lanes <= 32; lanes *= 2) {
-      const bool up = (lane & lanes) == 0;
-#pragma unroll 1
-      for (int step = lanes / 2; step > 0; step /= 2) {
-        const bool wants_small = ((lane & step) == 0) == up;
-#pragma unroll
-        for (int i = 0; i < kPerLane; ++i) {
-          const uint32_t other = __shfl_xor_sync(~0u, key[i], step);
-          key[i] = wants_small ? min(key[i], other) : max(key[i], other);
-        }
-      }
-      merge_lane<kPerLane>([&](int) { return up; });
-    }
-  }
-
   // Once keys are in order: those of one step by gate. Neighbours change places, which leaves equal
   // ones as they are; most rows have none to change.
   __device__ void sort_steps(int lane) {
@@ -77,28 +59,6 @@ struct LaneEntries {
   }
 
  private:
-  // Within the lane: steps from kRun / 2 down. up_of(place in the lane)
-  template <int kRun, typename UpOf>
-  __device__ void merge_lane(const UpOf& up_of) {
-#pragma unroll
-    for (int step = kRun / 2; step > 0; step /= 2) {
-#pragma unroll
-      for (int i = 0; i < kPerLane; ++i) {
-        if ((i & step) != 0) continue;
-        const uint32_t low = min(key[i], key[i + step]), high = max(key[i], key[i + step]);
-        const bool up = up_of(i);
-        key[i] = up ? low : high;
-        key[i + step] = up ? high : low;
-      }
-    }
-  }
-  template <int kRun>
-  __device__ void sort_runs(int lane) {
-    if constexpr (kRun <= kPerLane) {
-      merge_lane<kRun>([&](int i) { return kRun < kPerLane ? (i & kRun) == 0 : (lane & 1) == 0; });
-      sort_runs<2 * kRun>(lane);
-    }
-  }
   __device__ bool order_by_gate(int i) {
     if (!(gate[i] < gate[i + 1])) return false;
     const float of_gate = gate[i];
@@ -161,7 +121,7 @@ class WarpRow {
       const int block = 32 * i + lane_;
       entries_.key[i] = block < blocks_ ? steps.key(shared_.gates[row_][block], block) : kNoKey;
     }
-    entries_.sort_keys(lane_);
+    sort_in_warp(entries_.key, lane_);
 #pragma unroll
     for (int i = 0; i < kPerLane; ++i) {
       entries_.gate[i] = first_ + i < blocks_ ? shared_.gates[row_][entries_.block(i)] : -INFINITY;
