@@ -86,12 +86,11 @@ struct GroupMasses {
   __device__ void load(float* masses, int64_t stride) {
     for_each(masses, stride, [&](float& at, int octet, int j) { mass[octet][j] = at; });
   }
-  __device__ void add(const SplitProbabilities& p, const ColumnBits& bits, float* masses,
-                      int64_t stride) {
+  __device__ void add(const SplitProbabilities& p, ColumnBits bits, float* masses, int64_t stride) {
     constexpr float kUnit = 1.0f / (1 << 16);
     float sums[2][4];
-    p.add_up(bits.octet[0], sums[0]);
-    p.add_up(bits.octet[1], sums[1]);
+    p.add_up(static_cast<uint32_t>(bits), sums[0]);
+    p.add_up(static_cast<uint32_t>(bits >> 32), sums[1]);
     for_each(masses, stride, [&](float& at, int octet, int j) {
       at = fmaf(sums[octet][j], kUnit, mass[octet][j]);
     });

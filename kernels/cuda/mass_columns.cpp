@@ -87,7 +87,7 @@ class ColumnPlanner {
     const auto octet = column % kColumns / 8;
     const auto lane = column % 8 * 4 + slot % 8 / 2;
     const int first_bit = slot % 2 == 0 ? 14 : 30;
-    plan_.bits[group * kLanes + lane].octet[octet] |= uint32_t{1} << (first_bit - slot / 8);
+    plan_.bits[group * kLanes + lane] |= ColumnBits{1} << (32 * octet + first_bit - slot / 8);
   }
 
   const KeyCells& cells_;

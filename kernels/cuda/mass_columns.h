@@ -15,13 +15,12 @@ namespace sparsescope::cuda {
 
 inline constexpr int kColumns = 16;  // of a group: two matrices of 64 keys by 8
 
-// What a lane holds of a group's matrices as right factors of products over 16 keys at a time.
-// Register i of 8 holds keys 8 i + 2 (lane % 4) and the next, for column lane / 4; its two elements
-// are 2 in fp16 (one bit: 0x4000) where the key is of the column, else 0, and
+// What a lane holds of a group's matrices as right factors of products over 16 keys at a time, a
+// word each, the first one below. Register i of 8 holds keys 8 i + 2 (lane % 4) and the next, for
+// column lane / 4; its two elements are 2 in fp16 (one bit: 0x4000) where the key is of the column,
+// else 0, and
 //   register i = (word << i) & 0x40004000.
-struct alignas(8) ColumnBits {
-  uint32_t octet[2] = {};
-};
+using ColumnBits = uint64_t;
 
 struct MassColumns {
   std::vector<int32_t> tokens;       // [key blocks, 64]; -1: idle

@@ -40,11 +40,11 @@ TEST(MassColumns, FinestPartitionFirst) {
   const std::vector<int32_t> columns(plan.blocks.begin(), plan.blocks.begin() + 7);
   EXPECT_THAT(columns, ::testing::ElementsAre(2, 3, 4, 5, 0, 1, -1));
   // Column 1, block 3, has the keys 4 to 7: those of the lanes 4 + 2 and 4 + 3, in register 0.
-  EXPECT_EQ(plan.bits[4 + 1].octet[0], 0u);
-  EXPECT_EQ(plan.bits[4 + 2].octet[0], 0x40004000u);
-  EXPECT_EQ(plan.bits[4 + 3].octet[0], 0x40004000u);
+  EXPECT_EQ(plan.bits[4 + 1], 0u);
+  EXPECT_EQ(plan.bits[4 + 2], 0x40004000u);
+  EXPECT_EQ(plan.bits[4 + 3], 0x40004000u);
   // Column 5, the second frame, has the keys 8 to 15: all of register 1.
-  for (int lane = 20; lane < 24; ++lane) EXPECT_EQ(plan.bits[lane].octet[0], 0x20002000u);
+  for (int lane = 20; lane < 24; ++lane) EXPECT_EQ(plan.bits[lane], 0x20002000u);
 }
 
 // Of Wan at 480p, with the partitions that are measured by default.
