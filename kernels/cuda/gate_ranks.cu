@@ -9,14 +9,14 @@
 namespace sparsescope::cuda {
 namespace {
 
-constexpr int kRows = 8;  // of a block of threads: they fill a sector of 32 bytes
-constexpr int kThreads = 32 * kRows;
+// Rows of a block of threads: eight fill a sector of 32 bytes, fewer have to do for long ones.
+constexpr int rows_of(int per_lane) { return per_lane <= 32 ? 8 : 4; }
 
-constexpr int kBlockBits = 10;
+constexpr int kBlockBits = 11;
 constexpr uint32_t kBlockMask = (1 << kBlockBits) - 1, kNoKey = ~0u;
 static_assert(kMaxWarpBlocks == 1 << kBlockBits);
 
-// Gates of a row in 2^22 steps, larger ones first: with the block below them they make keys of 32
+// Gates of a row in 2^21 steps, larger ones first: with the block below them they make keys of 32
 // bits, which sort in a third of the time of whole ones.
 class GateSteps {
  public:
@@ -91,6 +91,7 @@ struct LaneEntries {
 
 template <int kPerLane>
 struct RankShared {
+  static constexpr int kRows = rows_of(kPerLane);
   static constexpr int kSize = 32 * kPerLane;
   // By rank there is a gap behind every 32, so that lanes with runs of ranks meet in no bank; rows
   // begin four banks apart.
@@ -219,9 +220,10 @@ class WarpRow {
 
 // grid: runs of rows, heads
 template <int kPerLane>
-__global__ void __launch_bounds__(kThreads, 2)
+__global__ void __launch_bounds__(32 * rows_of(kPerLane), 2)
     warp_ranks_kernel(const __grid_constant__ RankCall call) {
   using Shared = RankShared<kPerLane>;
+  constexpr int kRows = Shared::kRows, kThreads = 32 * kRows;
   auto& shared = *reinterpret_cast<Shared*>(dynamic_shared());
   const int thread = static_cast<int>(threadIdx.x), warp = thread / 32, lane = thread % 32;
   const auto head = static_cast<int>(blockIdx.y);
@@ -273,9 +275,10 @@ __global__ void __launch_bounds__(kThreads, 2)
 
 template <int kPerLane>
 void run(const RankCall& call, cudaStream_t stream) {
+  constexpr int kRows = rows_of(kPerLane);
   launch(warp_ranks_kernel<kPerLane>,
          {.grid = dim3((call.chunk.num_rows + kRows - 1) / kRows, call.chunk.num_heads),
-          .block = dim3(kThreads),
+          .block = dim3(32 * kRows),
           .shared_bytes = sizeof(RankShared<kPerLane>)},
          stream, call);
 }
@@ -293,8 +296,10 @@ void rank_by_warps(const RankCall& call, cudaStream_t stream) {
       return run<8>(call, stream);
     case 16:
       return run<16>(call, stream);
-    default:
+    case 32:
       return run<32>(call, stream);
+    default:
+      return run<64>(call, stream);
   }
 }
 

@@ -35,7 +35,7 @@ struct RankCall {
   RankSums sums;
   GateBlock of;  // the partition's first block
 };
-inline constexpr int32_t kMaxWarpBlocks = 1024;
+inline constexpr int32_t kMaxWarpBlocks = 2048;
 void rank_by_warps(const RankCall& call, cudaStream_t stream);
 void rank_long_rows(const RankCall& call, cudaStream_t stream);
 

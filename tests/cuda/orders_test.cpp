@@ -237,7 +237,7 @@ TEST_F(Orders, SmallBlocksOfAQueryByGate) {
 TEST_F(Orders, BlocksOfQueriesByGate) {
   constexpr int32_t kRows = 11;
   constexpr float kFine = 1.0f / (1 << 20);
-  for (const int32_t count : {1, 2, 3, 31, 33, 64, 100, 250, 400, 1000}) {
+  for (const int32_t count : {1, 2, 3, 31, 33, 64, 100, 250, 400, 1000, 1260}) {
     SCOPED_TRACE(count);
     std::vector<GateBlock> blocks(count, {0, 0, count, 16});
     blocks.back().size = 6;
