@@ -267,10 +267,11 @@ KeptLists kept_lists(const Problem& problem) {
         for (int32_t i = 0; i < static_cast<int32_t>(lists.ranges.size()); ++i) {
           if (uniform(key, i) < 0.4) chosen.push_back(i);
         }
-        std::vector<int32_t> rows, pruned;
-        for (const int32_t token : rows_of(problem, block)) {
-          (token % 2 == 0 ? rows : pruned).push_back(token);
-        }
+        std::vector<int32_t> rows = rows_of(problem, block);
+        const auto middle = std::stable_partition(rows.begin(), rows.end(),
+                                                  [](int32_t token) { return token % 2 == 0; });
+        const std::vector<int32_t> pruned(middle, rows.end());
+        rows.resize(middle - rows.begin());
         if (rows.empty()) continue;
         lists.add_strand(b, h, false);
         for (size_t at = 0; at < rows.size(); at += 32) {
