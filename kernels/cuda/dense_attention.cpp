@@ -147,12 +147,11 @@ class DenseRun {
         call.masses.blocks = device_->blocks.data();
         call.masses.bricks = device_->bricks.data();
         attend(call, heads, first_block, num_blocks);
-        MassChunk chunk = as_chunk(call.masses, plan_.num_blocks());
+        MassChunk chunk = as_chunk(call.masses);
         chunk.first_head = heads.first;
         chunk.num_heads = heads.count;
         chunk.first_row_block = first_block;
         chunk.num_row_blocks = num_blocks;
-        chunk.piece_block = device_->piece_block.data();
         chunk.piece_cell = device_->piece_cell.data();
         if (options_.device_sink.consume != nullptr) {
           options_.device_sink.consume(options_.device_sink.context, chunk, kStream);

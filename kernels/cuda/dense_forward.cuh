@@ -70,7 +70,7 @@ __global__ void __launch_bounds__(DenseForwardConfig::kThreads,
   const int64_t item = int64_t{blockIdx.y} * call.num_row_blocks + blockIdx.x;
   auto masses = [&] {
     if constexpr (kWithMasses) {
-      return RowMasses(masses_of_block(call.masses, call.num_key_blocks, item),
+      return RowMasses(masses_of_block(call.masses, item),
                        reinterpret_cast<float*>(dynamic_shared() + sizeof(Shared)), first_row,
                        call.row_blocks[blockIdx.x].count - first_row, lane);
     } else {
@@ -93,7 +93,7 @@ __global__ void __launch_bounds__(DenseForwardConfig::kThreads,
       masses.observe(r, probability, exponent);
     });
     masses.after_softmax(p, before, rows.softmax, factor);
-    masses.add_block(p, rows.softmax);
+    masses.add_block(p);
     wait_for_copies<1>();
     __syncthreads();
     rows.add_values(p, shared.values, lane);

@@ -18,9 +18,7 @@ struct MassOutput {
   const KeyBrick* bricks = nullptr;       // [num_key_blocks, 8]
   int32_t num_pieces = 0, num_bins = 0;
   float* piece_sums = nullptr;  // [num_heads, num_row_blocks, num_pieces, 64]
-  float* block_max = nullptr;   // [num_heads, num_row_blocks, num_key_blocks, 64]
-  float* row_max = nullptr;     // [num_heads, num_row_blocks, 64], as the next ones
-  float* inverse_sum = nullptr;
+  float* row_factor = nullptr;  // [num_heads, num_row_blocks, 64], as the next ones
   float* lse = nullptr;
   float* entropy = nullptr;
   float* bins = nullptr;  // [num_heads, num_row_blocks, num_bins, 64]
@@ -53,7 +51,7 @@ constexpr int dense_forward_blocks(int head_dim, bool with_masses) {
 // Bytes of shared memory that a thread block of run_dense_forward takes; num_bins 0: plain.
 constexpr int64_t dense_forward_shared_bytes(int head_dim, int64_t num_bins) {
   constexpr int kTiles = 3, kKeys = 64;
-  const int64_t bins = num_bins == 0 ? 0 : (num_bins + kSpareBins) * kRowLanes;
+  const int64_t bins = num_bins == 0 ? 0 : (num_bins + kSpareBins) * kBinPitch;
   return int64_t{kTiles} * kKeys * head_dim * 2 + bins * static_cast<int64_t>(sizeof(float));
 }
 

@@ -57,7 +57,6 @@ std::shared_ptr<const DensePlan> dense_plan(const KeyCells& cells, const RowGrou
   plan->valid = to_device(keys.valid, stream);
   plan->blocks = to_device(keys.blocks, stream);
   plan->bricks = to_device(keys.bricks, stream);
-  plan->piece_block = to_device(keys.piece_block, stream);
   plan->piece_cell = to_device(keys.piece_cell, stream);
   plan->row_blocks = to_device(rows.blocks, stream);
   plan->row_order = to_device(rows.order, stream);

@@ -19,7 +19,7 @@ struct DensePlan {
   DeviceBuffer<uint64_t> valid;
   DeviceBuffer<KeyBlockPlace> blocks;
   DeviceBuffer<KeyBrick> bricks;
-  DeviceBuffer<int32_t> piece_block, piece_cell;
+  DeviceBuffer<int32_t> piece_cell;
   DeviceBuffer<RowBlock> row_blocks;
   DeviceBuffer<int32_t> row_order;
 };

@@ -28,9 +28,7 @@ MassChunk heads_of(const MassChunk& chunk, int32_t first, int32_t count) {
   heads.first_head += first;
   heads.num_heads = count;
   heads.piece_sums += lines * chunk.num_pieces;
-  heads.block_max += lines * chunk.num_key_blocks;
-  heads.row_max += lines;
-  heads.inverse_sum += lines;
+  heads.row_factor += lines;
   heads.lse += lines;
   heads.entropy += lines;
   heads.bins += lines * chunk.num_bins;

@@ -1,6 +1,5 @@
 #include "kernels/cuda/host_masses.h"
 
-#include <cmath>
 #include <vector>
 
 #include "kernels/cuda/device_buffer.h"
@@ -10,7 +9,7 @@ namespace {
 
 // The chunk's arrays on the host; an item is a head and a row block.
 struct HostChunk {
-  std::vector<float> piece_sums, block_max, row_max, inverse_sum, lse, entropy, bins;
+  std::vector<float> piece_sums, row_factor, lse, entropy, bins;
 
   HostChunk(const MassChunk& chunk, cudaStream_t stream) {
     const int64_t items = int64_t{chunk.num_heads} * chunk.num_row_blocks;
@@ -20,9 +19,7 @@ struct HostChunk {
       return values;
     };
     piece_sums = copy(chunk.piece_sums, chunk.num_pieces);
-    block_max = copy(chunk.block_max, chunk.num_key_blocks);
-    row_max = copy(chunk.row_max, 1);
-    inverse_sum = copy(chunk.inverse_sum, 1);
+    row_factor = copy(chunk.row_factor, 1);
     lse = copy(chunk.lse, 1);
     entropy = copy(chunk.entropy, 1);
     bins = copy(chunk.bins, chunk.num_bins);
@@ -31,15 +28,11 @@ struct HostChunk {
   // mass [num_cells, 64] of an item, zero before.
   void combine_cells(const KeyPlan& plan, int64_t item, float* mass) const {
     const float* sums = piece_sums.data() + item * plan.num_pieces() * kRowLanes;
-    const float* maxima = block_max.data() + item * plan.num_blocks() * kRowLanes;
+    const float* factor = row_factor.data() + item * kRowLanes;
     for (int32_t piece = 0; piece < plan.num_pieces(); ++piece) {
       const float* sum = sums + int64_t{piece} * kRowLanes;
-      const float* max = maxima + int64_t{plan.piece_block[piece]} * kRowLanes;
       float* to = mass + int64_t{plan.piece_cell[piece]} * kRowLanes;
-      for (int lane = 0; lane < kRowLanes; ++lane) {
-        const int64_t row = item * kRowLanes + lane;
-        to[lane] += sum[lane] * std::exp2(max[lane] - row_max[row]) * inverse_sum[row];
-      }
+      for (int lane = 0; lane < kRowLanes; ++lane) to[lane] += sum[lane] * factor[lane];
     }
   }
 };

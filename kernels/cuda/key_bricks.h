@@ -15,6 +15,9 @@ inline constexpr int kBrickSlots = 8;
 inline constexpr int kBlockBricks = 8;
 // Behind the last bin: where bricks at the grid's end stick out along w.
 inline constexpr int kSpareBins = 3;
+// Floats of a bin in shared memory, of 64 rows: 16 rows of two bins that are two apart lie in 32
+// banks.
+inline constexpr int kBinPitch = 72;
 
 // Sums that are complete with a brick: the block's next brick adds to other bins or another piece.
 enum BrickEnd : int16_t { kEndsW = 1, kEndsPiece = 2 };

@@ -4,13 +4,12 @@ namespace sparsescope::cuda {
 
 MassBuffer::MassBuffer(const KeyPlan& plan, int64_t max_items, cudaStream_t stream)
     : num_pieces_(plan.num_pieces()),
-      num_key_blocks_(plan.num_blocks()),
       num_bins_(plan.num_bins),
       values_(max_items * floats_per_item(plan), stream) {}
 
 int64_t MassBuffer::floats_per_item(const KeyPlan& plan) {
-  constexpr int64_t kPerRow = 4;  // row_max, inverse_sum, lse, entropy
-  return (int64_t{plan.num_pieces()} + plan.num_blocks() + plan.num_bins + kPerRow) * kRowLanes;
+  constexpr int64_t kPerRow = 3;  // row_factor, lse, entropy
+  return (int64_t{plan.num_pieces()} + plan.num_bins + kPerRow) * kRowLanes;
 }
 
 int64_t MassBuffer::bytes_per_item(const KeyPlan& plan) {
@@ -26,23 +25,18 @@ MassOutput MassBuffer::output(int64_t num_items) {
   };
   MassOutput output{.num_pieces = num_pieces_, .num_bins = num_bins_};
   output.piece_sums = take(num_pieces_);
-  output.block_max = take(num_key_blocks_);
-  output.row_max = take(1);
-  output.inverse_sum = take(1);
+  output.row_factor = take(1);
   output.lse = take(1);
   output.entropy = take(1);
   output.bins = take(num_bins_);
   return output;
 }
 
-MassChunk as_chunk(const MassOutput& output, int32_t num_key_blocks) {
+MassChunk as_chunk(const MassOutput& output) {
   return {.num_pieces = output.num_pieces,
-          .num_key_blocks = num_key_blocks,
           .num_bins = output.num_bins,
           .piece_sums = output.piece_sums,
-          .block_max = output.block_max,
-          .row_max = output.row_max,
-          .inverse_sum = output.inverse_sum,
+          .row_factor = output.row_factor,
           .lse = output.lse,
           .entropy = output.entropy,
           .bins = output.bins};

@@ -25,11 +25,11 @@ class MassBuffer {
  private:
   static int64_t floats_per_item(const KeyPlan& plan);
 
-  int32_t num_pieces_, num_key_blocks_, num_bins_;
+  int32_t num_pieces_, num_bins_;
   DeviceBuffer<float> values_;
 };
 
 // The arrays as reducers see them; ranges and the plan's arrays are not set.
-MassChunk as_chunk(const MassOutput& output, int32_t num_key_blocks);
+MassChunk as_chunk(const MassOutput& output);
 
 }  // namespace sparsescope::cuda

@@ -2,12 +2,10 @@
 // blocks of a few heads, in pieces. A piece is what one key block holds of one key cell: a cell of
 // more than 64 tokens has several pieces, a key block of small cells holds several.
 //
-// Sums are relative to the running maximum at the time, so that nothing is written twice:
+//   mass of (row, cell) = row_factor * sum over the cell's pieces p of piece_sums[p]
 //
-//   mass of (row, cell) = inverse_sum * sum over the cell's pieces p of
-//                         piece_sums[p] * exp2(block_max[piece_block[p]] - row_max)
-//
-// No exponent is above 0. block_max is -infinity before a row's first finite score.
+// Sums are relative to an early maximum of the row's scores, at most 2^64 times what they are to
+// the last one: a cell's sum does not overflow.
 #pragma once
 
 #include <cstdint>
@@ -19,17 +17,14 @@ namespace sparsescope::cuda {
 struct MassChunk {
   int32_t first_head = 0, num_heads = 0;            // b * H + h
   int32_t first_row_block = 0, num_row_blocks = 0;  // into RowGroups::blocks; whole groups
-  int32_t num_pieces = 0, num_key_blocks = 0, num_bins = 0;
-  const float* piece_sums = nullptr;   // [num_heads, num_row_blocks, num_pieces, 64]
-  const float* block_max = nullptr;    // [num_heads, num_row_blocks, num_key_blocks, 64] log2 units
-  const float* row_max = nullptr;      // [num_heads, num_row_blocks, 64] log2 units
-  const float* inverse_sum = nullptr;  // [num_heads, num_row_blocks, 64] of exp2(score - row_max)
-  const float* lse = nullptr;          // [num_heads, num_row_blocks, 64] natural log
-  const float* entropy = nullptr;      // [num_heads, num_row_blocks, 64] nats
-  const float* bins = nullptr;  // [num_heads, num_row_blocks, T + Hg + Wg, 64] probability by
-                                // key coordinate along t, h, w; text excluded
-  const int32_t* piece_block = nullptr;  // [num_pieces] key block; ascending
-  const int32_t* piece_cell = nullptr;   // [num_pieces] into KeyCells::cells; ascending
+  int32_t num_pieces = 0, num_bins = 0;
+  const float* piece_sums = nullptr;  // [num_heads, num_row_blocks, num_pieces, 64]
+  const float* row_factor = nullptr;  // [num_heads, num_row_blocks, 64]
+  const float* lse = nullptr;         // [num_heads, num_row_blocks, 64] natural log
+  const float* entropy = nullptr;     // [num_heads, num_row_blocks, 64] nats
+  const float* bins = nullptr;        // [num_heads, num_row_blocks, T + Hg + Wg, 64] probability by
+                                      // key coordinate along t, h, w; text excluded
+  const int32_t* piece_cell = nullptr;  // [num_pieces] into KeyCells::cells; ascending
 };
 
 // Called on the host once a chunk is queued: what it queues on the same stream finds the chunk

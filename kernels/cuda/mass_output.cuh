@@ -8,12 +8,11 @@
 namespace sparsescope::cuda {
 
 // The part of the chunk's arrays that belongs to one row block.
-__device__ inline RowMassOutput masses_of_block(const MassOutput& masses, int32_t num_key_blocks,
-                                                int64_t item) {
+__device__ inline RowMassOutput masses_of_block(const MassOutput& masses, int64_t item) {
   return {.blocks = masses.blocks,
           .bricks = masses.bricks,
           .piece_sums = masses.piece_sums + item * masses.num_pieces * kRowLanes,
-          .block_max = masses.block_max + item * num_key_blocks * kRowLanes,
+          .row_factor = masses.row_factor + item * kRowLanes,
           .bins = masses.bins + item * masses.num_bins * kRowLanes,
           .num_bins = masses.num_bins};
 }
@@ -28,17 +27,15 @@ __device__ void write_masses(RowMasses& masses, const WarpRows<Elem, kHeadDim>& 
   for (int r = 0; r < 2; ++r) {
     inverse_sum[r] = rows.softmax[r].sum > 0.0f ? 1.0f / rows.softmax[r].sum : 0.0f;
   }
-  masses.finish(rows.softmax, inverse_sum, entropy);
+  masses.finish(masses_of_block(output, item), first_row, rows.softmax, inverse_sum, entropy);
   if (lane % 4 != 0) return;
 #pragma unroll
   for (int r = 0; r < 2; ++r) {
     const int row = lane / 4 + 8 * r;
     const int64_t at = item * kRowLanes + first_row + row;
     const bool live = row < num_rows;
-    output.row_max[at] = live ? rows.softmax[r].shift() : 0.0f;
-    output.inverse_sum[at] = live ? inverse_sum[r] : 0.0f;
     output.lse[at] = live ? rows.log_sum(r) : 0.0f;
-    output.entropy[at] = entropy[r];
+    output.entropy[at] = live ? entropy[r] : 0.0f;
   }
 }
 

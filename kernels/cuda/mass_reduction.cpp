@@ -39,7 +39,10 @@ struct MassReduction::State {
   DeviceBuffer<unsigned long long> cosines;  // [H, kCosineBins]
   // The heads whose row blocks are coming in.
   int32_t first_head = 0, num_heads = 0, next_block = 0;
-  DeviceBuffer<float> map;            // [num_heads, N, N]
+  DeviceBuffer<float> map;          // [num_heads, N, N]
+  DeviceBuffer<double> difference;  // [num_heads, groups, tile_runs(N)]
+  DeviceBuffer<double> of_rows;     // [num_heads, video row blocks, 2]
+
   DeviceBuffer<int32_t> piece_first;  // [N + 1]
   DeviceBuffer<uint64_t> sort_keys;   // where rows do not fit shared memory
 
@@ -56,7 +59,8 @@ struct MassReduction::State {
     return {sort_keys.data(), kGlobalSortBlocks};
   }
 
-  void prepare();
+  int32_t num_groups() const { return static_cast<int32_t>(tables->groups_on_host.size()); }
+  void prepare(const MassChunk& chunk);
   void start_heads(const MassChunk& chunk);
   void reduce_tiles(const MassChunk& chunk, int32_t num_blocks);
   void reduce_axes(const MassChunk& chunk, int32_t num_blocks);
@@ -64,20 +68,26 @@ struct MassReduction::State {
   void reduce_means();
 };
 
-// On the stream of the first chunk.
-void MassReduction::State::prepare() {
+// On the stream of the first chunk; all chunks have the same pieces.
+void MassReduction::State::prepare(const MassChunk& chunk) {
   results = {q.heads * tables->places.size, stream};
   results.fill_zero();
   cosines = {q.heads * kCosineBins, stream};
   cosines.fill_zero();
   piece_first = {tables->num_tiles + 1, stream};
+  find_first_pieces(chunk, tables->tile_first.data(), tables->num_tiles + 1, piece_first.data(),
+                    stream);
 }
 
 void MassReduction::State::start_heads(const MassChunk& chunk) {
   const int64_t N = tables->num_tiles;
   first_head = chunk.first_head;
-  if (chunk.num_heads * N * N != map.size()) map = {chunk.num_heads * N * N, stream};
-  num_heads = chunk.num_heads;
+  if (chunk.num_heads != num_heads) {
+    num_heads = chunk.num_heads;
+    map = {num_heads * N * N, stream};
+    difference = {int64_t{num_heads} * num_groups() * tile_runs(tables->num_tiles), stream};
+    of_rows = {int64_t{num_heads} * tables->num_video_blocks * 2, stream};
+  }
 }
 
 void MassReduction::State::reduce_tiles(const MassChunk& chunk, int32_t num_blocks) {
@@ -95,56 +105,64 @@ void MassReduction::State::reduce_tiles(const MassChunk& chunk, int32_t num_bloc
       .piece_first = piece_first.data(),
       .num_tiles = tables->num_tiles,
       .groups = tables->groups.data() + first_group,
+      .first_group = static_cast<int32_t>(first_group),
       .num_groups = static_cast<int32_t>(group_at(end) - first_group),
+      .all_groups = num_groups(),
       .blocks = tables->blocks.data(),
       .spans = tables->span_table(),
       .sampled_first = tables->sampled_first.data(),
       .sampled_lane = tables->sampled_lane.data(),
       .first_sample = tables->sampled_first_on_host[first],
       .num_samples = tables->sampled_first_on_host[end] - tables->sampled_first_on_host[first],
-      .map = map.data()};
-  const int64_t parts = int64_t{call.num_groups} * tile_runs(call.num_tiles);
-  DeviceBuffer<double> difference(num_heads * parts, stream);
+      .map = map.data(),
+      .difference = difference.data()};
   DeviceBuffer<float> sampled(int64_t{num_heads} * call.num_samples * call.num_tiles, stream);
-  call.difference = difference.data();
   call.sampled = sampled.data();
   reduce_tile_masses(call, stream);
-  const ResultPlaces& places = tables->places;
-  sum_rows(difference.data(), num_heads, parts, 1, out(places.difference), stream);
   if (call.num_samples == 0) return;
   const int32_t F = tables->num_fractions;
   const int64_t samples = int64_t{num_heads} * call.num_samples;
   DeviceBuffer<double> coverage(samples * F, stream);
   reduce_row_orders(sampled.data(), samples, tables->num_tiles, tables->fractions(), sort_scratch(),
                     coverage.data(), stream);
-  sum_rows(coverage.data(), num_heads, call.num_samples, F, out(places.coverage_row), stream);
+  sum_rows(coverage.data(), num_heads, call.num_samples, F, out(tables->places.coverage_row),
+           stream);
 }
 
 void MassReduction::State::reduce_axes(const MassChunk& chunk, int32_t num_blocks) {
-  for (int axis = 0; axis < 3; ++axis) {
+  AxesChunk call{.chunk = chunk, .num_blocks = num_blocks, .stride = tables->places.size};
+  int64_t values = 0;
+  for (int axis = 0; axis < kAxes; ++axis) {
     const DeviceAxis& of_axis = tables->axes[axis];
     const int32_t first = of_axis.first_on_host[chunk.first_row_block],
                   end = of_axis.first_on_host[chunk.first_row_block + num_blocks];
-    DeviceBuffer<double> scratch(int64_t{num_heads} * (end - first) * of_axis.extent, stream);
-    reduce_axis({chunk, of_axis.table(), num_blocks, first, end - first}, scratch.data(),
-                out(tables->places.pairs[axis]).out, tables->places.size, stream);
+    call.axes[axis] = of_axis.table();
+    call.scratch_first[axis] = values;
+    call.pairs[axis] = out(tables->places.pairs[axis]).out;
+    values += int64_t{num_heads} * (end - first) * of_axis.extent;
   }
+  DeviceBuffer<double> scratch(values, stream);
+  call.scratch = scratch.data();
+  cuda::reduce_axes(call, stream);
 }
 
 // All rows of the heads are there.
 void MassReduction::State::finish_heads() {
   const int32_t N = tables->num_tiles;
   const ResultPlaces& places = tables->places;
+  sum_rows(difference.data(), num_heads, int64_t{num_groups()} * tile_runs(N), 1,
+           out(places.difference), stream);
+  sum_rows(of_rows.data(), num_heads, tables->num_video_blocks, 2, out(places.rows), stream);
   sum_key_mass(map.data(), num_heads, N, tables->sizes.data(), out(places.key_mass), stream);
-  sum_offsets(map.data(), num_heads, tables->tiles, tables->sizes.data(), out(places.offset_mass),
-              stream);
+  DeviceBuffer<double> of_slices(int64_t{num_heads} * kOffsetSlices * N, stream);
+  sum_offsets(map.data(), num_heads, tables->tiles, tables->sizes.data(), of_slices.data(),
+              out(places.offset_mass), stream);
   if (map_on_host != nullptr) {
     to_host(map.data(),
             std::span(map_on_host + int64_t{first_head} * N * N, static_cast<size_t>(map.size())),
             stream);
   }
   reduce_means();
-  num_heads = 0;
   next_block = 0;
 }
 
@@ -210,18 +228,13 @@ void MassReduction::consume(const MassChunk& chunk, void* stream) {
   const int32_t num_blocks = std::min(chunk.num_row_blocks, video_blocks - chunk.first_row_block);
   if (num_blocks <= 0) return;  // text rows
   state.stream = static_cast<cudaStream_t>(stream);
-  if (state.results.size() == 0) state.prepare();
+  if (state.results.size() == 0) state.prepare(chunk);
   if (state.next_block == 0) state.start_heads(chunk);
   SPARSESCOPE_ASSERT(chunk.first_head == state.first_head && chunk.num_heads == state.num_heads &&
                      chunk.first_row_block == state.next_block);
-  find_first_pieces(chunk, state.tables->tile_first.data(), state.tables->num_tiles + 1,
-                    state.piece_first.data(), state.stream);
   state.reduce_tiles(chunk, num_blocks);
-  DeviceBuffer<double> of_rows(int64_t{chunk.num_heads} * num_blocks * 2, state.stream);
-  reduce_rows(chunk, state.piece_first.data(), state.tables->num_tiles, num_blocks, of_rows.data(),
-              state.stream);
-  sum_rows(of_rows.data(), chunk.num_heads, num_blocks, 2, state.out(state.tables->places.rows),
-           state.stream);
+  reduce_rows(chunk, state.piece_first.data(), state.tables->num_tiles, num_blocks, video_blocks,
+              state.of_rows.data(), state.stream);
   state.reduce_axes(chunk, num_blocks);
   state.next_block += num_blocks;
   if (state.next_block == video_blocks) state.finish_heads();

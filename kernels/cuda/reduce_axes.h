@@ -20,16 +20,19 @@ struct AxisTable {
   const int32_t* by_coordinate = nullptr;     // [entries] by coordinate, then ascending
 };
 
-// The entries of a chunk's video row blocks.
-struct AxisChunk {
+inline constexpr int kAxes = 3;
+
+// All axes of a chunk's video row blocks.
+struct AxesChunk {
   MassChunk chunk;
-  AxisTable axis;
-  int32_t num_blocks = 0;  // video row blocks, the chunk's first ones
-  int32_t first_entry = 0, num_entries = 0;
+  AxisTable axes[kAxes];
+  int32_t num_blocks = 0;          // video row blocks, the chunk's first ones
+  double* scratch = nullptr;       // of each axis: [num_heads, entries of the chunk, extent]
+  int64_t scratch_first[kAxes]{};  // where that of an axis begins
+  double* pairs[kAxes]{};          // [num_heads, stride]
+  int64_t stride = 0;
 };
-// pairs [num_heads, stride] += sums over rows [row's coordinate, key's coordinate]. scratch
-// [num_heads, num_entries, extent].
-void reduce_axis(const AxisChunk& call, double* scratch, double* pairs, int64_t stride,
-                 cudaStream_t stream);
+// pairs += sums over rows [row's coordinate, key's coordinate].
+void reduce_axes(const AxesChunk& call, cudaStream_t stream);
 
 }  // namespace sparsescope::cuda

@@ -27,36 +27,50 @@ __global__ void first_pieces_kernel(const MassChunk chunk, const int32_t* cells,
   piece_first[i] = low;
 }
 
-// mass [kColumns, kPitch]: the rows of a block on the tiles from first_tile on. A warp takes a few
-// tiles at a time, and reads the first pieces of all of them, mostly the only ones, at once.
+// mass [kColumns, kPitch]: the rows of a block on the tiles from first_tile on. A warp takes 32
+// tiles, whose first pieces, mostly the only ones, it reads several at once.
 __device__ void load_masses(const TileMasses& call, int head, int row_block, int first_tile,
                             float* mass) {
-  constexpr int kAtOnce = 4;
+  constexpr int kAtOnce = 8;
+  static_assert(kColumns == 32 * (kThreads / 32));
   const int lane = static_cast<int>(threadIdx.x) % 32, warp = static_cast<int>(threadIdx.x) / 32;
-  const int columns = min(kColumns, call.num_tiles - first_tile);
+  first_tile += 32 * warp;
+  mass += 32 * warp * kPitch;
+  const int columns = min(32, call.num_tiles - first_tile);
   const BlockPieces pieces(call.chunk, head, row_block, lane);
-  for (int first = kAtOnce * warp; first < columns; first += kAtOnce * kThreads / 32) {
-    int begin[kAtOnce + 1];
-    BlockPieces::Piece of_tile[kAtOnce];
+  const int tile = min(first_tile + lane, call.num_tiles - 1);
+  const int begin_of_lane = call.piece_first[tile], end_of_lane = call.piece_first[tile + 1];
+  for (int first = 0; first < columns; first += kAtOnce) {
+    int begin[kAtOnce];
+    LanePair sums[kAtOnce];
 #pragma unroll
-    for (int i = 0; i <= kAtOnce; ++i) {
-      begin[i] = call.piece_first[min(first_tile + first + i, call.num_tiles)];
+    for (int i = 0; i < kAtOnce; ++i) {
+      begin[i] = __shfl_sync(~0u, begin_of_lane, first + i);
+      sums[i] = pieces.load(begin[i]);
     }
 #pragma unroll
     for (int i = 0; i < kAtOnce; ++i) {
-      of_tile[i] = pieces.load(min(begin[i], call.chunk.num_pieces - 1));
-    }
-#pragma unroll
-    for (int i = 0; i < kAtOnce; ++i) {
-      if (first + i >= columns) break;
-      LanePair sum;
-      pieces.add(of_tile[i], sum);
-      pieces.add(begin[i] + 1, begin[i + 1], sum);
-      sum = pieces.scaled(sum);
-      mass[(first + i) * kPitch + lane] = sum.low;
-      mass[(first + i) * kPitch + lane + 32] = sum.high;
+      const int end = __shfl_sync(~0u, end_of_lane, first + i);
+      pieces.add(begin[i] + 1, end, sums[i]);
+      const LanePair scaled = pieces.scaled(sums[i]);
+      if (first + i >= columns) continue;
+      mass[(first + i) * kPitch + lane] = scaled.low;
+      mass[(first + i) * kPitch + lane + 32] = scaled.high;
     }
   }
+}
+
+// In fp64, four additions at a time.
+__device__ double sum_rows_of(const float* column, const LaneSpan& span) {
+  double sums[4] = {};
+  int row = span.first;
+  const int end = span.first + span.count;
+  for (; row + 4 <= end; row += 4) {
+#pragma unroll
+    for (int i = 0; i < 4; ++i) sums[i] += column[row + i];
+  }
+  for (; row < end; ++row) sums[0] += column[row];
+  return (sums[0] + sums[1]) + (sums[2] + sums[3]);
 }
 
 // grid: row groups, heads, runs of kColumns tiles. A thread sums the rows of one tile (a column),
@@ -89,7 +103,7 @@ __global__ void __launch_bounds__(kThreads)
     const int first_span = call.spans.first[block];
     for (int i = first_span; i < call.spans.first[block + 1]; ++i) {
       const LaneSpan span = call.spans.spans[i];
-      for (int row = span.first; row < span.first + span.count; ++row) sum += column[row];
+      sum += sum_rows_of(column, span);
       if (span.ends_tile == 0) continue;
       const auto of_tile = static_cast<float>(sum * (1.0 / span.tile_rows));
       mean[(i - first_span) * kColumns + thread] = of_tile;
@@ -113,13 +127,14 @@ __global__ void __launch_bounds__(kThreads)
     difference += sum_of_row;
   }
   difference = block_sum<kThreads>(difference, of_warp);
-  if (thread == 0)
-    call.difference[(int64_t{head} * gridDim.x + blockIdx.x) * gridDim.z + blockIdx.z] = difference;
+  if (thread > 0) return;
+  const int64_t group_at = int64_t{head} * call.all_groups + call.first_group + blockIdx.x;
+  call.difference[group_at * gridDim.z + blockIdx.z] = difference;
 }
 
 // grid: row blocks, heads. A warp.
 __global__ void rows_kernel(const MassChunk chunk, const int32_t* piece_first, int32_t num_tiles,
-                            double* sums) {
+                            int32_t all_blocks, double* sums) {
   const int lane = static_cast<int>(threadIdx.x);
   const int row_block = static_cast<int>(blockIdx.x), head = static_cast<int>(blockIdx.y);
   const BlockPieces pieces(chunk, head, row_block, lane);
@@ -131,7 +146,7 @@ __global__ void rows_kernel(const MassChunk chunk, const int32_t* piece_first, i
   const double of_entropy = warp_sum(double{entropy[0]} + double{entropy[32]});
   const double of_text = warp_sum(double{text.low} + double{text.high});
   if (lane > 0) return;
-  double* out = sums + (int64_t{head} * gridDim.x + row_block) * 2;
+  double* out = sums + (int64_t{head} * all_blocks + chunk.first_row_block + row_block) * 2;
   out[0] = of_entropy;
   out[1] = of_text;
 }
@@ -156,9 +171,9 @@ void reduce_tile_masses(const TileMasses& call, cudaStream_t stream) {
 }
 
 void reduce_rows(const MassChunk& chunk, const int32_t* piece_first, int32_t num_tiles,
-                 int32_t num_blocks, double* sums, cudaStream_t stream) {
+                 int32_t num_blocks, int32_t all_blocks, double* sums, cudaStream_t stream) {
   launch(rows_kernel, {.grid = dim3(num_blocks, chunk.num_heads), .block = dim3(32)}, stream, chunk,
-         piece_first, num_tiles, sums);
+         piece_first, num_tiles, all_blocks, sums);
 }
 
 }  // namespace sparsescope::cuda

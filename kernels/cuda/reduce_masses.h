@@ -39,21 +39,21 @@ struct TileMasses {
   const int32_t* piece_first = nullptr;  // [N + 1] of each tile, and of the text
   int32_t num_tiles = 0;                 // N
   const RowGroup* groups = nullptr;      // [num_groups] of the chunk
-  int32_t num_groups = 0;
+  int32_t first_group = 0, num_groups = 0, all_groups = 0;
   const RowBlock* blocks = nullptr;  // of all row blocks
   SpanTable spans;
   const int32_t* sampled_first = nullptr;  // [video blocks + 1]
   const uint8_t* sampled_lane = nullptr;
   int32_t first_sample = 0, num_samples = 0;  // of the chunk
   float* map = nullptr;          // [num_heads, N, N]: rows of the chunk's tiles are written
-  double* difference = nullptr;  // [num_heads, num_groups, tile_runs(N)] sums of |m - M|
+  double* difference = nullptr;  // [num_heads, all_groups, tile_runs(N)] sums of |m - M|
   float* sampled = nullptr;      // [num_heads, num_samples, N] tile masses of the sampled rows
 };
 void reduce_tile_masses(const TileMasses& call, cudaStream_t stream);
 
-// sums [num_heads, num_blocks, 2]: entropy and text mass over the rows of the chunk's first
-// num_blocks row blocks.
+// sums [num_heads, all_blocks, 2]: entropy and text mass over the rows of the chunk's first
+// num_blocks row blocks; those of other chunks stay.
 void reduce_rows(const MassChunk& chunk, const int32_t* piece_first, int32_t num_tiles,
-                 int32_t num_blocks, double* sums, cudaStream_t stream);
+                 int32_t num_blocks, int32_t all_blocks, double* sums, cudaStream_t stream);
 
 }  // namespace sparsescope::cuda

@@ -5,17 +5,17 @@
 #include "kernels/cuda/bitonic_sort.cuh"
 #include "kernels/cuda/block_sum.cuh"
 #include "kernels/cuda/reduce_orders.h"
+#include "kernels/cuda/tile_orders.cuh"
+#include "kernels/cuda/warp_orders.h"
 
 namespace sparsescope::cuda {
 namespace {
 
-// Threads of a block: few for rows that a few can sort.
-constexpr int kFewThreads = 64, kManyThreads = 256;
-constexpr int kFewSize = 256;
+constexpr int kThreads = 256;
 
 // sums[i] = sum of value_at(r) over r < counts[i]; counts ascend. sums is shared; barriers at both
 // ends.
-template <int kThreads, typename ValueAt>
+template <typename ValueAt>
 __device__ void prefix_totals(const int32_t* counts, int num_counts, double* sums,
                               const ValueAt& value_at) {
   const int warp = static_cast<int>(threadIdx.x) / 32, lane = static_cast<int>(threadIdx.x) % 32;
@@ -34,7 +34,6 @@ __device__ void prefix_totals(const int32_t* counts, int num_counts, double* sum
 }
 
 // Masses descending: keys [size] hold them as inverted bits.
-template <int kThreads>
 __device__ void sort_masses(const float* masses, int num_tiles, int size, uint32_t* keys) {
   __syncthreads();
   for (int j = static_cast<int>(threadIdx.x); j < size; j += kThreads) {
@@ -45,63 +44,27 @@ __device__ void sort_masses(const float* masses, int num_tiles, int size, uint32
 __device__ float mass_of(uint32_t key) { return float_of_ordered(~key); }
 
 // Scores descending, equal ones by tile: the score in the upper half, the tile in the lower one.
-template <int kThreads>
 __device__ void sort_scores(const float* scores, int num_tiles, int size, uint64_t* keys) {
   __syncthreads();
   for (int j = static_cast<int>(threadIdx.x); j < size; j += kThreads) {
-    keys[j] = j < num_tiles ? uint64_t{~ordered_bits(scores[j])} << 32 | static_cast<uint32_t>(j)
-                            : ~uint64_t{0};
+    keys[j] = j < num_tiles ? score_key(scores[j], j) : ~uint64_t{0};
   }
   sort_keys<kThreads>(keys, size);
 }
-__device__ float score_of(uint64_t key) {
-  return float_of_ordered(~static_cast<uint32_t>(key >> 32));
-}
-__device__ int tile_of(uint64_t key) { return static_cast<int>(key & 0xffffffffu); }
-
-struct Moments {
-  double mean = 0.0, m2 = 0.0, m3 = 0.0, m4 = 0.0;  // population
-};
-
-template <int kThreads>
 __device__ Moments moments_of(const float* scores, int num_tiles,
                               double (*of_warp)[kThreads / 32]) {
   Moments moments;
   double sum = 0.0;
   for (int j = static_cast<int>(threadIdx.x); j < num_tiles; j += kThreads) sum += scores[j];
   moments.mean = block_sum<kThreads>(sum, of_warp[0]) / num_tiles;
-  double m2 = 0.0, m3 = 0.0, m4 = 0.0;
-  for (int j = static_cast<int>(threadIdx.x); j < num_tiles; j += kThreads) {
-    const double from_mean = scores[j] - moments.mean, square = from_mean * from_mean;
-    m2 += square;
-    m3 += square * from_mean;
-    m4 += square * square;
-  }
-  moments.m2 = block_sum<kThreads>(m2, of_warp[1]) / num_tiles;
-  moments.m3 = block_sum<kThreads>(m3, of_warp[2]) / num_tiles;
-  moments.m4 = block_sum<kThreads>(m4, of_warp[3]) / num_tiles;
+  for (int j = static_cast<int>(threadIdx.x); j < num_tiles; j += kThreads) moments.add(scores[j]);
+  moments.m2 = block_sum<kThreads>(moments.m2, of_warp[1]) / num_tiles;
+  moments.m3 = block_sum<kThreads>(moments.m3, of_warp[2]) / num_tiles;
+  moments.m4 = block_sum<kThreads>(moments.m4, of_warp[3]) / num_tiles;
   return moments;
 }
 
-// How many of the sorted scores BSA keeps at a cut-off: the best always.
-__device__ int count_kept(const uint64_t* keys, int num_tiles, const Moments& moments, double cut) {
-  const bool equal = score_of(keys[0]) == score_of(keys[num_tiles - 1]);
-  if (equal || cut == -INFINITY) return num_tiles;
-  const float threshold = __double2float_ru(moments.mean + sqrt(moments.m2) * cut);
-  int low = 1, high = num_tiles;
-  while (low < high) {
-    const int middle = (low + high) / 2;
-    if (score_of(keys[middle]) >= threshold) {
-      low = middle + 1;
-    } else {
-      high = middle;
-    }
-  }
-  return low;
-}
-
 // grid: blocks that take the rows of all heads in turn.
-template <int kThreads>
 __global__ void __launch_bounds__(kThreads, 1024 / kThreads)
     tile_orders_kernel(const __grid_constant__ TileOrders call, int size, double* values) {
   __shared__ double of_warp[4][kThreads / 32];
@@ -119,38 +82,28 @@ __global__ void __launch_bounds__(kThreads, 1024 / kThreads)
     double* out = values + row * width;
 
     auto* mass_keys = reinterpret_cast<uint32_t*>(keys);
-    sort_masses<kThreads>(masses, N, size, mass_keys);
-    prefix_totals<kThreads>(call.fractions.kept, F, sums,
-                            [&](int r) { return mass_of(mass_keys[r]); });
+    sort_masses(masses, N, size, mass_keys);
+    prefix_totals(call.fractions.kept, F, sums, [&](int r) { return mass_of(mass_keys[r]); });
     if (thread < F) out[thread] = weight * sums[thread];
 
-    sort_scores<kThreads>(scores, N, size, keys);
+    sort_scores(scores, N, size, keys);
     const auto mass_at = [&](int r) { return masses[tile_of(keys[r])]; };
-    prefix_totals<kThreads>(call.fractions.kept, F, sums, mass_at);
+    prefix_totals(call.fractions.kept, F, sums, mass_at);
     if (thread < F) out[F + thread] = weight * sums[thread];
 
-    const Moments moments = moments_of<kThreads>(scores, N, of_warp);
-    if (thread < F) kept[thread] = count_kept(keys, N, moments, call.fractions.cuts[thread]);
-    prefix_totals<kThreads>(kept, F, sums, [&](int r) { return call.sizes[tile_of(keys[r])]; });
+    const Moments moments = moments_of(scores, N, of_warp);
+    const auto score_at = [&](int r) { return score_of(keys[r]); };
+    if (thread < F) kept[thread] = count_kept(N, moments, call.fractions.cuts[thread], score_at);
+    prefix_totals(kept, F, sums, [&](int r) { return call.sizes[tile_of(keys[r])]; });
     if (thread < F) out[2 * F + thread] = weight * sums[thread] / call.tokens;
-    prefix_totals<kThreads>(kept, F, sums, mass_at);
+    prefix_totals(kept, F, sums, mass_at);
     if (thread < F) out[3 * F + thread] = weight * sums[thread];
 
-    if (thread == 0) {
-      // Rounding of the mean must not give equal scores a deviation.
-      const bool equal = score_of(keys[0]) == score_of(keys[N - 1]);
-      const double deviation = equal ? 0.0 : sqrt(moments.m2);
-      const bool spread = deviation > 0.0;
-      out[4 * F] = moments.mean;
-      out[4 * F + 1] = deviation;
-      out[4 * F + 2] = spread ? moments.m3 / (moments.m2 * deviation) : 0.0;
-      out[4 * F + 3] = spread ? moments.m4 / (moments.m2 * moments.m2) - 3.0 : 0.0;
-    }
+    if (thread == 0) moments.write(score_at(0) == score_at(N - 1), out + 4 * F);
   }
 }
 
 // grid: blocks that take the rows in turn.
-template <int kThreads>
 __global__ void __launch_bounds__(kThreads)
     row_orders_kernel(const float* masses, int64_t num_rows, int num_tiles, int size,
                       const Fractions fractions, uint64_t* scratch, double* values) {
@@ -159,12 +112,15 @@ __global__ void __launch_bounds__(kThreads)
       reinterpret_cast<uint32_t*>(scratch == nullptr ? reinterpret_cast<uint64_t*>(dynamic_shared())
                                                      : scratch + int64_t{blockIdx.x} * size);
   for (int64_t row = blockIdx.x; row < num_rows; row += gridDim.x) {
-    sort_masses<kThreads>(masses + row * num_tiles, num_tiles, size, keys);
-    prefix_totals<kThreads>(fractions.kept, fractions.count, sums,
-                            [&](int r) { return mass_of(keys[r]); });
+    sort_masses(masses + row * num_tiles, num_tiles, size, keys);
+    prefix_totals(fractions.kept, fractions.count, sums, [&](int r) { return mass_of(keys[r]); });
     const int thread = static_cast<int>(threadIdx.x);
     if (thread < fractions.count) values[row * fractions.count + thread] = sums[thread];
   }
+}
+
+bool sorts_in_warps(int32_t num_tiles, const OrderScratch& scratch) {
+  return num_tiles <= kMaxWarpSort && scratch.keys == nullptr;
 }
 
 unsigned blocks_for(const OrderScratch& scratch, int64_t rows) {
@@ -180,11 +136,14 @@ int32_t sorted_size(int32_t tiles) {
 }
 
 void reduce_tile_orders(const TileOrders& call, double* values, cudaStream_t stream) {
+  if (sorts_in_warps(call.num_tiles, call.scratch)) {
+    reduce_tile_orders_in_warps(call, values, stream);
+    return;
+  }
   const int32_t size = sorted_size(call.num_tiles);
-  const bool few = size <= kFewSize;
-  launch(few ? tile_orders_kernel<kFewThreads> : tile_orders_kernel<kManyThreads>,
+  launch(tile_orders_kernel,
          {.grid = dim3(blocks_for(call.scratch, int64_t{call.num_heads} * call.num_tiles)),
-          .block = dim3(few ? kFewThreads : kManyThreads),
+          .block = dim3(kThreads),
           .shared_bytes = call.scratch.keys == nullptr ? sizeof(uint64_t) * size : 0},
          stream, call, size, values);
 }
@@ -192,11 +151,14 @@ void reduce_tile_orders(const TileOrders& call, double* values, cudaStream_t str
 void reduce_row_orders(const float* masses, int64_t num_rows, int32_t num_tiles,
                        const Fractions& fractions, const OrderScratch& scratch, double* values,
                        cudaStream_t stream) {
+  if (sorts_in_warps(num_tiles, scratch)) {
+    reduce_row_orders_in_warps(masses, num_rows, num_tiles, fractions, values, stream);
+    return;
+  }
   const int32_t size = sorted_size(num_tiles);
-  const bool few = size <= kFewSize;
-  launch(few ? row_orders_kernel<kFewThreads> : row_orders_kernel<kManyThreads>,
+  launch(row_orders_kernel,
          {.grid = dim3(blocks_for(scratch, num_rows)),
-          .block = dim3(few ? kFewThreads : kManyThreads),
+          .block = dim3(kThreads),
           .shared_bytes = scratch.keys == nullptr ? sizeof(uint32_t) * size : 0},
          stream, masses, num_rows, num_tiles, size, fractions, scratch.keys, values);
 }

@@ -7,7 +7,9 @@
 
 namespace sparsescope::cuda {
 
-// Rows of at most this many tiles are sorted in shared memory, longer ones in global memory.
+// Rows of at most this many tiles are sorted by a warp in its registers, longer ones by a block in
+// shared memory, still longer ones in global memory.
+inline constexpr int kMaxWarpSort = 2048;
 inline constexpr int kMaxSharedSort = 8192;
 
 // The fractions of a curve: how many tiles each keeps, BSA's cut-offs in deviations.
@@ -18,7 +20,6 @@ struct Fractions {
 };
 inline constexpr int kMaxFractions = 16;
 
-// Rows: a block of threads takes a row at a time.
 struct OrderScratch {
   uint64_t* keys = nullptr;  // [blocks, sorted_size(N)], null: shared memory
   int32_t blocks = 0;        // of threads

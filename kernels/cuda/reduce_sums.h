@@ -26,8 +26,10 @@ void sum_key_mass(const float* map, int32_t num_heads, int32_t num_tiles, const 
 struct TileAxes {
   int32_t t = 0, h = 0, w = 0;  // tiles along each axis
 };
-// out[distance of tiles] += sum over the pairs (i, j) at that distance of n_i M[i, j]
+// out[distance of tiles] += sum over the pairs (i, j) at that distance of n_i M[i, j]. scratch
+// [num_heads, kOffsetSlices, N].
+inline constexpr int kOffsetSlices = 16;
 void sum_offsets(const float* map, int32_t num_heads, const TileAxes& tiles, const float* sizes,
-                 const HeadSumsOut& out, cudaStream_t stream);
+                 double* scratch, const HeadSumsOut& out, cudaStream_t stream);
 
 }  // namespace sparsescope::cuda

@@ -61,13 +61,18 @@ set(cuda_kernel_sources
   select_strands.cu
   select_tile_lists.cu
   strand_lists.cu
-  transposed_lists.cu)
+  transposed_lists.cu
+  warp_orders.cu)
 # Kernels that use what only Hopper has (sm_90a): TMA, wgmma.
 set(cuda_sm90_sources
   sm90/instantiations/dense_forward_bf16_128.cu
   sm90/instantiations/dense_forward_bf16_64.cu
   sm90/instantiations/dense_forward_f16_128.cu
   sm90/instantiations/dense_forward_f16_64.cu
+  sm90/instantiations/sparse_backward_keys_bf16_128.cu
+  sm90/instantiations/sparse_backward_keys_bf16_64.cu
+  sm90/instantiations/sparse_backward_keys_f16_128.cu
+  sm90/instantiations/sparse_backward_keys_f16_64.cu
   sm90/instantiations/sparse_forward_bf16_128.cu
   sm90/instantiations/sparse_forward_bf16_64.cu
   sm90/instantiations/sparse_forward_f16_128.cu

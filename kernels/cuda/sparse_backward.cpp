@@ -10,6 +10,7 @@
 #include "kernels/cuda/cuda_attention.h"
 #include "kernels/cuda/device_lists.h"
 #include "kernels/cuda/head_wave.h"
+#include "kernels/cuda/sm90/sparse_backward.h"
 #include "kernels/cuda/sparse_call.h"
 
 namespace sparsescope::cuda {
@@ -19,8 +20,10 @@ namespace {
 template <typename Elem>
 class BackwardRun {
  public:
-  BackwardRun(const SparseBackwardParams& params, int64_t wave_bytes, cudaStream_t stream)
+  BackwardRun(const SparseBackwardParams& params, int64_t wave_bytes, Body body,
+              cudaStream_t stream)
       : params_(params),
+        body_(body),
         stream_(stream),
         num_heads_(static_cast<int32_t>(params.q.batch * params.q.heads)),
         wave_heads_(heads_per_wave(wave_bytes, bytes_per_head(params), num_heads_)),
@@ -106,11 +109,19 @@ class BackwardRun {
 
   template <int kHeadDim>
   void run_kernels(const SparseBackward<Elem>& call) {
-    run_sparse_backward_rows<Elem, kHeadDim>(call, max_strand_blocks(), stream_);
-    run_sparse_backward_keys<Elem, kHeadDim>(call, blocks_.size(), stream_);
+    const bool by_keys_alone = body_ == Body::kSm90 && !params_.deterministic;
+    if (!by_keys_alone) {
+      run_sparse_backward_rows<Elem, kHeadDim>(call, max_strand_blocks(), stream_);
+    }
+    if (body_ == Body::kSm90) {
+      sm90::run_sparse_backward_keys<Elem, kHeadDim>(call, by_keys_alone, blocks_.size(), stream_);
+    } else {
+      run_sparse_backward_keys<Elem, kHeadDim>(call, blocks_.size(), stream_);
+    }
   }
 
   const SparseBackwardParams& params_;
+  Body body_;
   cudaStream_t stream_;
   int32_t num_heads_, wave_heads_;  // B * H, those of a wave
   DeviceLists lists_;
@@ -127,18 +138,17 @@ class BackwardRun {
 
 }  // namespace
 
-void run_sparse_backward(const SparseBackwardParams& params, int64_t wave_bytes) {
+void run_sparse_backward(const SparseBackwardParams& params, int64_t wave_bytes, Body body) {
   if (params.selection.num_strands == 0) return;
   if (all_f16({params.q, params.k, params.v})) {
-    BackwardRun<__half>(params, wave_bytes, nullptr).run();
+    BackwardRun<__half>(params, wave_bytes, body, nullptr).run();
   } else {
-    BackwardRun<__nv_bfloat16>(params, wave_bytes, nullptr).run();
+    BackwardRun<__nv_bfloat16>(params, wave_bytes, body, nullptr).run();
   }
 }
 
-// Every body runs the sm80 kernels.
-void sparse_backward(const SparseBackwardParams& params, Body) {
-  run_sparse_backward(params, kWaveBytes);
+void sparse_backward(const SparseBackwardParams& params, Body body) {
+  run_sparse_backward(params, kWaveBytes, body);
 }
 
 }  // namespace sparsescope::cuda

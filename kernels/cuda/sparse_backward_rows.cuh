@@ -162,16 +162,16 @@ void run_sparse_backward_rows(const SparseBackward<Elem>& call, int32_t max_bloc
                               cudaStream_t stream) {
   const auto blocks =
       static_cast<unsigned>(std::min<int64_t>(max_blocks, call.selection.num_strands));
-  const auto run = [&]<TileHeight kHeight>() {
-    constexpr int kRows = rows_of(kHeight);
+  const auto run = [&]<int kRows>(TileHeight height) {
     launch(sparse_backward_rows_kernel<Elem, kHeadDim, kRows>,
            {.grid = dim3(blocks),
             .block = dim3(2 * kRows),
             .shared_bytes = sizeof(BackwardRowsShared<Elem, kHeadDim, kRows>)},
-           stream, call, call.queues[kHeight]);
+           stream, call, call.queues[height]);
   };
-  run.template operator()<kRows32>();
-  run.template operator()<kRows64>();
+  run.template operator()<32>(kRows32);
+  run.template operator()<64>(kRows64);
+  run.template operator()<64>(kRows128);  // an item at a time
 }
 
 }  // namespace sparsescope::cuda

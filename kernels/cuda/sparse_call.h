@@ -20,7 +20,8 @@ inline constexpr int64_t kWaveBytes = int64_t{512} << 20;
 
 void run_sparse_attention(const SparseAttentionParams& params, int64_t wave_bytes,
                           Body body = Body::kSm80);
-void run_sparse_backward(const SparseBackwardParams& params, int64_t wave_bytes);
+void run_sparse_backward(const SparseBackwardParams& params, int64_t wave_bytes,
+                         Body body = Body::kSm80);
 
 // Heads of a wave whose buffers take bytes_per_head each.
 int32_t heads_per_wave(int64_t wave_bytes, int64_t bytes_per_head, int64_t heads);

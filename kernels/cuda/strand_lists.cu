@@ -27,11 +27,14 @@ struct ByHeight {
 
   __device__ static TileHeight height(const SparseSelection& selection,
                                       const SparseStrand& strand) {
-    if (strand.merges) return kRows64;  // many items, of all heights
+    if (strand.merges) return kRows128;  // many items, of all heights
+    const SparseItem* items = selection.items + strand.first_item;
+    TileHeight height = kRows32;
     for (int32_t i = 0; i < strand.num_items; ++i) {
-      if (selection.items[strand.first_item + i].num_rows > 32) return kRows64;
+      if (i + 1 < strand.num_items && are_pair(items[i], items[i + 1])) return kRows128;
+      if (items[i].num_rows > 32) height = kRows64;
     }
-    return kRows32;
+    return height;
   }
 };
 

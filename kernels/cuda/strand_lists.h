@@ -11,9 +11,14 @@
 namespace sparsescope::cuda {
 
 // Rows of the tiles that the kernels are made for; a strand takes the lowest that holds each of its
-// items.
-enum TileHeight : int32_t { kRows32, kRows64, kNumHeights };
-constexpr int rows_of(TileHeight height) { return height == kRows32 ? 32 : 64; }
+// items, and 128 where some items, or all of them if it merges, come in pairs.
+enum TileHeight : int32_t { kRows32, kRows64, kRows128, kNumHeights };
+
+// Whether an item and the next one of its strand have their keys in common: they can be worked on
+// side by side. No row is in both.
+__device__ inline bool are_pair(const SparseItem& item, const SparseItem& next) {
+  return item.first_range == next.first_range && item.num_ranges == next.num_ranges;
+}
 
 // Blocks of a launch draw strands[0 .. *count) one after the other.
 struct StrandQueue {

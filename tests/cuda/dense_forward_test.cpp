@@ -167,6 +167,23 @@ TEST_F(CudaDenseForward, SmallGridsOfEqualScoresGiveCounts) {
   }
 }
 
+// Maxima far beyond the first one: what was kept of a row is scaled to a new one, some of it to
+// nothing and some not. Other rows fall as far, beside them.
+TEST_F(CudaDenseForward, ClimbingScores) {
+  for (const Dtype dtype : {Dtype::kBF16, Dtype::kF16}) {
+    const Problem problem({.head_dim = 64, .grid = {32, 4, 10}}, Inputs::kClimbing, dtype);
+    const DenseResult expected = run_dense(problem, Impl::kReference, true);
+    const DenseResult found = run_dense(problem, Impl::kCudaSm80, true);
+    EXPECT_TRUE(near(found.lse, expected.lse, {.max_scaled = 1e-6}));
+    EXPECT_TRUE(near(found.mass, expected.mass, {.max_abs = 5e-6}));
+    EXPECT_TRUE(near(found.mass_t, expected.mass_t, {.max_abs = 5e-6}));
+    EXPECT_TRUE(near(found.mass_h, expected.mass_h, {.max_abs = 5e-6}));
+    EXPECT_TRUE(near(found.mass_w, expected.mass_w, {.max_abs = 5e-6}));
+    EXPECT_TRUE(near(found.entropy, expected.entropy, {.max_abs = 2e-5}));
+    EXPECT_EQ(found.dirty_lanes, 0);
+  }
+}
+
 // Scores of -infinity: a key that no row may see, and a row that sees no key.
 TEST_F(CudaDenseForward, InfiniteScores) {
   constexpr float kInfinity = std::numeric_limits<float>::infinity();

@@ -92,13 +92,10 @@ struct ChunkRecorder {
     most_heads = std::max(most_heads, c.num_heads);
     const int64_t items = int64_t{c.num_heads} * c.num_row_blocks;
     const auto piece_sums = fetch(c.piece_sums, items * c.num_pieces * kRowLanes);
-    const auto block_max = fetch(c.block_max, items * c.num_key_blocks * kRowLanes);
-    const auto row_max = fetch(c.row_max, items * kRowLanes);
-    const auto inverse_sum = fetch(c.inverse_sum, items * kRowLanes);
+    const auto row_factor = fetch(c.row_factor, items * kRowLanes);
     const auto lse = fetch(c.lse, items * kRowLanes);
     const auto entropy = fetch(c.entropy, items * kRowLanes);
     const auto bins = fetch(c.bins, items * c.num_bins * kRowLanes);
-    const auto piece_block = fetch(c.piece_block, c.num_pieces);
     const auto piece_cell = fetch(c.piece_cell, c.num_pieces);
     const auto cells = static_cast<int64_t>(problem.cells().cells.size());
     const TokenGrid& grid = problem.shape().grid;
@@ -116,8 +113,7 @@ struct ChunkRecorder {
           for (int32_t p = 0; p < c.num_pieces; ++p) {
             ASSERT_EQ(at(piece_sums, c.num_pieces, p, lane), 0);
           }
-          ASSERT_EQ(at(inverse_sum, 1, 0, lane), 0);
-          ASSERT_EQ(at(row_max, 1, 0, lane), 0);
+          ASSERT_EQ(at(row_factor, 1, 0, lane), 0);
           ASSERT_EQ(at(lse, 1, 0, lane), 0);
           continue;
         }
@@ -125,9 +121,7 @@ struct ChunkRecorder {
                             problem.shape().prefix;
         for (int32_t p = 0; p < c.num_pieces; ++p) {
           const double mass =
-              double{at(piece_sums, c.num_pieces, p, lane)} * at(inverse_sum, 1, 0, lane) *
-              std::exp2(double{at(block_max, c.num_key_blocks, piece_block[p], lane)} -
-                        at(row_max, 1, 0, lane));
+              double{at(piece_sums, c.num_pieces, p, lane)} * at(row_factor, 1, 0, lane);
           result.mass[row * cells + piece_cell[p]] += static_cast<float>(mass);
         }
         result.entropy[row] = at(entropy, 1, 0, lane);

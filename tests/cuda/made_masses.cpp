@@ -9,7 +9,6 @@ namespace sparsescope::testing {
 namespace {
 
 constexpr int64_t kKeys = 64;
-constexpr double kSlack = 8.0;
 
 }  // namespace
 
@@ -24,13 +23,11 @@ MadeMasses::MadeMasses(const naive::Call& call, const KeyCells& cells, const Row
     const naive::Matrix probs = naive::probabilities(call, h);
     HeadMasses& masses = heads_.emplace_back();
     masses.cells.resize(blocks * std::ssize(cells_.cells) * kRowLanes);
-    masses.row_max.resize(blocks * kRowLanes);
-    masses.inverse_sum.resize(blocks * kRowLanes);
+    masses.row_factor.resize(blocks * kRowLanes);
     masses.lse.resize(blocks * kRowLanes);
     masses.entropy.resize(blocks * kRowLanes);
     masses.bins.resize(blocks * num_bins_ * kRowLanes);
     masses.piece_sums.resize(blocks * std::ssize(piece_cell_) * kRowLanes);
-    masses.block_max.resize(blocks * num_key_blocks_ * kRowLanes);
     for (int64_t b = 0; b < blocks; ++b) {
       const RowBlock& block = rows_.blocks[b];
       for (int64_t lane = 0; lane < block.count; ++lane) {
@@ -41,19 +38,18 @@ MadeMasses::MadeMasses(const naive::Call& call, const KeyCells& cells, const Row
 }
 
 void MadeMasses::make_pieces() {
+  int64_t last_block = -1;
   for (size_t cell = 0; cell < cells_.cells.size(); ++cell) {
     const KeyCell& of_cell = cells_.cells[cell];
     for (int32_t at = of_cell.first; at < of_cell.first + of_cell.count; ++at) {
-      const auto key_block = static_cast<int32_t>(at / kKeys);
       if (piece_cell_.empty() || piece_cell_.back() != static_cast<int32_t>(cell) ||
-          piece_block_.back() != key_block) {
+          last_block != at / kKeys) {
         piece_cell_.push_back(static_cast<int32_t>(cell));
-        piece_block_.push_back(key_block);
+        last_block = at / kKeys;
       }
       piece_of_key_.push_back(static_cast<int32_t>(piece_cell_.size()) - 1);
     }
   }
-  num_key_blocks_ = piece_block_.back() + 1;
 }
 
 void MadeMasses::add_row(const std::vector<double>& probs, int64_t block, int64_t lane,
@@ -65,23 +61,18 @@ void MadeMasses::add_row(const std::vector<double>& probs, int64_t block, int64_
   const int64_t at = place(1, 0);
   masses.lse[at] = static_cast<float>(-3.0 + 11.0 * uniform(3, static_cast<uint64_t>(at)));
   const double lse_log2 = masses.lse[at] / std::log(2.0);
-  double entropy = 0.0, max = -1e30;
+  double entropy = 0.0, top = 0.0;
+  for (size_t key = 0; key < std::min<size_t>(kKeys, cells_.order.size()); ++key) {
+    top = std::max(top, probs[cells_.order[key]]);
+  }
+  const double reference = std::log2(top) + lse_log2;
   for (size_t key = 0; key < piece_of_key_.size(); ++key) {
     const int32_t token = cells_.order[key], piece = piece_of_key_[key];
     const double p = probs[token];
     entropy -= p * std::log(p);
     masses.cells[place(std::ssize(cells_.cells), piece_cell_[piece])] += static_cast<float>(p);
-    if (key % kKeys == 0) {
-      double top = 0.0;
-      for (size_t i = key; i < std::min(key + kKeys, piece_of_key_.size()); ++i) {
-        top = std::max(top, probs[cells_.order[i]]);
-      }
-      const double score = std::log2(top) + lse_log2;
-      if (score > max + kSlack) max = static_cast<float>(score);
-      masses.block_max[place(num_key_blocks_, piece_block_[piece])] = static_cast<float>(max);
-    }
     masses.piece_sums[place(std::ssize(piece_cell_), piece)] +=
-        static_cast<float>(p * std::exp2(lse_log2 - max));
+        static_cast<float>(p * std::exp2(lse_log2 - reference));
     const int64_t raster = token - prefix_;
     if (raster < 0 || raster >= grid.tokens()) continue;
     for (const int64_t bin : {raster / (grid.h * grid.w), grid.t + raster / grid.w % grid.h,
@@ -90,8 +81,7 @@ void MadeMasses::add_row(const std::vector<double>& probs, int64_t block, int64_
     }
   }
   masses.entropy[at] = static_cast<float>(entropy);
-  masses.row_max[at] = static_cast<float>(max);
-  masses.inverse_sum[at] = static_cast<float>(std::exp2(max - lse_log2));
+  masses.row_factor[at] = static_cast<float>(std::exp2(reference - lse_log2));
 }
 
 RowGroupMasses MadeMasses::group(int64_t head, int32_t group,
@@ -128,29 +118,22 @@ MadeMasses::OnDevice MadeMasses::chunk(int32_t first_head, int32_t num_heads, in
   };
   OnDevice made;
   made.piece_sums_ = part(&HeadMasses::piece_sums, std::ssize(piece_cell_) * kRowLanes);
-  made.block_max_ = part(&HeadMasses::block_max, num_key_blocks_ * kRowLanes);
-  made.row_max_ = part(&HeadMasses::row_max, kRowLanes);
-  made.inverse_sum_ = part(&HeadMasses::inverse_sum, kRowLanes);
+  made.row_factor_ = part(&HeadMasses::row_factor, kRowLanes);
   made.lse_ = part(&HeadMasses::lse, kRowLanes);
   made.entropy_ = part(&HeadMasses::entropy, kRowLanes);
   made.bins_ = part(&HeadMasses::bins, num_bins_ * kRowLanes);
-  made.piece_block_ = cuda::to_device(piece_block_, nullptr);
   made.piece_cell_ = cuda::to_device(piece_cell_, nullptr);
   made.chunk_ = {.first_head = first_head,
                  .num_heads = num_heads,
                  .first_row_block = first_block,
                  .num_row_blocks = num_blocks,
                  .num_pieces = static_cast<int32_t>(piece_cell_.size()),
-                 .num_key_blocks = static_cast<int32_t>(num_key_blocks_),
                  .num_bins = static_cast<int32_t>(num_bins_),
                  .piece_sums = made.piece_sums_.data(),
-                 .block_max = made.block_max_.data(),
-                 .row_max = made.row_max_.data(),
-                 .inverse_sum = made.inverse_sum_.data(),
+                 .row_factor = made.row_factor_.data(),
                  .lse = made.lse_.data(),
                  .entropy = made.entropy_.data(),
                  .bins = made.bins_.data(),
-                 .piece_block = made.piece_block_.data(),
                  .piece_cell = made.piece_cell_.data()};
   return made;
 }

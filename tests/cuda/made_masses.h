@@ -16,15 +16,15 @@ namespace sparsescope::testing {
 
 // The video row blocks of one head, a row a lane. Idle lanes hold zeros.
 struct HeadMasses {
-  std::vector<float> cells;                  // [blocks, cells, 64]
-  std::vector<float> row_max, inverse_sum;   // [blocks, 64]
-  std::vector<float> lse, entropy;           // [blocks, 64]
-  std::vector<float> bins;                   // [blocks, T + Hg + Wg, 64]
-  std::vector<float> piece_sums, block_max;  // [blocks, pieces, 64], [blocks, key blocks, 64]
+  std::vector<float> cells;         // [blocks, cells, 64]
+  std::vector<float> lse, entropy;  // [blocks, 64]
+  std::vector<float> bins;          // [blocks, T + Hg + Wg, 64]
+  std::vector<float> piece_sums;    // [blocks, pieces, 64]
+  std::vector<float> row_factor;    // [blocks, 64]
 };
 
-// Key blocks are runs of 64 keys of the cells' order, whatever cells they cut. The maximum of a row
-// follows the true one lazily, as in the kernel.
+// Key blocks are runs of 64 keys of the cells' order, whatever cells they cut. Sums of a row are
+// relative to its largest score of the first of them, as in the kernel.
 class MadeMasses {
  public:
   // Of the rows' video groups. cells and rows must outlive the object.
@@ -42,9 +42,9 @@ class MadeMasses {
    private:
     friend class MadeMasses;
     cuda::MassChunk chunk_;
-    cuda::DeviceBuffer<float> piece_sums_, block_max_, row_max_, inverse_sum_;
+    cuda::DeviceBuffer<float> piece_sums_, row_factor_;
     cuda::DeviceBuffer<float> lse_, entropy_, bins_;
-    cuda::DeviceBuffer<int32_t> piece_block_, piece_cell_;
+    cuda::DeviceBuffer<int32_t> piece_cell_;
   };
   OnDevice chunk(int32_t first_head, int32_t num_heads, int32_t first_block,
                  int32_t num_blocks) const;
@@ -56,8 +56,8 @@ class MadeMasses {
   const KeyCells& cells_;
   const RowGroups& rows_;
   int64_t prefix_;
-  int64_t num_bins_, num_key_blocks_ = 0;
-  std::vector<int32_t> piece_block_, piece_cell_;
+  int64_t num_bins_;
+  std::vector<int32_t> piece_cell_;
   std::vector<int32_t> piece_of_key_;  // by position in the cells' order
   std::vector<HeadMasses> heads_;
 };

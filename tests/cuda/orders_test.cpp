@@ -24,28 +24,121 @@ using ::testing::ElementsAreArray;
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
+// A row of results of reduce_tile_orders, by its definition; tokens are three a tile.
+std::vector<double> tile_orders(const float* map, const float* scores,
+                                const std::vector<float>& sizes, int32_t row,
+                                const std::vector<int32_t>& kept, const std::vector<double>& cuts) {
+  const auto tiles = static_cast<int32_t>(sizes.size());
+  std::vector<int32_t> order(tiles);
+  std::iota(order.begin(), order.end(), 0);
+  std::stable_sort(order.begin(), order.end(),
+                   [&](int32_t a, int32_t b) { return scores[a] > scores[b]; });
+  std::vector<float> sorted(map, map + tiles);
+  std::sort(sorted.begin(), sorted.end(), std::greater<float>());
+  const double mean = std::accumulate(scores, scores + tiles, 0.0) / tiles;
+  const auto moment = [&](int power) {
+    double sum = 0.0;
+    for (int32_t j = 0; j < tiles; ++j) sum += std::pow(scores[j] - mean, power);
+    return sum / tiles;
+  };
+  const bool equal = scores[order.front()] == scores[order.back()];
+  const double deviation = equal ? 0.0 : std::sqrt(moment(2));
+  std::vector<double> own, pooled, density, recall;
+  for (size_t f = 0; f < kept.size(); ++f) {
+    own.push_back(sizes[row] * std::accumulate(sorted.begin(), sorted.begin() + kept[f], 0.0));
+    double by_score = 0.0, mass = 0.0, tokens = 0.0;
+    for (int32_t rank = 0; rank < tiles; ++rank) {
+      const int32_t tile = order[rank];
+      if (rank < kept[f]) by_score += map[tile];
+      if (equal || rank == 0 || scores[tile] >= mean + deviation * cuts[f]) {
+        mass += map[tile];
+        tokens += sizes[tile];
+      }
+    }
+    pooled.push_back(sizes[row] * by_score);
+    density.push_back(sizes[row] * tokens / (3.0 * tiles));
+    recall.push_back(sizes[row] * mass);
+  }
+  std::vector<double> result;
+  for (const auto& part : {own, pooled, density, recall}) {
+    result.insert(result.end(), part.begin(), part.end());
+  }
+  result.insert(result.end(), {mean, deviation, equal ? 0.0 : moment(3) / (moment(2) * deviation),
+                               equal ? 0.0 : moment(4) / (moment(2) * moment(2)) - 3.0});
+  return result;
+}
+
+// Sorted by warps in registers, by blocks in shared memory and by blocks in global memory.
 TEST_F(Orders, LargestMassesOfRows) {
-  constexpr int32_t kTiles = 300, kRows = 7;
-  std::vector<float> masses(kRows * kTiles);
-  for (size_t i = 0; i < masses.size(); ++i) masses[i] = static_cast<float>(uniform(3, i));
-  const std::vector<int32_t> kept{1, 5, 300};
-  std::vector<double> expected;
-  for (int32_t row = 0; row < kRows; ++row) {
-    std::vector<float> sorted(&masses[row * kTiles], &masses[row * kTiles] + kTiles);
-    std::sort(sorted.begin(), sorted.end(), std::greater<float>());
-    for (const int32_t count : kept) {
-      expected.push_back(std::accumulate(sorted.begin(), sorted.begin() + count, 0.0));
+  constexpr int32_t kRows = 7;
+  for (const int32_t tiles : {1, 100, 128, 129, 300, 1000, 2048, 2100}) {
+    SCOPED_TRACE(tiles);
+    std::vector<float> masses(kRows * tiles);
+    for (size_t i = 0; i < masses.size(); ++i) masses[i] = static_cast<float>(uniform(3, i));
+    const std::vector<int32_t> kept{1, std::min(5, tiles), (tiles + 1) / 2, tiles};
+    std::vector<double> expected;
+    for (int32_t row = 0; row < kRows; ++row) {
+      std::vector<float> sorted(&masses[row * tiles], &masses[row * tiles] + tiles);
+      std::sort(sorted.begin(), sorted.end(), std::greater<float>());
+      for (const int32_t count : kept) {
+        expected.push_back(std::accumulate(sorted.begin(), sorted.begin() + count, 0.0));
+      }
+    }
+    const auto on_device = to_device(masses, nullptr);
+    const auto counts = to_device(kept, nullptr);
+    const Fractions fractions{.kept = counts.data(), .count = 4};
+    DeviceBuffer<uint64_t> keys(3 * sorted_size(tiles), nullptr);
+    for (const OrderScratch& scratch : {OrderScratch{}, OrderScratch{keys.data(), 3}}) {
+      DeviceBuffer<double> values(std::ssize(expected), nullptr);
+      reduce_row_orders(on_device.data(), kRows, tiles, fractions, scratch, values.data(), nullptr);
+      const std::vector<double> found = to_host(values, nullptr);
+      for (size_t i = 0; i < expected.size(); ++i) {
+        EXPECT_NEAR(found[i], expected[i], 1e-12 * tiles);
+      }
     }
   }
-  const auto on_device = to_device(masses, nullptr);
-  const auto counts = to_device(kept, nullptr);
-  const Fractions fractions{.kept = counts.data(), .count = 3};
-  DeviceBuffer<uint64_t> keys(3 * sorted_size(kTiles), nullptr);
-  for (const OrderScratch& scratch : {OrderScratch{}, OrderScratch{keys.data(), 3}}) {
-    DeviceBuffer<double> values(std::ssize(expected), nullptr);
-    reduce_row_orders(on_device.data(), kRows, kTiles, fractions, scratch, values.data(), nullptr);
-    const std::vector<double> found = to_host(values, nullptr);
-    for (size_t i = 0; i < expected.size(); ++i) EXPECT_NEAR(found[i], expected[i], 1e-12);
+}
+
+// Scores of few values, so that many tiles are equal, and a row of one value.
+TEST_F(Orders, TilesByScoreThenNumber) {
+  const std::vector<double> cuts{1.5, 0.25, -0.5, -std::numeric_limits<double>::infinity()};
+  for (const int32_t tiles : {5, 70, 140, 260}) {
+    SCOPED_TRACE(tiles);
+    const auto count = static_cast<size_t>(tiles) * tiles;
+    std::vector<float> map(count), scores(count), sizes(tiles);
+    for (size_t i = 0; i < count; ++i) {
+      map[i] = static_cast<float>(uniform(4, i));
+      scores[i] = i < sizes.size() ? 1.5f : std::floor(7.0f * static_cast<float>(normal(5, i)));
+    }
+    for (int32_t i = 0; i < tiles; ++i) sizes[i] = static_cast<float>(1 + i % 5);
+    const std::vector<int32_t> kept{1, 2, (tiles + 1) / 2, tiles};
+    const auto on_map = to_device(map, nullptr), on_scores = to_device(scores, nullptr),
+               on_sizes = to_device(sizes, nullptr);
+    const auto counts = to_device(kept, nullptr);
+    const auto deviations = to_device(cuts, nullptr);
+    DeviceBuffer<uint64_t> keys(3 * sorted_size(tiles), nullptr);
+    for (const OrderScratch& scratch : {OrderScratch{}, OrderScratch{keys.data(), 3}}) {
+      DeviceBuffer<double> values(int64_t{tiles} * 20, nullptr);
+      reduce_tile_orders({.map = on_map.data(),
+                          .scores = on_scores.data(),
+                          .sizes = on_sizes.data(),
+                          .num_heads = 1,
+                          .num_tiles = tiles,
+                          .tokens = 3.0 * tiles,
+                          .fractions = {counts.data(), deviations.data(), 4},
+                          .scratch = scratch},
+                         values.data(), nullptr);
+      const std::vector<double> found = to_host(values, nullptr);
+      for (int32_t row = 0; row < tiles; ++row) {
+        const std::vector<double> expected =
+            tile_orders(&map[size_t{1} * row * tiles], &scores[size_t{1} * row * tiles], sizes, row,
+                        kept, cuts);
+        for (size_t i = 0; i < expected.size(); ++i) {
+          ASSERT_NEAR(found[row * 20 + i], expected[i], 1e-9 * std::max(1.0, std::abs(expected[i])))
+              << "row " << row << ", value " << i;
+        }
+      }
+    }
   }
 }
 

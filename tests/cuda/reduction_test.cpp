@@ -174,7 +174,11 @@ TEST_F(Reduction, TextAndChunks) {
 }
 
 TEST_F(Reduction, TilesOfSeveralBlocks) {
-  check({.grid = {6, 9, 10}, .tile = {4, 6, 5}, .rows_per_tile = 20, .groups_at_once = 3});
+  check({.grid = {6, 9, 10},
+         .tile = {4, 6, 5},
+         .head_dim = 18,
+         .rows_per_tile = 20,
+         .groups_at_once = 3});
 }
 
 TEST_F(Reduction, SampledRowsAndPartitions) {

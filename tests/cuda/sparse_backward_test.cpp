@@ -1,12 +1,16 @@
 // Gradients on CUDA against the fp64 reference on the same 16-bit inputs, on lists of every form
 // that the selectors make.
 //
+// The Hopper body adds dq up by atomics unless it is told to be deterministic: all else is the same
+// bit for bit, from run to run.
+//
 // Bounds: a unit in the last place of the element type in norm. dS is rounded to half a unit, and
 // its delta takes the error of the forward pass's output, which is the same again; dV only has that
 // of P. Single elements may lie twice as far away.
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <string>
 #include <utility>
 
 #include "cuda/device_fixture.h"
@@ -16,7 +20,48 @@
 namespace sparsescope::testing {
 namespace {
 
-class CudaSparseBackward : public CudaTest {};
+class CudaSparseBackward : public CudaTest, public ::testing::WithParamInterface<BackwardKernels> {
+ protected:
+  void SetUp() override {
+    CudaTest::SetUp();
+    if (GetParam().body == cuda::Body::kSm90 && !use_compute_capability(9, 0)) {
+      GTEST_SKIP() << "no GPU test: this GPU is not a Hopper";
+    }
+  }
+
+  // Both passes on CUDA.
+  static Gradients run_both(const Problem& problem, const Lists& lists,
+                            const std::vector<uint8_t>& d_out,
+                            MemorySpace space = MemorySpace::kHost,
+                            int64_t wave_bytes = cuda::kWaveBytes) {
+    const SparseResult forward = run_cuda_sparse(problem, lists);
+    return run_cuda_backward(problem, lists, forward, d_out, GetParam(), space, wave_bytes);
+  }
+
+  static bool adds_atomically() {
+    return GetParam().body == cuda::Body::kSm90 && !GetParam().deterministic;
+  }
+
+  static void expect_same(const Gradients& found, const Gradients& expected) {
+    if (adds_atomically()) {
+      EXPECT_TRUE(near(found.dq, expected.dq, {.max_scaled = 1e-5}));
+    } else {
+      EXPECT_EQ(found.dq, expected.dq);
+    }
+    EXPECT_EQ(found.dk, expected.dk);
+    EXPECT_EQ(found.dv, expected.dv);
+  }
+};
+
+std::string name_of(const ::testing::TestParamInfo<BackwardKernels>& kernels) {
+  const std::string body = kernels.param.body == cuda::Body::kSm90 ? "Sm90" : "Sm80";
+  return body + (kernels.param.deterministic ? "Deterministic" : "");
+}
+INSTANTIATE_TEST_SUITE_P(
+    Bodies, CudaSparseBackward,
+    ::testing::Values(BackwardKernels{}, BackwardKernels{.body = cuda::Body::kSm90},
+                      BackwardKernels{.body = cuda::Body::kSm90, .deterministic = true}),
+    name_of);
 
 // units: in the last place of the element type
 void expect_near(const Gradients& found, const Gradients& expected, Dtype dtype, double units = 1) {
@@ -27,14 +72,7 @@ void expect_near(const Gradients& found, const Gradients& expected, Dtype dtype,
   EXPECT_TRUE(near(found.dv, expected.dv, tolerance)) << "dv";
 }
 
-// Both passes on CUDA.
-Gradients run_both(const Problem& problem, const Lists& lists, const std::vector<uint8_t>& d_out,
-                   MemorySpace space = MemorySpace::kHost, int64_t wave_bytes = cuda::kWaveBytes) {
-  const SparseResult forward = run_cuda_sparse(problem, lists);
-  return run_cuda_backward(problem, lists, forward, d_out, space, wave_bytes);
-}
-
-TEST_F(CudaSparseBackward, TileListsAgreeWithTheReference) {
+TEST_P(CudaSparseBackward, TileListsAgreeWithTheReference) {
   const std::vector<Shape> shapes{
       {.batch = 2, .heads = 2, .head_dim = 20, .grid = {5, 7, 6}, .prefix = 3},
       {.head_dim = 64, .grid = {2, 8, 16}},
@@ -56,7 +94,7 @@ TEST_F(CudaSparseBackward, TileListsAgreeWithTheReference) {
   }
 }
 
-TEST_F(CudaSparseBackward, MergedStrandsAgreeWithTheReference) {
+TEST_P(CudaSparseBackward, MergedStrandsAgreeWithTheReference) {
   for (const int64_t head_dim : {24, 70, 128}) {
     SCOPED_TRACE(head_dim);
     const Problem problem({.heads = 2, .head_dim = head_dim, .grid = {4, 8, 9}, .tile = {2, 4, 3}},
@@ -69,7 +107,7 @@ TEST_F(CudaSparseBackward, MergedStrandsAgreeWithTheReference) {
 }
 
 // More of each than a thread block counts at a time.
-TEST_F(CudaSparseBackward, ManyStrandsAndRanges) {
+TEST_P(CudaSparseBackward, ManyStrandsAndRanges) {
   const Problem problem({.heads = 2, .head_dim = 16, .grid = {1, 23, 23}, .tile = {1, 1, 1}},
                         Inputs::kOutliers, Dtype::kBF16);
   const Lists lists = unmerged_lists(problem);
@@ -79,7 +117,7 @@ TEST_F(CudaSparseBackward, ManyStrandsAndRanges) {
 }
 
 // Rows that peak on few keys: delta cancels nearly all of dP.
-TEST_F(CudaSparseBackward, LargeScores) {
+TEST_P(CudaSparseBackward, LargeScores) {
   const Problem problem({.heads = 2, .head_dim = 64, .grid = {4, 8, 9}, .suffix = 5},
                         Inputs::kLarge, Dtype::kBF16);
   const Lists lists = tile_lists(problem);
@@ -89,20 +127,18 @@ TEST_F(CudaSparseBackward, LargeScores) {
 }
 
 // fp32 inputs and d_out count as if they had been rounded to bf16.
-TEST_F(CudaSparseBackward, Fp32InputsAreRoundedToBf16) {
+TEST_P(CudaSparseBackward, Fp32InputsAreRoundedToBf16) {
   const Shape shape{.heads = 2, .head_dim = 64, .grid = {2, 8, 9}, .prefix = 5};
   const Problem fp32(shape, Inputs::kOutliers), bf16(shape, Inputs::kOutliers, Dtype::kBF16);
   const Lists lists = tile_lists(fp32);
   const Gradients rounded = run_both(bf16, lists, draw_d_out(bf16));
   const Gradients found = run_both(fp32, lists, draw_d_out(fp32));
-  EXPECT_EQ(found.dq, rounded.dq);
-  EXPECT_EQ(found.dk, rounded.dk);
-  EXPECT_EQ(found.dv, rounded.dv);
+  expect_same(found, rounded);
 }
 
 // What no list holds has gradient zero, rows in no item and rows without keys too; heads without a
 // strand are left alone.
-TEST_F(CudaSparseBackward, KeysInNoListAndRowsInNoItem) {
+TEST_P(CudaSparseBackward, KeysInNoListAndRowsInNoItem) {
   const Shape shape{.heads = 3, .head_dim = 8, .grid = {1, 4, 6}, .tile = {1, 2, 2}};
   const Problem problem(shape, Inputs::kOutliers, Dtype::kBF16);
   Lists lists = lists_over_cells(problem);
@@ -135,20 +171,15 @@ TEST_F(CudaSparseBackward, KeysInNoListAndRowsInNoItem) {
 }
 
 // Heads in one wave or in several, threads in any order, lists here or there: the same bits.
-TEST_F(CudaSparseBackward, ResultsDoNotDependOnWavesOrSchedules) {
+TEST_P(CudaSparseBackward, ResultsDoNotDependOnWavesOrSchedules) {
   const Problem problem({.batch = 2, .heads = 3, .head_dim = 40, .grid = {3, 6, 7}, .suffix = 9},
                         Inputs::kOutliers, Dtype::kBF16);
   const std::vector<uint8_t> d_out = draw_d_out(problem);
   for (const Lists& lists : {tile_lists(problem), merged_lists(problem)}) {
     const Gradients first = run_both(problem, lists, d_out);
-    const auto expect_same = [&](const Gradients& other) {
-      EXPECT_EQ(first.dq, other.dq);
-      EXPECT_EQ(first.dk, other.dk);
-      EXPECT_EQ(first.dv, other.dv);
-    };
-    for_each_schedule([&] { expect_same(run_both(problem, lists, d_out)); });
-    expect_same(run_both(problem, lists, d_out, MemorySpace::kHost, 1));
-    expect_same(run_both(problem, lists, d_out, MemorySpace::kDevice, 300000));
+    for_each_schedule([&] { expect_same(run_both(problem, lists, d_out), first); });
+    expect_same(run_both(problem, lists, d_out, MemorySpace::kHost, 1), first);
+    expect_same(run_both(problem, lists, d_out, MemorySpace::kDevice, 300000), first);
   }
 }
 

@@ -158,14 +158,15 @@ Gradients run_reference_backward(const Problem& problem, const Lists& lists,
 }
 
 Gradients run_cuda_backward(const Problem& problem, const Lists& lists, const SparseResult& forward,
-                            const std::vector<uint8_t>& d_out, MemorySpace space,
-                            int64_t wave_bytes) {
+                            const std::vector<uint8_t>& d_out, BackwardKernels kernels,
+                            MemorySpace space, int64_t wave_bytes) {
   Gradients result;
   SparseBackwardParams params = backward_params(problem, lists, d_out, result);
+  params.deterministic = kernels.deterministic;
   params.out = view_of(forward.out.data(), Dtype::kF32, problem.shape());
   params.lse = forward.lse.data();
   if (space == MemorySpace::kHost) {
-    cuda::run_sparse_backward(params, wave_bytes);
+    cuda::run_sparse_backward(params, wave_bytes, kernels.body);
     return result;
   }
   const ListsOnDevice on_device(lists);
@@ -179,7 +180,7 @@ Gradients run_cuda_backward(const Problem& problem, const Lists& lists, const Sp
   tensors.move(params.dq, result.dq);
   tensors.move(params.dk, result.dk);
   tensors.move(params.dv, result.dv);
-  cuda::run_sparse_backward(params, wave_bytes);
+  cuda::run_sparse_backward(params, wave_bytes, kernels.body);
   tensors.bring_back();
   return result;
 }
@@ -204,7 +205,8 @@ Lists tile_lists(const Problem& problem) {
         const std::vector<int32_t> rows = rows_of(problem, block);
         for (size_t at = 0, n = 1 + key % 64; at < rows.size(); at += n) {
           const size_t end = std::min(rows.size(), at + n);
-          lists.add_item({rows.begin() + at, rows.begin() + end}, chosen);
+          const std::vector<int32_t> of_item(rows.begin() + at, rows.begin() + end);
+          at == 0 ? lists.add_item(of_item, chosen) : lists.add_item_beside(of_item);
         }
       }
     }
@@ -311,7 +313,9 @@ Lists merged_lists(const Problem& problem) {
       const std::vector<int32_t>& rows = rows_of_pair[pair];
       for (size_t at = 0; at < rows.size(); at += kRowLanes) {
         const size_t end = std::min(rows.size(), at + kRowLanes);
-        lists.add_item({rows.begin() + at, rows.begin() + end}, cells_of_pair(pair, num_ranges));
+        const std::vector<int32_t> of_item(rows.begin() + at, rows.begin() + end);
+        at == 0 ? lists.add_item(of_item, cells_of_pair(pair, num_ranges))
+                : lists.add_item_beside(of_item);
       }
     }
   }

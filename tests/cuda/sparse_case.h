@@ -39,9 +39,13 @@ std::vector<uint8_t> draw_d_out(const Problem& problem);
 
 Gradients run_reference_backward(const Problem& problem, const Lists& lists,
                                  const std::vector<uint8_t>& d_out);
+struct BackwardKernels {
+  cuda::Body body = cuda::Body::kSm80;
+  bool deterministic = false;
+};
 // forward: out and lse of the same lists.
 Gradients run_cuda_backward(const Problem& problem, const Lists& lists, const SparseResult& forward,
-                            const std::vector<uint8_t>& d_out,
+                            const std::vector<uint8_t>& d_out, BackwardKernels kernels,
                             MemorySpace space = MemorySpace::kHost,
                             int64_t wave_bytes = cuda::kWaveBytes);
 

@@ -139,6 +139,43 @@ TEST_F(CudaSparse, EveryNumberOfKeys) {
   expect_near(run_cuda_sparse(problem, lists), expected, Dtype::kBF16, Inputs::kOutliers);
 }
 
+// Strands 0, 2 with rows below 33; 1 with more; 3 of a pair; 4 merges; 5 without items.
+TEST_F(CudaSparse, StrandsByHeight) {
+  const Problem problem({.head_dim = 8, .grid = {1, 13, 16}}, Inputs::kOutliers);
+  Lists lists = lists_over_cells(problem);
+  const auto rows = [](int32_t first, int32_t count) {
+    std::vector<int32_t> numbers(count);
+    std::iota(numbers.begin(), numbers.end(), first);
+    return numbers;
+  };
+  lists.add_strand(0, 0, false);
+  lists.add_item(rows(0, 32), {0});
+  lists.add_strand(0, 0, false);
+  lists.add_item(rows(32, 5), {0});
+  lists.add_item(rows(37, 33), {0, 1});
+  lists.add_strand(0, 0, false);
+  lists.add_item(rows(70, 2), {0});
+  lists.add_item(rows(72, 2), {0});
+  lists.add_strand(0, 0, false);
+  lists.add_item(rows(80, 2), {0});
+  lists.add_item(rows(82, 2), {1});
+  lists.add_item_beside(rows(84, 2));
+  lists.add_strand(0, 0, true);
+  lists.add_item(rows(90, 2), {0});
+  lists.add_strand(0, 0, false);
+  const ListsOnDevice on_device(lists);
+  const int64_t num_strands = std::ssize(lists.strands);
+  cuda::DeviceBuffer<int32_t> strands(cuda::kNumHeights * num_strands, nullptr),
+      counts(cuda::kNumHeights, nullptr);
+  cuda::list_strands_by_height(on_device.view(), 1, 0, 1, strands.data(), counts.data(), nullptr);
+  const std::vector<std::vector<int32_t>> expected = {{0, 2, 5}, {1}, {3, 4}};
+  const auto found = cuda::to_host(strands, nullptr), found_counts = cuda::to_host(counts, nullptr);
+  for (size_t height = 0; height < expected.size(); ++height) {
+    const auto first = found.begin() + static_cast<int64_t>(height) * num_strands;
+    EXPECT_EQ(std::vector<int32_t>(first, first + found_counts[height]), expected[height]);
+  }
+}
+
 // More of each than a thread block counts at a time.
 TEST_F(CudaSparse, ManyStrandsAndRanges) {
   const Problem problem({.heads = 2, .head_dim = 16, .grid = {1, 23, 23}, .tile = {1, 1, 1}},

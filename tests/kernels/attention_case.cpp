@@ -28,13 +28,15 @@ Problem::Problem(const Shape& shape, Inputs inputs, Dtype dtype, bool token_majo
       k_(make(inputs, 2, 1, 5)),
       v_(make(inputs, 3, 1, 20)) {}
 
-std::vector<uint8_t> Problem::make(Inputs, uint64_t key, double factor, double outlier) const {
+std::vector<uint8_t> Problem::make(Inputs inputs, uint64_t key, double factor,
+                                   double outlier) const {
   const int64_t rows = shape_.batch * shape_.heads * shape_.tokens();
   const int64_t count = rows * shape_.head_dim;
   std::vector<uint8_t> bytes(count * dtype_bits(dtype_) / 8);
   for (int64_t i = 0; i < count; ++i) {
     const bool far = uniform(key + 100, i / shape_.head_dim) < 0.05;
-    const auto value = static_cast<float>(normal(key, i) * factor * (far ? outlier : 1));
+    auto value = static_cast<float>(normal(key, i) * factor * (far ? outlier : 1));
+    if (inputs == Inputs::kClimbing && key < 3) value = climbing(key, i);
     if (dtype_ == Dtype::kF32) {
       std::memcpy(bytes.data() + i * 4, &value, 4);
     } else {
@@ -43,6 +45,15 @@ std::vector<uint8_t> Problem::make(Inputs, uint64_t key, double factor, double o
     }
   }
   return bytes;
+}
+
+// Products of 350 sqrt(D) = 500 ln(2) sqrt(D) at the end, for q (key 1) of a weight up to 32.
+float Problem::climbing(uint64_t key, int64_t i) const {
+  if (i % shape_.head_dim != 0) return 0.0f;
+  const int64_t row = i / shape_.head_dim, token = row % shape_.tokens();
+  if (key == 1) return static_cast<float>(64.0 * uniform(key, row) - 32.0);
+  return static_cast<float>(350.0 / 32.0 * std::sqrt(static_cast<double>(shape_.head_dim)) *
+                            static_cast<double>(token) / static_cast<double>(shape_.tokens()));
 }
 
 AttentionTensor Problem::view(const std::vector<uint8_t>& bytes) const {
@@ -179,6 +190,13 @@ void Lists::add_item(const std::vector<int32_t>& item_rows,
   range_ids.insert(range_ids.end(), item_ranges.begin(), item_ranges.end());
   items.push_back(item);
   ++strands.back().num_items;
+}
+
+void Lists::add_item_beside(const std::vector<int32_t>& item_rows) {
+  const SparseItem last = items.back();
+  add_item(item_rows, {});
+  items.back().first_range = last.first_range;
+  items.back().num_ranges = last.num_ranges;
 }
 
 void Lists::add_strand(int32_t batch, int32_t head, bool merges) {

@@ -15,6 +15,7 @@ enum class Inputs {
   kOutliers,  // normal, with keys five times and values twenty times as large here and there
   kLarge,     // the same with q times 16: rows peak on few keys, maxima keep rising
   kEqual,     // q = 0: every score equal
+  kClimbing,  // q and k in channel 0 alone: along the tokens scores rise or fall by up to 500 bits
 };
 
 struct Shape {
@@ -51,6 +52,7 @@ class Problem {
  private:
   AttentionTensor view(const std::vector<uint8_t>& bytes) const;
   std::vector<uint8_t> make(Inputs inputs, uint64_t key, double factor, double outlier) const;
+  float climbing(uint64_t key, int64_t i) const;  // element i of q or k; tokens after heads
 
   Shape shape_;
   Dtype dtype_;
@@ -87,6 +89,8 @@ struct Lists {
 
   // Appends an item to the last strand.
   void add_item(const std::vector<int32_t>& item_rows, const std::vector<int32_t>& item_ranges);
+  // The same with the run of ranges of the item before.
+  void add_item_beside(const std::vector<int32_t>& item_rows);
   void add_strand(int32_t batch, int32_t head, bool merges);
   SparseSelection view() const;
 };

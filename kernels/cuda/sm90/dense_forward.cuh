@@ -82,7 +82,7 @@ struct DenseWalk {
       masses.observe(r, probability, exponent);
     });
     masses.after_softmax(s, before, rows.softmax, factor);
-    masses.add_block(s, rows.softmax);
+    masses.add_block(s);
   }
 };
 
@@ -104,8 +104,8 @@ __device__ void multiply_row_block(const DenseForward<Elem>& call,
   auto masses = [&] {
     if constexpr (kWithMasses) {
       auto* bins = reinterpret_cast<float*>(&shared + 1);
-      return RowMasses(masses_of_block(call.masses, call.num_key_blocks, item),
-                       bins + group * (call.masses.num_bins + kSpareBins) * kRowLanes, first_row,
+      return RowMasses(masses_of_block(call.masses, item),
+                       bins + group * (call.masses.num_bins + kSpareBins) * kBinPitch, first_row,
                        num_rows, lane);
     } else {
       return NoMasses{};

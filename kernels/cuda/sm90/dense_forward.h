@@ -25,7 +25,7 @@ constexpr int64_t dense_tile_bytes(int head_dim, bool with_masses) {
 
 // Bytes of shared memory that a thread block of run_dense_forward takes; num_bins 0: plain.
 constexpr int64_t dense_forward_shared_bytes(int head_dim, int64_t num_bins) {
-  const int64_t bins = num_bins == 0 ? 0 : kDenseGroups * (num_bins + kSpareBins) * kRowLanes;
+  const int64_t bins = num_bins == 0 ? 0 : kDenseGroups * (num_bins + kSpareBins) * kBinPitch;
   return dense_tile_bytes(head_dim, num_bins > 0) + bins * static_cast<int64_t>(sizeof(float));
 }
 

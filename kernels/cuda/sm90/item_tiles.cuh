@@ -11,12 +11,18 @@
 
 namespace sparsescope::cuda::sm90 {
 
+// An item's rows.
+struct ItemRows {
+  int32_t first = 0, count = 0;
+};
+
 // What goes with a tile.
 struct TileNote {
   int32_t head;
-  int32_t first_row, num_rows;  // of the item; num_rows -1: no tile, the work is done
-  int16_t num_keys;             // 0: an item without keys
-  bool last;                    // of its item
+  ItemRows rows[2];  // of the item, and of one that has its keys in common; the first count -1: no
+                     // tile, the work is done
+  int16_t num_keys;  // 0: items without keys
+  bool last;         // of its items
   bool merges;
 };
 
@@ -28,9 +34,10 @@ struct ItemTiles {
   __device__ const TileNote& note(int tile) const { return notes[tile % kStages]; }
 };
 
-// Fills the tiles of all strands that the block takes off the queue. Tiles are filled across the
-// borders of key ranges, in pieces of as many rows as powers of two give; behind the last key with
-// zeros, which the copy engine gives outside the tensor.
+// Fills the tiles of all strands that the block takes off the queue, for one item after the other
+// or for pairs of items. Tiles are filled across the borders of key ranges, in pieces of as many
+// rows as powers of two give; behind the last key with zeros, which the copy engine gives outside
+// the tensor.
 template <typename Elem, int kHeadDim, int kStages>
 class TileFiller {
  public:
@@ -38,7 +45,8 @@ class TileFiller {
                         const PieceMaps& keys_maps, const PieceMaps& values_maps)
       : tiles_(tiles), call_(call), keys_maps_(keys_maps), values_maps_(values_maps) {}
 
-  __device__ void run(const StrandQueue& queue) {
+  // pairs: whether two groups of warps take items with the same keys side by side.
+  __device__ void run(const StrandQueue& queue, bool pairs) {
     const SparseSelection& lists = call_.selection;
     const int32_t count = *queue.count;
     for (int32_t place = atomicAdd(queue.next, 1); place < count;
@@ -47,18 +55,25 @@ class TileFiller {
       for (int32_t i = 0; i < strand.num_items; ++i) {
         const SparseItem item = lists.items[strand.first_item + i];
         TileNote note{.head = strand.batch * call_.heads + strand.head,
-                      .first_row = item.first_row,
-                      .num_rows = item.num_rows,
+                      .rows = {{item.first_row, item.num_rows}},
                       .merges = strand.merges};
+        if (pairs && i + 1 < strand.num_items) {
+          const SparseItem next = lists.items[strand.first_item + i + 1];
+          if (are_pair(item, next)) {
+            note.rows[1] = {next.first_row, next.num_rows};
+            ++i;
+          }
+        }
         fill_item(item, note);
       }
     }
     tiles_.keys.wait_for_release(tile_);
-    tiles_.notes[tile_ % kStages] = {.num_rows = -1};
+    tiles_.notes[tile_ % kStages] = {.rows = {{.count = -1}}};
     tiles_.keys.end_fill(tile_);
   }
 
  private:
+  // The keys of the item, also for its pair.
   __device__ void fill_item(const SparseItem& item, TileNote& note) {
     const RangeSegments ranges{call_.selection.range_ids, call_.selection.ranges};
     SegmentCursor cursor(ranges, item.first_range, item.first_range + item.num_ranges);

@@ -104,15 +104,15 @@ class ShortItem {
 #pragma unroll
     for (int part = 0; part < kThreadRows; ++part) {
       const int row = row_of_part(part, lane_);
-      if (row >= note_.num_rows) continue;
+      if (row >= note_.rows[0].count) continue;
       const float sum = sum_[part], inverse = sum > 0.0f ? 1.0f / sum : 0.0f;
-      int32_t token = call_.selection.rows[note_.first_row + row];
+      int32_t token = call_.selection.rows[note_.rows[0].first + row];
       if (call_.out.lse != nullptr && warp_ == 0 && lane_ < 4) {
         constexpr float kLn2 = 0.693147180559945309f;
         *call_.out.lse_of(note_.head, token) =
             sum > 0.0f ? (shift_[part] + log2f(sum)) * kLn2 : -INFINITY;
       }
-      CopyTokens copy = ItemCopies{call_.copies, note_.first_row}.of(row);
+      CopyTokens copy = ItemCopies{call_.copies, note_.rows[0].first}.of(row);
       for (;;) {
         float* out = call_.out.row(note_.head, token);
 #pragma unroll
@@ -157,8 +157,8 @@ class ShortItem {
     for (int pass = 0; pass < kPasses; ++pass) {
       const int row = thread / kChunks + pass * (kShortRows / kPasses);
       loaded[pass] = uint4{0, 0, 0, 0};
-      if (row >= note_.num_rows) continue;
-      const int64_t token = call_.selection.rows[note_.first_row + row];
+      if (row >= note_.rows[0].count) continue;
+      const int64_t token = call_.selection.rows[note_.rows[0].first + row];
       loaded[pass] =
           *reinterpret_cast<const uint4*>(q + token * call_.q.stride_row + chunk * kChunk);
     }

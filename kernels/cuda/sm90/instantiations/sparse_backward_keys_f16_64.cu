@@ -1,0 +1,8 @@
+#include "kernels/cuda/sm90/sparse_backward_keys.cuh"
+
+namespace sparsescope::cuda::sm90 {
+
+template void run_sparse_backward_keys<__half, 64>(const SparseBackward<__half>&, bool, int64_t,
+                                                   cudaStream_t);
+
+}  // namespace sparsescope::cuda::sm90
