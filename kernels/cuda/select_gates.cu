@@ -1,6 +1,9 @@
+#include <cmath>
+
 #include "arch/block.cuh"
 #include "arch/launch.h"
 #include "kernels/cuda/select_gates.h"
+#include "kernels/cuda/select_keys.cuh"
 #include "kernels/cuda/select_source.cuh"
 #include "kernels/cuda/warp_products.cuh"
 
@@ -25,18 +28,32 @@ struct GateShape {
   int32_t num_rows, num_tiles;
   float scale;
   int64_t stride;
+  float* out;           // [planes, rows, stride]
+  KeyExtents* extents;  // [planes]
+};
+
+// Of a thread's gates.
+struct GateRange {
+  float least = INFINITY, largest = -INFINITY;
+  bool any_nan = false;
+
+  __device__ void add(float gate) {
+    least = fminf(least, gate);
+    largest = fmaxf(largest, gate);
+    any_nan = any_nan || gate != gate;
+  }
 };
 
 template <typename Elem, int kHeadDim>
 class GateBlock {
  public:
   __device__ GateBlock(const SourceRows<Elem>& x, const SelectPlanes& planes,
-                       const GateShape& shape, float* out)
+                       const GateShape& shape)
       : shared_(*reinterpret_cast<GateShared<Elem, kHeadDim>*>(dynamic_shared())),
         shape_(shape),
         head_(x.head(planes.heads[blockIdx.z])),
         stride_token_(x.stride_token),
-        out_(out + int64_t{blockIdx.z} * shape.num_rows * shape.stride),
+        out_(shape.out + int64_t{blockIdx.z} * shape.num_rows * shape.stride),
         thread_(static_cast<int>(threadIdx.x)),
         first_column_(static_cast<int32_t>(blockIdx.y) * kColumns),
         last_row_(min(shape.num_rows, static_cast<int32_t>(blockIdx.x + 1) * kBlockRows)) {}
@@ -53,6 +70,7 @@ class GateBlock {
       multiply(row, shared_.queries[buffer]);
     }
     wait_for_copies<0>();
+    if (shape_.extents != nullptr) widen(shape_.extents[blockIdx.z]);
   }
 
  private:
@@ -90,7 +108,7 @@ class GateBlock {
     }
   }
 
-  __device__ void multiply(int32_t first_row, const Elem* queries) const {
+  __device__ void multiply(int32_t first_row, const Elem* queries) {
     constexpr int kHalves = 2, kPairs = kColumns / 16;
     const int lane = computed_anew(thread_ % 32), warp_row = thread_ / 32 * 32;
     const int32_t columns = shape_.num_tiles - first_column_;
@@ -128,7 +146,7 @@ class GateBlock {
     }
   }
 
-  __device__ void write(const float (&sums)[kColumns / 8][4], int32_t first_row, int lane) const {
+  __device__ void write(float (&sums)[kColumns / 8][4], int32_t first_row, int lane) {
 #pragma unroll
     for (int r = 0; r < 2; ++r) {
       const int32_t row = first_row + lane / 4 + 8 * r;
@@ -138,10 +156,21 @@ class GateBlock {
       for (int octet = 0; octet < kColumns / 8; ++octet) {
         const int32_t column = first_column_ + 8 * octet + 2 * (lane % 4);
         if (column >= shape_.stride) break;
-        *reinterpret_cast<float2*>(to + column) = {shape_.scale * sums[octet][2 * r],
-                                                   shape_.scale * sums[octet][2 * r + 1]};
+        const float2 gates{shape_.scale * sums[octet][2 * r],
+                           shape_.scale * sums[octet][2 * r + 1]};
+        *reinterpret_cast<float2*>(to + column) = gates;
+        if (column < shape_.num_tiles) range_.add(gates.x);
+        if (column + 1 < shape_.num_tiles) range_.add(gates.y);
       }
     }
+  }
+
+  __device__ void widen(KeyExtents& extents) const {
+    const uint32_t least = key_of(range_.any_nan ? -INFINITY : range_.least);
+    const uint32_t inverted = warp_max(~least), largest = warp_max(key_of(range_.largest));
+    if (thread_ % 32 != 0) return;
+    atomicMax(&extents.inverted_least, inverted);
+    atomicMax(&extents.largest, largest);
   }
 
   GateShared<Elem, kHeadDim>& shared_;
@@ -151,14 +180,15 @@ class GateBlock {
   float* out_;
   int thread_;
   int32_t first_column_, last_row_;
+  GateRange range_;
 };
 
 // grid: runs of queries, runs of blocks, planes
 template <typename Elem, int kHeadDim>
 __global__ void __launch_bounds__(kThreads, 2)
     gates_kernel(const __grid_constant__ SourceRows<Elem> x, const SelectPlanes planes,
-                 const __grid_constant__ GateShape shape, float* out) {
-  GateBlock<Elem, kHeadDim>(x, planes, shape, out).run();
+                 const __grid_constant__ GateShape shape) {
+  GateBlock<Elem, kHeadDim>(x, planes, shape).run();
 }
 
 unsigned blocks(int64_t count, int64_t size) {
@@ -167,31 +197,36 @@ unsigned blocks(int64_t count, int64_t size) {
 
 }  // namespace
 
-bool tile_gates(const TileScores& call) {
-  if (call.row_means != nullptr) return false;
+bool gates_by_mma(const AttentionTensor& q) {
+  bool possible = false;
+  with_source_rows(q, [&]<int kWidth, typename Source>(const SourceRows<Source>& rows) {
+    possible = sizeof(Source) == 2 && kWidth > 1 && (rows.head_dim == 64 || rows.head_dim == 128);
+  });
+  return possible;
+}
+
+void tile_gates(const TileScores& call) {
   const GateShape shape{.order = call.order + call.first_row,
                         .means = call.means,
                         .num_rows = call.num_rows,
                         .num_tiles = call.num_tiles,
                         .scale = call.scale,
-                        .stride = score_stride(call.num_tiles)};
+                        .stride = score_stride(call.num_tiles),
+                        .out = call.out,
+                        .extents = call.extents};
   const auto run = [&]<int kHeadDim, typename Elem>(const SourceRows<Elem>& rows) {
     launch(gates_kernel<Elem, kHeadDim>,
            {.grid = dim3(blocks(call.num_rows, kBlockRows), blocks(call.num_tiles, kColumns),
                          static_cast<unsigned>(call.planes.num_planes)),
             .block = dim3(kThreads),
             .shared_bytes = sizeof(GateShared<Elem, kHeadDim>)},
-           nullptr, rows, call.planes, shape, call.out);
-    return true;
+           nullptr, rows, call.planes, shape);
   };
-  bool possible = false;
   with_source_rows(call.x, [&]<int kWidth, typename Source>(const SourceRows<Source>& rows) {
     if constexpr (sizeof(Source) == 2 && kWidth > 1) {
-      if (rows.head_dim == 64) possible = run.template operator()<64>(rows);
-      if (rows.head_dim == 128) possible = run.template operator()<128>(rows);
+      rows.head_dim == 64 ? run.template operator()<64>(rows) : run.template operator()<128>(rows);
     }
   });
-  return possible;
 }
 
 }  // namespace sparsescope::cuda

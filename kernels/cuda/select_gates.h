@@ -3,11 +3,14 @@
 // products by the order of the sums alone.
 #pragma once
 
+#include "core/tensor_view.h"
 #include "kernels/cuda/select_scores.h"
 
 namespace sparsescope::cuda {
 
-// Whether it was possible: rows of x that are aligned to 16 bytes, D 64 or 128.
-bool tile_gates(const TileScores& call);
+// Whether they can be had so: 16-bit rows that are aligned to 16 bytes, D 64 or 128.
+bool gates_by_mma(const AttentionTensor& q);
+// tile_scores for rows of such a tensor.
+void tile_gates(const TileScores& call);
 
 }  // namespace sparsescope::cuda

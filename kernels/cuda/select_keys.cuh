@@ -35,9 +35,7 @@ __device__ inline T warp_sum(T value) {
     return value;
   }
 }
-__device__ inline uint32_t warp_max(uint32_t value) {
-  return __reduce_max_sync(kAllLanes, value);
-}
+__device__ inline uint32_t warp_max(uint32_t value) { return __reduce_max_sync(kAllLanes, value); }
 
 // The lowest count bits that are set.
 __device__ inline uint32_t first_bits(uint32_t bits, int64_t count) {

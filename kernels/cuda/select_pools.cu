@@ -3,7 +3,6 @@
 #include "arch/block.cuh"
 #include "arch/launch.h"
 #include "kernels/cuda/block_scan.cuh"
-#include "kernels/cuda/check.h"
 #include "kernels/cuda/select_gates.cuh"
 #include "kernels/cuda/select_pools.cuh"
 
@@ -107,12 +106,21 @@ class BlockEntries {
   int32_t stride_, first_row_, last_row_, first_column_, plane_;
 };
 
-__global__ void start_kernel(PoolState* states, int32_t num_pools) {
-  const auto i = static_cast<int32_t>(blockIdx.x * kThreads + threadIdx.x);
-  if (i >= num_pools) return;
-  PoolState state{};
-  state.least = 0xffffffffu;
-  states[i] = state;
+__global__ void __launch_bounds__(kThreads)
+    start_kernel(const __grid_constant__ Pools pools, int64_t num_pools) {
+  const int64_t first = int64_t{blockIdx.x} * kThreads + threadIdx.x;
+  const int64_t step = int64_t{gridDim.x} * kThreads;
+  for (int64_t i = first; i < num_pools * kPoolPlaces; i += step) {
+    pools.weights[i] = pools.counts[i] = 0;
+  }
+  for (int64_t i = first; i < int64_t{pools.num_planes} * pools.num_tiles; i += step) {
+    pools.ties[i] = 0;
+  }
+  for (int64_t i = first; i < num_pools; i += step) {
+    PoolState state{};
+    state.least = 0xffffffffu;
+    pools.states[i] = state;
+  }
 }
 
 template <bool kByBlock>
@@ -152,9 +160,13 @@ __global__ void __launch_bounds__(kThreads)
   atomicMax(&state->largest, largest[thread]);
 }
 
-__global__ void steps_kernel(PoolState* states, int32_t num_pools) {
+__global__ void steps_kernel(PoolState* states, const KeyExtents* extents, int32_t num_pools) {
   const auto i = static_cast<int32_t>(blockIdx.x * kThreads + threadIdx.x);
   if (i >= num_pools) return;
+  if (extents != nullptr) {
+    states[i].least = ~extents[i].inverted_least;
+    states[i].largest = extents[i].largest;
+  }
   const GateSteps steps(score_of(states[i].least), score_of(states[i].largest));
   states[i].lo = steps.lo;
   states[i].scale = steps.scale;
@@ -361,16 +373,12 @@ unsigned blocks(int64_t count, int64_t size) {
 }  // namespace
 
 void start_pools(const Pools& pools) {
-  const int32_t num_pools = pools.num_pools();
-  launch(start_kernel, {.grid = dim3(blocks(num_pools, kThreads)), .block = dim3(kThreads)},
-         nullptr, pools.states, num_pools);
-  const auto clear = [](auto* values, int64_t count) {
-    check_cuda(cudaMemsetAsync(values, 0, count * sizeof(*values), nullptr),
-               "clearing device memory");
-  };
-  clear(pools.weights, int64_t{num_pools} * kPoolPlaces);
-  clear(pools.counts, int64_t{num_pools} * kPoolPlaces);
-  clear(pools.ties, int64_t{pools.num_planes} * pools.num_tiles);
+  constexpr int64_t kPerThread = 4;
+  const int64_t num_pools = pools.num_pools();
+  launch(start_kernel,
+         {.grid = dim3(blocks(num_pools * kPoolPlaces, kPerThread * kThreads)),
+          .block = dim3(kThreads)},
+         nullptr, pools, num_pools);
 }
 
 void extents_pass(const Pools& pools, const GateWave& wave) {
@@ -382,7 +390,7 @@ void extents_pass(const Pools& pools, const GateWave& wave) {
 
 void measure_pools(const Pools& pools) {
   launch(steps_kernel, {.grid = dim3(blocks(pools.num_pools(), kThreads)), .block = dim3(kThreads)},
-         nullptr, pools.states, pools.num_pools());
+         nullptr, pools.states, pools.extents, pools.num_pools());
 }
 
 void digit_pass(const Pools& pools, const GateWave& wave, int32_t digit) {

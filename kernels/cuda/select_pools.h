@@ -2,7 +2,7 @@
 // search over passes of gates that need not be held at once. All sums are of integers, so that they
 // do not depend on their order.
 //
-//   start_pools;  [extents_pass; measure_pools];  for each digit: digit_pass, advance_pools;
+//   start_pools;  [(extents_pass); measure_pools];  for each digit: digit_pass, advance_pools;
 //   mark_pass;  share_ties;  ties_pass
 //
 // A pass is called for every wave of gates. Larger gates are kept; of those equal to the last one
@@ -13,6 +13,7 @@
 #include <cstdint>
 
 #include "kernels/cuda/select_layout.h"
+#include "kernels/cuda/select_scores.h"
 
 namespace sparsescope::cuda {
 
@@ -44,12 +45,13 @@ struct Pools {
   PoolRule rule;
   int32_t num_planes = 0, heads = 1;
   int32_t num_tiles = 0, video_tokens = 0;
-  const int32_t* own = nullptr;  // [video_tokens] the block of each position
-  PoolState* states = nullptr;   // [num_pools]
-  int64_t* weights = nullptr;    // [num_pools, kPoolPlaces]
-  int64_t* counts = nullptr;     // the same
-  int32_t* ties = nullptr;       // [num_planes, N]
-  uint32_t* mask = nullptr;      // bit rows [num_planes, video_tokens]
+  const int32_t* own = nullptr;         // [video_tokens] the block of each position
+  PoolState* states = nullptr;          // [num_pools]
+  const KeyExtents* extents = nullptr;  // [num_planes] where they are known and pools are planes
+  int64_t* weights = nullptr;           // [num_pools, kPoolPlaces]
+  int64_t* counts = nullptr;            // the same
+  int32_t* ties = nullptr;              // [num_planes, N]
+  uint32_t* mask = nullptr;             // bit rows [num_planes, video_tokens]
 
   int32_t num_pools() const {
     if (rule.span == PoolSpan::kPlane) return num_planes;
@@ -65,7 +67,7 @@ struct GateWave {
 };
 
 void start_pools(const Pools& pools);
-// Where the rule is a threshold.
+// Where the rule is a threshold; the pass only where extents are not known.
 void extents_pass(const Pools& pools, const GateWave& wave);
 void measure_pools(const Pools& pools);
 void digit_pass(const Pools& pools, const GateWave& wave, int32_t digit);

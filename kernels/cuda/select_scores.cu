@@ -170,7 +170,7 @@ void tile_scores(const TileScores& call) {
         .data = call.row_means, .head_dim = shape.dim, .stride_token = shape.dim};
     return run_in_width<4>(rows, shape, call.out);
   }
-  if (tile_gates(call)) return;
+  if (gates_by_mma(call.x)) return tile_gates(call);
   with_source_rows(call.x, [&]<int kWidth, typename Source>(const SourceRows<Source>& rows) {
     run_in_width<kWidth>(rows, shape, call.out);
   });

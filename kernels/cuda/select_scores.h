@@ -12,6 +12,11 @@
 
 namespace sparsescope::cuda {
 
+// Of the keys (select_keys.cuh) of all scores of a plane; zeros before the first.
+struct KeyExtents {
+  uint32_t inverted_least = 0, largest = 0;
+};
+
 struct TileScores {
   // The rows: tokens order[first_row + m] of the planes' heads; or means, where that is set.
   AttentionTensor x;
@@ -24,7 +29,8 @@ struct TileScores {
   int32_t num_tiles = 0;             // N
   int32_t head_dim = 0;              // D
   float scale = 1.0f;
-  float* out = nullptr;  // [planes, M, score_stride(N)]
+  float* out = nullptr;           // [planes, M, score_stride(N)]
+  KeyExtents* extents = nullptr;  // [planes] are widened, where gates_by_mma(x)
 };
 void tile_scores(const TileScores& call);
 

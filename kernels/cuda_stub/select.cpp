@@ -1,4 +1,5 @@
 // The selection kernels where there is no CUDA compiler.
+#include "kernels/cuda/select_gates.h"
 #include "kernels/cuda/select_means.h"
 #include "kernels/cuda/select_pools.h"
 #include "kernels/cuda/select_queries.h"
@@ -12,6 +13,7 @@
 
 namespace sparsescope::cuda {
 void tile_means(const TileMeans&) { fail_not_compiled(); }
+bool gates_by_mma(const AttentionTensor&) { fail_not_compiled(); }
 void tile_scores(const TileScores&) { fail_not_compiled(); }
 
 void select_top_k(const ScoreRows&, const int32_t*) { fail_not_compiled(); }

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/error.h"
+#include "kernels/cuda/select_gates.h"
 #include "kernels/cuda/select_pools.h"
 #include "kernels/cuda/select_rows.h"
 #include "kernels/cuda/select_scores.h"
@@ -37,12 +38,20 @@ class GateSource {
     wave_planes_ =
         static_cast<int32_t>(std::clamp<int64_t>(rows / layout_.video_tokens, 1, planes.size()));
     wave_rows_ = static_cast<int32_t>(std::min<int64_t>(rows, layout_.video_tokens));
+    if (cuda::gates_by_mma(call.q)) {
+      extents_ = cuda::DeviceArray<cuda::KeyExtents>::zeros(planes.size());
+    }
     gates_ = cuda::DeviceArray<float>(int64_t{wave_planes_} * wave_rows_ *
                                       cuda::score_stride(layout_.num_tiles));
   }
 
   // Planes that a wave holds with all their rows; 0 where it holds a part of one.
   int32_t whole_planes() const { return wave_rows_ == layout_.video_tokens ? wave_planes_ : 0; }
+
+  // Of the planes from this one on, once their waves have been made; null: they are not found so.
+  const cuda::KeyExtents* extents(int32_t first) const {
+    return extents_.size() == 0 ? nullptr : extents_.data() + first;
+  }
 
   // use(wave) for all rows of planes [first, last), in order.
   template <typename Use>
@@ -68,15 +77,17 @@ class GateSource {
       return;
     }
     const int64_t dim = cuda::padded_dim(call_.k.head_dim);
-    cuda::tile_scores({.x = call_.q,
-                       .planes = planes_.view().part(wave.first_plane, wave.num_planes),
-                       .order = layout_.order,
-                       .first_row = wave.first_row,
-                       .num_rows = wave.num_rows,
-                       .means = k_means_.data() + wave.first_plane * layout_.num_tiles * dim,
-                       .num_tiles = layout_.num_tiles,
-                       .head_dim = static_cast<int32_t>(call_.q.head_dim),
-                       .out = gates_.data()});
+    cuda::tile_scores(
+        {.x = call_.q,
+         .planes = planes_.view().part(wave.first_plane, wave.num_planes),
+         .order = layout_.order,
+         .first_row = wave.first_row,
+         .num_rows = wave.num_rows,
+         .means = k_means_.data() + wave.first_plane * layout_.num_tiles * dim,
+         .num_tiles = layout_.num_tiles,
+         .head_dim = static_cast<int32_t>(call_.q.head_dim),
+         .out = gates_.data(),
+         .extents = extents_.size() == 0 ? nullptr : extents_.data() + wave.first_plane});
     made_ = wave;
   }
 
@@ -86,6 +97,7 @@ class GateSource {
   cuda::SelectLayout layout_;
   int32_t wave_planes_ = 0, wave_rows_ = 0;
   cuda::DeviceArray<float> gates_;
+  cuda::DeviceArray<cuda::KeyExtents> extents_;  // [planes]
   cuda::GateWave made_;
 };
 
@@ -127,7 +139,7 @@ cuda::PoolSpan pool_span(VmobaPool pool) {
 }
 
 // The pools of planes [first, first + pools.num_planes).
-void select_pools(GateSource& gates, const cuda::Pools& pools, int32_t first) {
+void select_pools(GateSource& gates, cuda::Pools pools, int32_t first) {
   const auto for_waves = [&](const auto& use) {
     gates.for_waves(first, first + pools.num_planes, [&](cuda::GateWave wave) {
       wave.first_plane -= first;
@@ -136,7 +148,10 @@ void select_pools(GateSource& gates, const cuda::Pools& pools, int32_t first) {
   };
   cuda::start_pools(pools);
   if (pools.rule.top_k == 0) {
-    for_waves([&](const cuda::GateWave& wave) { cuda::extents_pass(pools, wave); });
+    if (pools.rule.span == cuda::PoolSpan::kPlane) pools.extents = gates.extents(first);
+    for_waves([&](const cuda::GateWave& wave) {
+      if (pools.extents == nullptr) cuda::extents_pass(pools, wave);
+    });
     cuda::measure_pools(pools);
   }
   for (int32_t digit = 0; digit < cuda::kPoolDigits; ++digit) {

@@ -34,12 +34,49 @@ BlockLists host_lists(const Qkv& x, const TokenLayout& layout, std::span<const B
   return lists;
 }
 
+// Of every row the tokens that take its output, ascending; together all that have a source.
+void expect_copies(const DeviceSelection& found, const Qkv& x, const TokenLayout& layout) {
+  const BlockLists lists = found.to_host();
+  const RowCopies copies = found.copies();
+  std::map<std::pair<int32_t, int32_t>, std::vector<int32_t>> takers;  // head, source
+  int64_t num_copies = 0;
+  for (int64_t i = 0; i < std::ssize(lists.restore_from); ++i) {
+    const auto token = static_cast<int32_t>(i % layout.video_tokens() + layout.prefix);
+    if (lists.restore_from[i] == token || lists.restore_from[i] < 0) continue;
+    const int32_t head = found.planes().heads()[i / layout.video_tokens()];
+    takers[{head, lists.restore_from[i]}].push_back(token);
+    ++num_copies;
+  }
+  if (copies.num_rows == 0) {
+    EXPECT_EQ(num_copies, 0);
+    return;
+  }
+  std::vector<int32_t> first(copies.num_rows + 1), tokens(num_copies);
+  cuda::copy_to_host(first.data(), copies.first, std::ssize(first) * sizeof(int32_t));
+  ASSERT_EQ(first.front(), 0);
+  ASSERT_EQ(first.back(), num_copies);
+  cuda::copy_to_host(tokens.data(), copies.tokens, num_copies * sizeof(int32_t));
+  for (const SparseStrand& strand : lists.strands) {
+    const auto head = static_cast<int32_t>(strand.batch * x.heads + strand.head);
+    for (int32_t i = strand.first_item; i < strand.first_item + strand.num_items; ++i) {
+      const SparseItem& item = lists.items[i];
+      for (int32_t row = item.first_row; row < item.first_row + item.num_rows; ++row) {
+        if (row >= copies.num_rows) continue;
+        std::vector<int32_t> of_row(tokens.begin() + first[row], tokens.begin() + first[row + 1]);
+        std::sort(of_row.begin(), of_row.end());
+        EXPECT_EQ(of_row, (takers[{head, lists.rows[row]}]));
+      }
+    }
+  }
+}
+
 void expect_as_host(const DeviceInputs& inputs, const TokenLayout& layout,
                     std::span<const BsaHead> heads) {
   const DeviceSelection found = select_bsa_on_device(inputs.call(layout), heads);
   const BlockLists expected = host_lists(inputs.host(), layout, heads);
   expect_lists(found, expected, inputs.host());
   EXPECT_EQ(found.to_host().restore_from, expected.restore_from);
+  expect_copies(found, inputs.host(), layout);
 }
 
 // kappa and the least number of tiles differ from head to head.
@@ -76,6 +113,16 @@ TEST_F(SelectBsa, EveryTypeRuleAndRestore) {
       if (dtype == Dtype::kBF16) options.kv.rule = BsaKvRule::kTopK;
       expect_as_host(inputs, layout, some_heads(inputs.host(), options));
     }
+  }
+}
+
+// Cosines of 16-bit queries come from the matrix unit where D is 64 or 128.
+TEST_F(SelectBsa, CosinesByMma) {
+  const TokenLayout layout = make_token_layout(TileGrid({5, 9, 6}, {4, 4, 4}), 2, 0);
+  for (const Dtype dtype : {Dtype::kBF16, Dtype::kF16}) {
+    const DeviceInputs inputs(random_qkv(1, 2, 272, 128, 12), dtype, Order::kHeadMajor);
+    const auto heads = some_heads(inputs.host(), {});
+    for_each_schedule([&] { expect_as_host(inputs, layout, heads); });
   }
 }
 

@@ -216,6 +216,29 @@ TEST_F(SelectVmoba, VideoWithText) {
   }
 }
 
+// Gates of 16-bit queries come from the matrix unit where D is 64 or 128.
+TEST_F(SelectVmoba, GatesByMma) {
+  const TokenGrid grid{5, 6, 8};
+  for (const Dtype dtype : {Dtype::kBF16, Dtype::kF16}) {
+    for (const int64_t head_dim : {64, 128}) {
+      for (const char* partition : {"spatial:3,4", "st:1,1,2"}) {  // 4 and 120 blocks
+        const TokenLayout layout =
+            make_token_layout(partition_blocks(parse_partition(partition), grid), 3, 0);
+        const DeviceInputs inputs(random_qkv(1, 2, 243, head_dim, 31), dtype, Order::kTokenMajor);
+        DeviceSelectorCall call = inputs.call(layout);
+        if (dtype == Dtype::kF16) call.score_bytes = int64_t{100 * 120 * 4};  // some rows at a time
+        for (const VmobaPool pool : {VmobaPool::kQueryHead, VmobaPool::kHeadGlobal}) {
+          const VmobaParams rule{.select = VmobaSelect::kThreshold, .threshold = 0.3, .pool = pool};
+          SCOPED_TRACE(fmt::format("{} D {} {}", partition, head_dim, name_of(rule)));
+          const std::vector<int64_t> heads{0, 1};
+          expect_lists(select_vmoba_on_device(call, heads, {.params = rule}),
+                       host_lists(inputs.host(), layout, heads, rule), inputs.host());
+        }
+      }
+    }
+  }
+}
+
 TEST_F(SelectVmoba, RunsLeaveWorkForAllMultiprocessors) {
   EXPECT_EQ(cuda::run_rows(40, 75600, 36), 1024);
   EXPECT_EQ(cuda::run_rows(12, 32760, 72), 512);
