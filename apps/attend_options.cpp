@@ -34,6 +34,9 @@ void add_attend_options(CLI::App& command, AttendArguments& arguments) {
   command.add_option("--suffix", arguments.suffix, "Text tokens behind the video (0)")
       ->check(CLI::Range(int64_t{0}, kMostText));
   command.add_flag("--backward", arguments.backward, "Also writes the gradients for d_out");
+  command.add_flag(
+      "--deterministic", arguments.deterministic,
+      "Gradients the same bit for bit in every run, on a GPU too, where they are slower so");
   command.add_option("--save-plan", arguments.save_plan,
                      "Safetensors with what the method selected, to be run again by --plan");
   command.add_option("--plan", arguments.load_plan,
@@ -65,7 +68,8 @@ AttendRequest attend_request(const AttendArguments& arguments) {
           .prefix = arguments.prefix,
           .suffix = arguments.suffix,
           .method = parse_method_settings(arguments.method, arguments.method_options, grid),
-          .backward = arguments.backward};
+          .backward = arguments.backward,
+          .deterministic = arguments.deterministic};
 }
 
 void check_plan_arguments(const AttendArguments& arguments, const BlockPlan& plan) {

@@ -16,7 +16,7 @@ struct AttendArguments {
   std::string grid, method, backend = "auto";
   int64_t prefix = 0, suffix = 0;
   OptionTexts method_options;
-  bool backward = false, force = false;
+  bool backward = false, deterministic = false, force = false;
 };
 
 void add_attend_options(CLI::App& command, AttendArguments& arguments);

@@ -21,7 +21,8 @@ AttendResult attend_as_asked(const AttendArguments& arguments, const AttendInput
   if (arguments.load_plan.empty()) return attend(inputs, attend_request(arguments), impl, pool);
   BlockPlan plan = read_block_plan(arguments.load_plan);
   check_plan_arguments(arguments, plan);
-  return attend_by_plan(inputs, std::move(plan), arguments.backward, impl, pool);
+  return attend_by_plan(inputs, std::move(plan), arguments.backward, impl, pool,
+                        arguments.deterministic);
 }
 
 void report(const CommandContext& context, const AttendArguments& arguments,

@@ -82,6 +82,10 @@ set(cuda_sm90_sources
   sm90/instantiations/sparse_backward_keys_bf16_64.cu
   sm90/instantiations/sparse_backward_keys_f16_128.cu
   sm90/instantiations/sparse_backward_keys_f16_64.cu
+  sm90/instantiations/sparse_backward_rows_bf16_128.cu
+  sm90/instantiations/sparse_backward_rows_bf16_64.cu
+  sm90/instantiations/sparse_backward_rows_f16_128.cu
+  sm90/instantiations/sparse_backward_rows_f16_64.cu
   sm90/instantiations/sparse_forward_bf16_128.cu
   sm90/instantiations/sparse_forward_bf16_64.cu
   sm90/instantiations/sparse_forward_f16_128.cu

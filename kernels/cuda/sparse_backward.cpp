@@ -109,13 +109,15 @@ class BackwardRun {
 
   template <int kHeadDim>
   void run_kernels(const SparseBackward<Elem>& call) {
-    const bool by_keys_alone = body_ == Body::kSm90 && !params_.deterministic;
-    if (!by_keys_alone) {
-      run_sparse_backward_rows<Elem, kHeadDim>(call, max_strand_blocks(), stream_);
-    }
-    if (body_ == Body::kSm90) {
+    // Of no keys there is no tensor for the copy engine.
+    if (body_ == Body::kSm90 && params_.selection.num_keys > 0) {
+      const bool by_keys_alone = !params_.deterministic && sm90::in_quads(call.dq);
+      if (!by_keys_alone) {
+        sm90::run_sparse_backward_rows<Elem, kHeadDim>(call, max_strand_blocks(), stream_);
+      }
       sm90::run_sparse_backward_keys<Elem, kHeadDim>(call, by_keys_alone, blocks_.size(), stream_);
     } else {
+      run_sparse_backward_rows<Elem, kHeadDim>(call, max_strand_blocks(), stream_);
       run_sparse_backward_keys<Elem, kHeadDim>(call, blocks_.size(), stream_);
     }
   }

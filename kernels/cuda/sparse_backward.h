@@ -1,8 +1,8 @@
 // Gradients of block-sparse attention, of a wave of heads. Two kernels, so that every sum has one
-// owner and its terms one order: by rows, dq of a strand's items against their keys; by keys, dk
-// and dv of 64 keys of a range against the rows of the items that list it. Each recomputes the
-// probabilities. P and dS are rounded to the element type for the products with d_out, q and k;
-// sums are fp32.
+// owner and its terms one order (sm90/sparse_backward.h can do without the first): by rows, dq of a
+// strand's items against their keys; by keys, dk and dv of 64 keys of a range against the rows of
+// the items that list it. Each recomputes the probabilities. P and dS are rounded to the element
+// type for the products with d_out, q and k; sums are fp32.
 #pragma once
 
 #include <cuda_runtime.h>

@@ -8,7 +8,7 @@
 #include "arch/block.cuh"
 #include "arch/launch.h"
 #include "arch/math.cuh"
-#include "kernels/cuda/fragment_rows.cuh"
+#include "kernels/cuda/gradient_rows.cuh"
 #include "kernels/cuda/segment_cursor.cuh"
 #include "kernels/cuda/shared_tile.cuh"
 #include "kernels/cuda/sparse_backward.h"
@@ -44,28 +44,6 @@ __device__ inline void differentiate(float (&s)[kOctets][4], const float (&dp)[k
       const bool present = (mine >> (8 * octet + j % 2) & 1) != 0;
       s[octet][j] = present ? p * (dp[octet][j] - row.delta) : 0.0f;
     }
-  }
-}
-
-// Writes the warp's rows; adds to what the strand's items before have left, where kAdd.
-template <bool kAdd, typename Elem, int kOctets>
-__device__ void write_gradient(float (&dq)[kOctets][4], const SparseBackward<Elem>& call,
-                               int32_t head, const int32_t* tokens, int num_rows, int lane) {
-#pragma unroll
-  for (int r = 0; r < 2; ++r) {
-    const int row = lane / 4 + 8 * r;
-    if (row >= num_rows) continue;
-    float* to = call.dq.row(head, tokens[row]);
-    float sum[kOctets][4];
-    if constexpr (kAdd) load_row(sum, r, 1.0f, to, call.dq.head_dim, lane);
-#pragma unroll
-    for (int octet = 0; octet < kOctets; ++octet) {
-#pragma unroll
-      for (int j = 2 * r; j < 2 * r + 2; ++j) {
-        sum[octet][j] = fmaf(call.scale, dq[octet][j], kAdd ? sum[octet][j] : 0.0f);
-      }
-    }
-    store_row(sum, r, 1.0f, to, call.dq.head_dim, lane);
   }
 }
 
@@ -142,11 +120,7 @@ __device__ void run_item(BackwardRowsShared<Elem, kHeadDim, kRows>& shared,
   wait_for_copies<0>();
   const int32_t* warp_tokens = tokens() + first_row;
   const int num_rows = item.num_rows - first_row;
-  if (shared.work.strand.merges) {
-    write_gradient<true>(dq, call, head(), warp_tokens, num_rows, lane);
-  } else {
-    write_gradient<false>(dq, call, head(), warp_tokens, num_rows, lane);
-  }
+  write_gradient(dq, call, shared.work.strand.merges, head(), warp_tokens, num_rows, lane);
 }
 
 template <typename Elem, int kHeadDim, int kRows>

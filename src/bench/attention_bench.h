@@ -19,7 +19,8 @@ struct AttentionBenchOptions {
   std::vector<Partition> partitions;  // of VMoBA; empty: benchmark_partition of the grid
   std::vector<CacheState> caches{CacheState::kWarm};
   bool backward = false;
-  bool scaling = false;  // dense also with one thread
+  bool deterministic = false;  // backward, as SparseBackwardParams says
+  bool scaling = false;        // dense also with one thread
   Device device;
   int threads = 1;
   uint64_t seed = 0;

@@ -101,7 +101,8 @@ struct AttentionCandidates::State {
             .dq = tensors_.output(result.dq()),
             .dk = tensors_.output(result.dk()),
             .dv = tensors_.output(result.dv()),
-            .selection = lists};
+            .selection = lists,
+            .deterministic = options_.deterministic};
   }
 
   Measurement forward_of(const std::string& method, double deviation) const {

@@ -47,8 +47,9 @@ void check_inputs(const AttendInputs& inputs, const TokenGrid& grid, int64_t pre
 // The arrays of one call and the steps that fill them.
 class Attention {
  public:
-  Attention(const AttendInputs& inputs, Impl impl, ThreadPool& pool)
+  Attention(const AttendInputs& inputs, bool deterministic, Impl impl, ThreadPool& pool)
       : in_(inputs),
+        deterministic_(deterministic),
         kernels_(attention_kernels(impl)),
         impl_(impl),
         pool_(pool),
@@ -124,7 +125,8 @@ class Attention {
                               .dq = view(dq_),
                               .dk = view(dk_),
                               .dv = view(dv_),
-                              .selection = lists.view()},
+                              .selection = lists.view(),
+                              .deterministic = deterministic_},
                              pool_);
   }
 
@@ -180,6 +182,7 @@ class Attention {
   }
 
   const AttendInputs& in_;
+  bool deterministic_;
   const AttentionKernels& kernels_;
   Impl impl_;
   ThreadPool& pool_;
@@ -196,8 +199,8 @@ AttendResult attend_by_method(const AttendInputs& inputs, const AttendRequest& r
   CallSelection selection =
       select_call({inputs.q, inputs.k, scale, request.grid, request.prefix, request.suffix, impl},
                   settings, pool);
-  AttendResult result =
-      Attention(inputs, impl, pool).run_plan(std::move(selection.plan), request.backward);
+  AttendResult result = Attention(inputs, request.deterministic, impl, pool)
+                            .run_plan(std::move(selection.plan), request.backward);
   for (NamedArray& record : selection.records) result.outputs.push_back(std::move(record));
   return result;
 }
@@ -208,7 +211,7 @@ AttendResult attend(const AttendInputs& inputs, const AttendRequest& request, Im
                     ThreadPool& pool) {
   check_inputs(inputs, request.grid, request.prefix, request.suffix, request.backward);
   if (const auto* dense = std::get_if<DenseSettings>(&request.method)) {
-    return Attention(inputs, impl, pool).run_dense(request, *dense);
+    return Attention(inputs, request.deterministic, impl, pool).run_dense(request, *dense);
   }
   if (const auto* vsa = std::get_if<VsaSettings>(&request.method)) {
     return attend_by_method(inputs, request, *vsa, impl, pool);
@@ -220,12 +223,12 @@ AttendResult attend(const AttendInputs& inputs, const AttendRequest& request, Im
 }
 
 AttendResult attend_by_plan(const AttendInputs& inputs, BlockPlan plan, bool backward, Impl impl,
-                            ThreadPool& pool) {
+                            ThreadPool& pool, bool deterministic) {
   check_inputs(inputs, plan.grid, plan.prefix, plan.suffix, backward);
   SPARSESCOPE_CHECK(ErrorKind::kData, inputs.q.batch == plan.batch && inputs.q.heads == plan.heads,
                     "{}: q: expected batch {} and {} heads as in the plan, found {}", inputs.source,
                     plan.batch, plan.heads, shape_to_string(shape_of(inputs.q)));
-  return Attention(inputs, impl, pool).run_plan(std::move(plan), backward);
+  return Attention(inputs, deterministic, impl, pool).run_plan(std::move(plan), backward);
 }
 
 }  // namespace sparsescope

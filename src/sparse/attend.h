@@ -31,6 +31,7 @@ struct AttendRequest {
   int64_t prefix = 0, suffix = 0;
   MethodSettings method;
   bool backward = false;
+  bool deterministic = false;  // of gradients, as SparseBackwardParams says
 };
 
 // out [B, H, S, D] always; with backward dq, dk, dv, and dgate where VSA has a gate. Beside them
@@ -49,6 +50,6 @@ AttendResult attend(const AttendInputs& inputs, const AttendRequest& request, Im
                     ThreadPool& pool);
 
 AttendResult attend_by_plan(const AttendInputs& inputs, BlockPlan plan, bool backward, Impl impl,
-                            ThreadPool& pool);
+                            ThreadPool& pool, bool deterministic = false);
 
 }  // namespace sparsescope

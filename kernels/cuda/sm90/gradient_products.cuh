@@ -99,13 +99,14 @@ __device__ inline void store_score_gradients(unsigned char* tile, const Probabil
 }
 
 // Adds scale dq to one row of the fragment's (0 or 1 of the thread's two) in global memory: to its
-// head_dim columns, null for none. By the whole warp: neighbouring lanes exchange pairs, so that
-// each has four columns of an octet and a row's 64 bytes go out together.
+// num_columns columns, a multiple of four; aligned to 16 bytes, null for none. By the whole warp:
+// neighbouring lanes exchange pairs, so that each has four columns of an octet and a row's 64 bytes
+// go out together.
 template <int kOctetsOfRow>
 __device__ void add_row(const float (&dq)[kOctetsOfRow][4], int r, float scale, float* row,
-                        int32_t head_dim, int lane) {
+                        int32_t num_columns, int lane) {
   const bool odd = lane % 2 != 0;
-  const bool aligned = head_dim % 4 == 0 && reinterpret_cast<uintptr_t>(row) % sizeof(float4) == 0;
+  const int first_column = (odd ? 8 : 0) + lane % 4 / 2 * 4;
 #pragma unroll
   for (int octet = 0; octet < kOctetsOfRow; octet += 2) {
     const float(&low)[4] = dq[octet];
@@ -117,16 +118,9 @@ __device__ void add_row(const float (&dq)[kOctetsOfRow][4], int r, float scale, 
     const float2 taken = {__shfl_xor_sync(0xffffffffu, given.x, 1),
                           __shfl_xor_sync(0xffffffffu, given.y, 1)};
     const float2 first = odd ? taken : kept, second = odd ? kept : taken;
-    const int column = 8 * octet + (odd ? 8 : 0) + lane % 4 / 2 * 4;
-    if (row == nullptr || column >= head_dim) continue;
-    if (aligned) {
+    const int column = 8 * octet + first_column;
+    if (row != nullptr && column < num_columns) {
       add_to_global(row + column, float4{first.x, first.y, second.x, second.y});
-    } else {
-      const float values[4] = {first.x, first.y, second.x, second.y};
-#pragma unroll
-      for (int i = 0; i < 4; ++i) {
-        if (column + i < head_dim) atomicAdd(row + column + i, values[i]);
-      }
     }
   }
 }

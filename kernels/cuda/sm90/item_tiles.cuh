@@ -7,7 +7,7 @@
 
 #include "kernels/cuda/segment_cursor.cuh"
 #include "kernels/cuda/sm90/tile_ring.cuh"
-#include "kernels/cuda/sparse_forward.h"
+#include "kernels/cuda/strand_lists.h"
 
 namespace sparsescope::cuda::sm90 {
 
@@ -34,14 +34,30 @@ struct ItemTiles {
   __device__ const TileNote& note(int tile) const { return notes[tile % kStages]; }
 };
 
+// Lets the item's tiles pass, from this one on; returns the number behind the last.
+template <int kHeadDim, int kStages>
+__device__ int pass_item(ItemTiles<kHeadDim, kStages>& tiles, int tile, int lane) {
+  for (bool last = false; !last; ++tile) {
+    tiles.keys.wait(tile);
+    last = tiles.note(tile).last;
+    tiles.values.wait(tile);
+    __syncwarp();
+    if (lane == 0) {
+      tiles.keys.release(tile);
+      tiles.values.release(tile);
+    }
+  }
+  return tile;
+}
+
 // Fills the tiles of all strands that the block takes off the queue, for one item after the other
 // or for pairs of items. Tiles are filled across the borders of key ranges, in pieces of as many
 // rows as powers of two give; behind the last key with zeros, which the copy engine gives outside
-// the tensor.
-template <typename Elem, int kHeadDim, int kStages>
+// the tensor. Call: SparseForward or SparseBackward.
+template <typename Call, int kHeadDim, int kStages>
 class TileFiller {
  public:
-  __device__ TileFiller(ItemTiles<kHeadDim, kStages>& tiles, const SparseForward<Elem>& call,
+  __device__ TileFiller(ItemTiles<kHeadDim, kStages>& tiles, const Call& call,
                         const PieceMaps& keys_maps, const PieceMaps& values_maps)
       : tiles_(tiles), call_(call), keys_maps_(keys_maps), values_maps_(values_maps) {}
 
@@ -111,7 +127,7 @@ class TileFiller {
   }
 
   ItemTiles<kHeadDim, kStages>& tiles_;
-  const SparseForward<Elem>& call_;
+  const Call& call_;
   const PieceMaps& keys_maps_;
   const PieceMaps& values_maps_;
   int tile_ = 0;

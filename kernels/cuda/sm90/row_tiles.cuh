@@ -88,11 +88,10 @@ struct RowGather {
            pass * kRowsPerPass * kStripRowBytes;
   }
 
-  // Starts to copy the lane's chunk of a pass; from_row: null for zeros.
+  // Starts to copy the lane's chunk of a pass; zeros where there is no such row.
   template <typename Elem>
-  __device__ void copy(unsigned char* tile, int pass, const Elem* from_row) const {
-    copy_async_16(tile + offset(pass), from_row == nullptr ? nullptr : from_row + chunk * kChunk,
-                  from_row != nullptr);
+  __device__ void copy(unsigned char* tile, int pass, const Elem* chunk_of_row, bool any) const {
+    copy_async_16(tile + offset(pass), chunk_of_row, any);
   }
 };
 
@@ -100,7 +99,7 @@ struct RowGather {
 template <typename Elem>
 struct GatheredRows {
   const Elem *q, *d_out;
-  int64_t q_stride, d_out_stride;
+  int32_t q_stride, d_out_stride;
   const RowTerms* terms;
 };
 
@@ -112,6 +111,8 @@ __device__ void fill_row_tiles(RowTiles<kHeadDim, kStages>& tiles, const Gathere
                                const int32_t* tokens, const Segments& segments, int num_segments,
                                int num_readers, int warp, int lane) {
   const RowGather<kHeadDim> gather(warp, lane);
+  const Elem* const q = rows.q + gather.chunk * kChunk;
+  const Elem* const d_out = rows.d_out + gather.chunk * kChunk;
   SegmentCursor cursor(segments, 0, num_segments);
   // The other half of the lanes watches out for the end.
   const bool looks_up = lane < kCopiedRows;
@@ -132,8 +133,9 @@ __device__ void fill_row_tiles(RowTiles<kHeadDim, kStages>& tiles, const Gathere
     for (int pass = 0; pass < gather.kPasses; ++pass) {
       const int32_t from = __shfl_sync(0xffffffffu, token, gather.row_of(pass));
       const bool any = from >= 0;
-      gather.copy(tiles.queries[stage], pass, any ? rows.q + from * rows.q_stride : nullptr);
-      gather.copy(tiles.d_out[stage], pass, any ? rows.d_out + from * rows.d_out_stride : nullptr);
+      const int32_t row = any ? from : 0;
+      gather.copy(tiles.queries[stage], pass, q + int64_t{row} * rows.q_stride, any);
+      gather.copy(tiles.d_out[stage], pass, d_out + int64_t{row} * rows.d_out_stride, any);
     }
     commit_copies();
     if (tile > 0) tiles.template end_fill<1>(tile - 1, lane);

@@ -55,10 +55,11 @@ __device__ void copy_gradient_tiles(const SparseBackward<Elem>& call,
   const RowGather<kHeadDim> gather(warp, lane);
   const auto copy_keys = [&](unsigned char* tile, const HeadRows<Elem>& packed) {
     const Elem* of_block = packed.head(block.head) + int64_t{block.keys.first} * kHeadDim;
-#pragma unroll
+#pragma unroll 2
     for (int pass = 0; pass < gather.kPasses; ++pass) {
       const int key = kCopiedRows * warp + gather.row_of(pass);
-      gather.copy(tile, pass, key < block.keys.count ? of_block + key * kHeadDim : nullptr);
+      gather.copy(tile, pass, of_block + key * kHeadDim + gather.chunk * kChunk,
+                  key < block.keys.count);
     }
   };
   copy_keys(shared.keys, call.k);
@@ -68,8 +69,8 @@ __device__ void copy_gradient_tiles(const SparseBackward<Elem>& call,
   fill_row_tiles(shared.rows,
                  GatheredRows<Elem>{.q = call.q.head(block.head),
                                     .d_out = call.d_out.head(block.head),
-                                    .q_stride = call.q.stride_row,
-                                    .d_out_stride = call.d_out.stride_row,
+                                    .q_stride = static_cast<int32_t>(call.q.stride_row),
+                                    .d_out_stride = static_cast<int32_t>(call.d_out.stride_row),
                                     .terms = call.terms_of(block.head)},
                  lists.rows, ItemSegments{block.items, lists.items}, block.num_items,
                  KeyGradientConfig::kGroups, warp, lane);
@@ -78,12 +79,13 @@ __device__ void copy_gradient_tiles(const SparseBackward<Elem>& call,
 // Adds a strip of the warp's 16 rows of dQ.
 template <typename Elem>
 __device__ void add_strip(const float (&dq)[kStripColumns / 8][4], const SparseBackward<Elem>& call,
-                          float* of_head, const int32_t* tokens, int strip, int lane) {
+                          const KeyGradientBlock& block, const int32_t* tokens, int strip,
+                          int lane) {
   const int first = strip * kStripColumns;
 #pragma unroll
   for (int r = 0; r < 2; ++r) {
     const int32_t token = tokens[lane / 4 + 8 * r];
-    float* row = token < 0 ? nullptr : of_head + token * call.dq.stride_token + first;
+    float* row = token < 0 ? nullptr : block.dq + token * call.dq.stride_token + first;
     add_row(dq, r, call.scale, row, call.dq.head_dim - first, lane);
   }
 }
@@ -138,7 +140,7 @@ __device__ void add_gradients(const SparseBackward<Elem>& call, KeyGradientShare
         } else {
           wait_for_products<0>(dq);
         }
-        add_strip(dq, call, shared.block.dq, rows.tokens[stage] + kWarpRows * warp, strip, lane);
+        add_strip(dq, call, shared.block, rows.tokens[stage] + kWarpRows * warp, strip, lane);
       }
     } else {
       begin_products(ds, dk);

@@ -64,22 +64,6 @@ struct SparseWalk {
   }
 };
 
-// Lets the item's tiles pass, from this one on; returns the number behind the last.
-template <int kHeadDim, int kStages>
-__device__ int pass_item(ItemTiles<kHeadDim, kStages>& tiles, int tile, int lane) {
-  for (bool last = false; !last; ++tile) {
-    tiles.keys.wait(tile);
-    last = tiles.note(tile).last;
-    tiles.values.wait(tile);
-    __syncwarp();
-    if (lane == 0) {
-      tiles.keys.release(tile);
-      tiles.values.release(tile);
-    }
-  }
-  return tile;
-}
-
 // Takes the group's rows of the item that begins with this tile through its keys; returns the
 // number of the next item's first tile. warp: of the group
 template <typename Elem, int kHeadDim, int kGroups>

@@ -1,5 +1,5 @@
 // Sums in global memory that several thread blocks add to, in whatever order they come (red). Four
-// at a time take sm_90.
+// at a time need sm_90.
 #pragma once
 
 namespace sparsescope::cuda {
