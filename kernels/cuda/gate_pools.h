@@ -33,6 +33,7 @@ struct GatePool {
   double needed[kGateTaus];      // weight that the kept entries have to reach
   unsigned long long before[kGateTaus];  // weight above the prefix
   int32_t prefix[kGateTaus];  // upper bits of the step of the cut; -1: everything is kept
+  float limit[kGateTaus];     // once all bits are known: gates not below it are kept
 };
 
 // Pools are numbered by partition: its heads, its blocks, the partition itself.

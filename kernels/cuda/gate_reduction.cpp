@@ -7,33 +7,16 @@
 #include "kernels/cuda/gate_cuts.h"
 #include "kernels/cuda/gate_ranks.h"
 #include "kernels/cuda/gate_tables.h"
+#include "kernels/cuda/gate_tally.h"
 #include "kernels/cuda/multiply_rows.h"
-#include "kernels/cuda/reduce_masses.h"
-#include "kernels/cuda/reduce_sums.h"
+#include "kernels/cuda/sampled_masses.h"
 
 namespace sparsescope::cuda {
 namespace {
 
-constexpr double kMassUnit = 1.0 / (1 << 27);
-
-constexpr int64_t kTauValues = 2 * kGateTaus;                // mass and tokens
 constexpr int64_t kPoolValues = kGatePoolKinds * kGateTaus;  // of a head and partition
-// What the rows of a chunk may take, of as many heads at a time as fit.
-constexpr int64_t kRowBytes = int64_t{128} << 20;
-constexpr int32_t kScratchRows = 16;  // sorted at a time in global memory, of a head and partition
-
-MassChunk heads_of(const MassChunk& chunk, int32_t first, int32_t count) {
-  const int64_t lines = int64_t{first} * chunk.num_row_blocks * kRowLanes;
-  MassChunk heads = chunk;
-  heads.first_head += first;
-  heads.num_heads = count;
-  heads.piece_sums += lines * chunk.num_pieces;
-  heads.row_factor += lines;
-  heads.lse += lines;
-  heads.entropy += lines;
-  heads.bins += lines * chunk.num_bins;
-  return heads;
-}
+// What the masses of a chunk, and the sums of keys of some heads, may take.
+constexpr int64_t kMassBytes = int64_t{192} << 20, kKeyBytes = int64_t{64} << 20;
 
 }  // namespace
 
@@ -51,12 +34,12 @@ struct GateReduction::State {
   DeviceBuffer<float> own;      // [heads at once, partitions, n]
   DeviceBuffer<GatePool> pools;
 
-  DeviceBuffer<int32_t> piece_first;                        // [cells + 1]
-  DeviceBuffer<double> sums;                                // [H, blocks + partitions * kTauValues]
+  // Results (gate_ranks.h, gate_tally.h).
   DeviceBuffer<int32_t> last_at;                            // [H, blocks]
+  DeviceBuffer<unsigned long long> rank_mass;               // [H, blocks]
+  DeviceBuffer<unsigned long long> tau_mass, tau_tokens;    // [H, partitions, taus]
   DeviceBuffer<unsigned long long> pool_mass, pool_tokens;  // [H, partitions, kinds, taus]
 
-  int64_t sums_of_head() const { return tables->num_blocks + tables->num_partitions * kTauValues; }
   TileQueries runs_of(const AttentionTensor& tensor, const DeviceBuffer<int32_t>& order,
                       const DeviceBuffer<TileRun>& runs) const {
     return {tensor, 0, heads, order.data(), runs.data(), static_cast<int32_t>(runs.size())};
@@ -64,18 +47,17 @@ struct GateReduction::State {
 
   void allocate(int64_t gate_bytes);
   GateRows rows_of(int32_t first, int32_t count);
+  void find_key_means();
   void find_cuts();
   template <typename Pass>
   void for_all_heads(const Pass& pass);
-  void reduce(const MassChunk& chunk, int32_t first_row, int32_t num_rows);
-  void rank(const GateRows& rows, const float* masses, int32_t first_row, int32_t num_rows);
 };
 
 void GateReduction::State::allocate(int64_t gate_bytes) {
   const GateTables& t = *tables;
   heads = static_cast<int32_t>(q.heads);
   const int64_t bytes_of_head = int64_t{t.num_blocks} * t.num_rows * 4;
-  const int64_t budget = bytes_of_head * heads <= gate_bytes ? gate_bytes : gate_bytes / 4;
+  const int64_t budget = bytes_of_head * heads <= gate_bytes ? gate_bytes : gate_bytes / 4 * 3;
   heads_at_once = static_cast<int32_t>(
       std::clamp<int64_t>(budget / std::max<int64_t>(1, bytes_of_head), 1, heads));
   key_means = {heads * t.num_blocks * k.head_dim, stream};
@@ -83,15 +65,17 @@ void GateReduction::State::allocate(int64_t gate_bytes) {
   gates = {int64_t{heads_at_once} * t.num_blocks * t.num_rows, stream};
   own = {int64_t{heads_at_once} * t.num_partitions * t.num_rows, stream};
   pools = {num_pools(t.num_partitions, t.num_blocks, heads), stream};
-  piece_first = {t.num_cells + 1, stream};
-  sums = {heads * sums_of_head(), stream};
-  sums.fill_zero();
-  last_at = {int64_t{heads} * t.num_blocks, stream};
-  last_at.fill_zero();
-  pool_mass = {heads * t.num_partitions * kPoolValues, stream};
-  pool_mass.fill_zero();
-  pool_tokens = {heads * t.num_partitions * kPoolValues, stream};
-  pool_tokens.fill_zero();
+  const auto allocate_zeros = [&](auto& buffer, int64_t count) {
+    buffer = {count, stream};
+    buffer.fill_zero();
+  };
+  const int64_t in_partitions = int64_t{heads} * t.num_partitions;
+  allocate_zeros(last_at, int64_t{heads} * t.num_blocks);
+  allocate_zeros(rank_mass, int64_t{heads} * t.num_blocks);
+  for (auto* buffer : {&tau_mass, &tau_tokens}) allocate_zeros(*buffer, in_partitions * kGateTaus);
+  for (auto* buffer : {&pool_mass, &pool_tokens}) {
+    allocate_zeros(*buffer, in_partitions * kPoolValues);
+  }
 }
 
 // With gates; count is at most heads_at_once.
@@ -133,66 +117,37 @@ void GateReduction::State::for_all_heads(const Pass& pass) {
   }
 }
 
+void GateReduction::State::find_key_means() {
+  const GateTables& t = *tables;
+  const int64_t values_of_head = t.num_runs * k.head_dim;
+  const auto most = static_cast<int32_t>(std::clamp<int64_t>(
+      kKeyBytes / (values_of_head * static_cast<int64_t>(sizeof(double))), 1, heads));
+  DeviceBuffer<double> run_sums(most * values_of_head, stream);
+  const KeyRuns runs{t.key_token.data(), t.key_runs.data(), t.num_runs};
+  const BlockRuns of_blocks{t.runs_first.data(), t.runs.data(), t.num_blocks, t.num_runs};
+  const auto D = static_cast<int32_t>(k.head_dim);
+  for (int32_t first = 0; first < heads; first += most) {
+    const int32_t count = std::min(most, heads - first);
+    sum_key_runs(k, first, count, runs, run_sums.data(), stream);
+    mean_of_runs(run_sums.data(), of_blocks, t.blocks.data(), count, D,
+                 key_means.data() + int64_t{first} * t.num_blocks * D, stream);
+  }
+}
+
 void GateReduction::State::find_cuts() {
   const GateTables& t = *tables;
-  reduce_tile_means(runs_of(k, t.key_token, t.block_runs), 1.0, key_means.data(), stream);
+  find_key_means();
   DeviceBuffer<GateRange> ranges(int64_t{heads} * t.num_blocks, stream);
   for_all_heads([&](const GateRows& rows) { find_gate_ranges(rows, ranges.data(), stream); });
   make_gate_pools(rows_of(first_head, num_heads), ranges.data(), pools.data(), stream);
-  DeviceBuffer<unsigned long long> counts(pools.size() * kGateHistogram, stream),
-      weights(pools.size() * kGateHistogram, stream);
-  const GateHistograms histograms{counts.data(), weights.data()};
+  DeviceBuffer<unsigned long long> weights(pools.size() * kGateHistogram, stream);
   for (const GateLevel& level : kGateLevels) {
-    counts.fill_zero();
     weights.fill_zero();
-    for_all_heads(
-        [&](const GateRows& rows) { count_gates(rows, level, pools.data(), histograms, stream); });
-    locate_cuts(static_cast<int32_t>(pools.size()), level, histograms, pools.data(), stream);
+    for_all_heads([&](const GateRows& rows) {
+      count_gates(rows, level, pools.data(), weights.data(), stream);
+    });
+    locate_cuts(static_cast<int32_t>(pools.size()), level, weights.data(), pools.data(), stream);
   }
-}
-
-void GateReduction::State::rank(const GateRows& rows, const float* masses, int32_t first_row,
-                                int32_t num_rows) {
-  const GateTables& t = *tables;
-  const int64_t row_bytes = rank_bytes(t.most_blocks);
-  const int32_t rows_apart = t.num_partitions * rows.num_heads;
-  const bool in_shared = row_bytes <= kMaxRankBytes;
-  DeviceBuffer<uint8_t> scratch(in_shared ? 0 : rows_apart * kScratchRows * row_bytes, stream);
-  DeviceBuffer<float> ranked(int64_t{rows.num_heads} * num_rows * t.num_blocks, stream);
-  DeviceBuffer<double> by_tau(int64_t{rows_apart} * num_rows * kTauValues, stream);
-  rank_gates({.rows = rows,
-              .masses = masses,
-              .first_row = first_row,
-              .num_rows = num_rows,
-              .scratch = scratch.data(),
-              .scratch_blocks = rows_apart * kScratchRows,
-              .ranked = ranked.data(),
-              .last_at = last_at.data(),
-              .by_tau = by_tau.data()},
-             stream);
-  const HeadSumsOut out{sums.data() + rows.first_head * sums_of_head(), sums_of_head()};
-  sum_rows(ranked.data(), rows.num_heads, num_rows, t.num_blocks, out, stream);
-  sum_rows(by_tau.data(), rows.num_heads, num_rows,
-           static_cast<int32_t>(t.num_partitions * kTauValues),
-           {out.out + t.num_blocks, out.stride}, stream);
-}
-
-// chunk: of row blocks with sampled rows alone, and of no more heads than gates are held of.
-void GateReduction::State::reduce(const MassChunk& chunk, int32_t first_row, int32_t num_rows) {
-  const GateTables& t = *tables;
-  DeviceBuffer<float> masses(int64_t{chunk.num_heads} * t.num_blocks * num_rows, stream);
-  const BlockParts parts{t.parts_first.data(), t.parts.data(), t.num_blocks};
-  sum_cell_masses(chunk, t.row_blocks.data(), piece_first.data(), parts,
-                  {t.listed.data(), t.lists[0]}, first_row, num_rows, masses.data(), stream);
-  for (size_t depth = 1; depth < t.lists.size(); ++depth) {
-    const int32_t first = t.lists[depth - 1];
-    sum_finer_masses(parts, {t.listed.data() + first, t.lists[depth] - first}, chunk.num_heads,
-                     num_rows, masses.data(), stream);
-  }
-  const GateRows rows = rows_of(chunk.first_head, chunk.num_heads);
-  tally_pools(rows, pools.data(), masses.data(), first_row, num_rows,
-              {pool_mass.data(), pool_tokens.data()}, stream);
-  rank(rows, masses.data(), first_row, num_rows);
 }
 
 GateReduction::GateReduction(std::shared_ptr<const GateTables> tables, const AttentionTensor& q,
@@ -207,60 +162,72 @@ GateReduction::GateReduction(std::shared_ptr<const GateTables> tables, const Att
 
 GateReduction::~GateReduction() = default;
 
-void GateReduction::consume(const MassChunk& chunk, void* stream) {
+int32_t GateReduction::heads_at_once() const { return state_->heads_at_once; }
+
+void GateReduction::reduce_rows(const float* lse, float scale) {
+  const State& state = *state_;
+  for_mass_chunks({.q = state.q,
+                   .k = state.k,
+                   .lse = lse,
+                   .scale = scale,
+                   .max_heads = state.heads_at_once,
+                   .max_bytes = kMassBytes},
+                  *state.tables, state.stream,
+                  [&](const BlockMassChunk& chunk) { consume(chunk); });
+}
+
+void GateReduction::consume(const BlockMassChunk& chunk) {
   State& state = *state_;
-  const auto& row_blocks = state.tables->row_blocks_on_host;
-  const int64_t end =
-      std::min<int64_t>(chunk.first_row_block + chunk.num_row_blocks, std::ssize(row_blocks));
-  if (end <= chunk.first_row_block) return;
-  SPARSESCOPE_ASSERT(end == chunk.first_row_block + chunk.num_row_blocks);
-  state.stream = static_cast<cudaStream_t>(stream);
-  const RowBlock& last = row_blocks[end - 1];
-  const int32_t first_row = row_blocks[chunk.first_row_block].first;
-  const int32_t num_rows = last.first + last.count - first_row;
   const GateTables& t = *state.tables;
-  find_first_pieces(chunk, t.cell_number.data(), t.num_cells + 1, state.piece_first.data(),
-                    state.stream);
-  // Masses as they are and by rank, and what the taus keep.
-  const int64_t row_bytes = t.num_blocks * 8 + t.num_partitions * kTauValues * 8;
-  const auto heads = static_cast<int32_t>(
-      std::clamp<int64_t>(kRowBytes / (num_rows * row_bytes), 1, state.heads_at_once));
-  for (int32_t h = 0; h < chunk.num_heads; h += heads) {
-    state.reduce(heads_of(chunk, h, std::min(heads, chunk.num_heads - h)), first_row, num_rows);
+  const BlockParts parts{t.parts_first.data(), t.parts.data(), t.num_blocks};
+  for (size_t depth = 1; depth < t.lists.size(); ++depth) {
+    const int32_t first = t.lists[depth - 1];
+    sum_finer_masses(parts, {t.listed.data() + first, t.lists[depth] - first}, chunk.num_heads,
+                     chunk.num_rows, chunk.row_stride, chunk.masses, state.stream);
   }
+  const GateRows rows = state.rows_of(chunk.first_head, chunk.num_heads);
+  tally_pools(rows, state.pools.data(), chunk, {state.pool_mass.data(), state.pool_tokens.data()},
+              state.stream);
+  rank_gates(rows, t.partitions_on_host, chunk,
+             {state.rank_mass.data(), state.last_at.data(), state.tau_mass.data(),
+              state.tau_tokens.data()},
+             state.stream);
 }
 
 std::vector<std::vector<ReducedGates>> GateReduction::finish() {
   State& state = *state_;
   const GateTables& t = *state.tables;
-  const auto sums = to_host(state.sums, state.stream);
+  const auto rank_mass = to_host(state.rank_mass, state.stream);
+  const auto tau_mass = to_host(state.tau_mass, state.stream);
+  const auto tau_tokens = to_host(state.tau_tokens, state.stream);
   const auto last_at = to_host(state.last_at, state.stream);
   const auto pool_mass = to_host(state.pool_mass, state.stream);
   const auto pool_tokens = to_host(state.pool_tokens, state.stream);
   std::vector<std::vector<ReducedGates>> heads(state.heads);
   for (int64_t h = 0; h < state.heads; ++h) {
-    const double* of_head = &sums[h * state.sums_of_head()];
     for (int32_t p = 0, first = 0; p < t.num_partitions; ++p) {
       ReducedGates& gates = heads[h].emplace_back();
       const GateBlock& block = t.blocks_on_host[first];
       const double missing = block.size - t.blocks_on_host[first + block.num_blocks - 1].size;
       double mass = 0.0, tokens = 0.0;
       for (int32_t c = first; c < first + block.num_blocks; ++c) {
-        mass += of_head[c];
+        mass += static_cast<double>(rank_mass[h * t.num_blocks + c]) * kRankUnit;
         tokens += double{1} * t.num_rows * block.size - missing * last_at[h * t.num_blocks + c];
         gates.topk_mass.push_back(mass);
         gates.topk_tokens.push_back(tokens);
       }
-      const double* by_tau = of_head + t.num_blocks + p * kTauValues;
-      gates.tau_mass.assign(by_tau, by_tau + kGateTaus);
-      gates.tau_tokens.assign(by_tau + kGateTaus, by_tau + kTauValues);
+      for (int tau = 0; tau < kGateTaus; ++tau) {
+        const int64_t at = (h * t.num_partitions + p) * kGateTaus + tau;
+        gates.tau_mass.push_back(static_cast<double>(tau_mass[at]) * kRankUnit);
+        gates.tau_tokens.push_back(static_cast<double>(tau_tokens[at]));
+      }
       for (int kind = 0; kind < kGatePoolKinds; ++kind) {
         unsigned long long kept_mass = 0, kept_tokens = 0;
         for (int tau = 0; tau < kGateTaus; ++tau) {
           const int64_t at = (h * t.num_partitions + p) * kPoolValues + kind * kGateTaus + tau;
           kept_mass += pool_mass[at];
           kept_tokens += pool_tokens[at];
-          gates.tau_mass.push_back(static_cast<double>(kept_mass) * kMassUnit);
+          gates.tau_mass.push_back(static_cast<double>(kept_mass) * kTallyUnit);
           gates.tau_tokens.push_back(static_cast<double>(kept_tokens));
         }
       }

@@ -1,5 +1,5 @@
-// VMoBA's statistics of one recorded call, computed on the device from the chunks of the
-// instrumented kernel over the sampled rows: top-k and every pool of the threshold rule, for all
+// VMoBA's statistics of one recorded call, computed on the device from the sampled queries, the
+// keys, and the log sums that attention leaves: top-k and every pool of the threshold rule, for all
 // candidate partitions at once. Rules and definitions: capture/vmoba_rule.h.
 //
 // Plain structs with host pointers; no CUDA header is needed to include this.
@@ -11,9 +11,7 @@
 #include <vector>
 
 #include "core/key_cells.h"
-#include "core/row_groups.h"
 #include "core/tensor_view.h"
-#include "kernels/cuda/mass_chunk.h"
 
 namespace sparsescope::cuda {
 
@@ -27,10 +25,9 @@ struct GatePartition {
 };
 
 struct GateLayout {
-  const KeyCells* cells = nullptr;  // of the chunks, with the blocks of these partitions
+  const KeyCells* cells = nullptr;  // with the blocks of these partitions
   std::vector<GatePartition> partitions;
-  std::span<const int32_t> row_token;    // [rows] the sampled rows
-  std::span<const RowBlock> row_blocks;  // of these rows, as the chunks number them
+  std::span<const int32_t> row_token;  // [rows] the sampled rows
 };
 
 struct GateTables;
@@ -43,10 +40,19 @@ struct ReducedGates {
   std::vector<double> tau_mass, tau_tokens;
 };
 
+// Masses of a run of sampled rows on blocks, on the device. Those of partitions without a finer one
+// are there.
+struct BlockMassChunk {
+  int32_t first_head = 0, num_heads = 0;
+  int32_t first_row = 0, num_rows = 0;
+  int32_t row_stride = 0;   // at least num_rows
+  float* masses = nullptr;  // [num_heads, blocks, row_stride]
+};
+
 class GateReduction {
  public:
   // Gates of all heads that take no more than this are kept. Above it they are computed anew for
-  // each pass over them, as many heads at a time as take a quarter of it.
+  // each pass over them, as many heads at a time as take three quarters of it.
   static constexpr int64_t kGateBytes = int64_t{256} << 20;
 
   // Queues the search for the cuts of all pools. q and k [1, H, S, D] on the device.
@@ -56,9 +62,12 @@ class GateReduction {
   GateReduction(const GateReduction&) = delete;
   GateReduction& operator=(const GateReduction&) = delete;
 
-  // Queues the chunk's rows; row blocks that hold no sampled rows are left out.
-  void consume(const MassChunk& chunk, void* stream);
-  // [H][partitions]; waits for the device. Call once, after all chunks.
+  // Queues all rows. lse [H, S] on the device, natural log, of scores with this scale.
+  void reduce_rows(const float* lse, float scale);
+  // Queues the chunk's rows, of at most heads_at_once heads; its other blocks are filled in.
+  void consume(const BlockMassChunk& chunk);
+  int32_t heads_at_once() const;
+  // [H][partitions]; waits for the device. Call once, after all rows.
   std::vector<std::vector<ReducedGates>> finish();
 
  private:

@@ -6,9 +6,6 @@
 
 #include <cstdint>
 
-#include "core/row_groups.h"
-#include "kernels/cuda/mass_chunk.h"
-
 namespace sparsescope::cuda {
 
 // A block of a partition; blocks are numbered over all partitions.
@@ -35,7 +32,7 @@ struct GateRows {
 // Moves the gates of own blocks to own.
 void mark_own_gates(const GateRows& rows, cudaStream_t stream);
 
-// What blocks consist of: key cells, or blocks of a finer partition.
+// Blocks of a finer partition that blocks consist of.
 struct BlockParts {
   const int32_t* first = nullptr;  // [all blocks + 1] into parts
   const int32_t* parts = nullptr;  // ascending within a block
@@ -47,14 +44,8 @@ struct BlockList {
   int32_t count = 0;
 };
 
-// masses [num_heads, all blocks, num_rows]: the listed blocks, of cells, for the rows of the
-// chunk's row blocks, which hold sampled rows alone; the first of them has number first_row.
-// piece_first [cells + 1]: first piece of each cell.
-void sum_cell_masses(const MassChunk& chunk, const RowBlock* row_blocks, const int32_t* piece_first,
-                     const BlockParts& cells, const BlockList& list, int32_t first_row,
-                     int32_t num_rows, float* masses, cudaStream_t stream);
-// The listed blocks, of finer blocks that are there.
+// masses [num_heads, all blocks, row_stride]: the listed blocks, of finer ones that are there.
 void sum_finer_masses(const BlockParts& finer, const BlockList& list, int32_t num_heads,
-                      int32_t num_rows, float* masses, cudaStream_t stream);
+                      int32_t num_rows, int32_t row_stride, float* masses, cudaStream_t stream);
 
 }  // namespace sparsescope::cuda

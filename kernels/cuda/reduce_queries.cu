@@ -10,9 +10,13 @@ constexpr int kThreads = 128;
 constexpr double kNormFloor = 1e-12;
 
 template <typename Element>
-__device__ const Element* row_of(const TileQueries& call, int32_t head, int32_t position) {
+__device__ const Element* token_row(const TileQueries& call, int32_t head, int32_t token) {
   return static_cast<const Element*>(call.tensor.data) + head * call.tensor.stride_head +
-         call.order[position] * call.tensor.stride_token;
+         token * call.tensor.stride_token;
+}
+template <typename Element>
+__device__ const Element* row_of(const TileQueries& call, int32_t head, int32_t position) {
+  return token_row<Element>(call, head, call.order[position]);
 }
 
 // grid: tiles, heads. A thread has a channel.
@@ -144,14 +148,21 @@ __global__ void __launch_bounds__(kThreads)
     own.load(row_of<Element>(call, head, run.first + row), D, chunks, lane);
     const TilePlace place = place_of(run, row);
     const double scale = inverse_norm[row];
-    for (int i = 0; i < num_windows; ++i) {
-      const int other = centre_of(run, windows[i], place);
-      centre.load(row_of<Element>(call, head, run.first + other), D, chunks, lane);
-      const float product = own.dot(centre);
-      if (lane > 0 || other == row || first + group >= run.count) continue;
-      const double cosine = product * scale * inverse_norm[other];
-      of_window[i][group] += cosine;
-      if (i == num_windows - 1) atomicAdd(&histogram[bin_of(cosine)], 1);
+    for (int first_window = 0; first_window < num_windows; first_window += kGroupLanes) {
+      // Each lane finds the centre for one of the windows.
+      const int here = min(kGroupLanes, num_windows - first_window);
+      const int found = centre_of(run, windows[first_window + min(lane, here - 1)], place);
+      const int token_found = call.order[run.first + found];
+      for (int i = 0; i < here; ++i) {
+        const int other = __shfl_sync(~0u, found, i, kGroupLanes);
+        const int token = __shfl_sync(~0u, token_found, i, kGroupLanes);
+        centre.load(token_row<Element>(call, head, token), D, chunks, lane);
+        const float product = own.dot(centre);
+        if (lane > 0 || other == row || first + group >= run.count) continue;
+        const double cosine = product * scale * inverse_norm[other];
+        of_window[first_window + i][group] += cosine;
+        if (first_window + i == num_windows - 1) atomicAdd(&histogram[bin_of(cosine)], 1);
+      }
     }
   }
   __syncthreads();

@@ -13,13 +13,19 @@ set(cuda_host_sources
   host_masses.cpp
   key_plan.cpp
   mass_buffer.cpp
+  mass_columns.cpp
   mass_reduction.cpp
   reduction_tables.cpp
+  sampled_masses.cpp
   sm90/tensor_map.cpp
   sparse_attention.cpp
   sparse_backward.cpp
   sparse_call.cpp)
 set(cuda_kernel_sources
+  instantiations/block_masses_bf16_128.cu
+  instantiations/block_masses_bf16_64.cu
+  instantiations/block_masses_f16_128.cu
+  instantiations/block_masses_f16_64.cu
   instantiations/dense_forward_bf16_128.cu
   instantiations/dense_forward_bf16_64.cu
   instantiations/dense_forward_f16_128.cu
@@ -37,8 +43,11 @@ set(cuda_kernel_sources
   instantiations/sparse_forward_f16_128.cu
   instantiations/sparse_forward_f16_64.cu
   gate_cuts.cu
+  gate_long_ranks.cu
+  gate_means.cu
   gate_pools.cu
   gate_ranks.cu
+  gate_tally.cu
   gate_values.cu
   key_blocks.cu
   multiply_rows.cu
@@ -49,7 +58,7 @@ set(cuda_kernel_sources
   reduce_queries.cu
   reduce_sums.cu
   row_terms.cu
-  select_gates.cu
+  select_gate_products.cu
   select_means.cu
   select_pool_marks.cu
   select_pools.cu

@@ -44,20 +44,14 @@ __global__ void __launch_bounds__(kThreads)
   if (lane < fractions.count) values[row * fractions.count + lane] = sum;
 }
 
-// Of sorted scores; equal in all lanes.
-template <int R>
-__device__ Moments moments_of(const uint64_t (&keys)[R], int num_tiles, int lane) {
-  const auto for_scores = [&](const auto& use) {
-#pragma unroll
-    for (int i = 0; i < R; ++i) {
-      if (R * lane + i < num_tiles) use(score_of(keys[i]));
-    }
-  };
+// Of the scores by rank; equal in all lanes.
+template <typename ScoreAt>
+__device__ Moments moments_of(int num_tiles, int lane, const ScoreAt& score_at) {
   Moments moments;
   double sum = 0.0;
-  for_scores([&](float score) { sum += score; });
+  for (int rank = lane; rank < num_tiles; rank += 32) sum += score_at(rank);
   moments.mean = warp_sum(sum) / num_tiles;
-  for_scores([&](float score) { moments.add(score); });
+  for (int rank = lane; rank < num_tiles; rank += 32) moments.add(score_at(rank));
   moments.m2 = warp_sum(moments.m2) / num_tiles;
   moments.m3 = warp_sum(moments.m3) / num_tiles;
   moments.m4 = warp_sum(moments.m4) / num_tiles;
@@ -96,12 +90,12 @@ __global__ void __launch_bounds__(kThreads)
     keys[i] = j < N ? score_key(scores[j], j) : ~uint64_t{0};
   }
   sort_in_warp(keys, lane);
-  const Moments moments = moments_of(keys, N, lane);
   __syncwarp();
 #pragma unroll
   for (int i = 0; i < R; ++i) by_rank[lane * (R + 1) + i] = score_of(keys[i]);
   __syncwarp();
   const auto score_at = [&](int rank) { return by_rank[place_of_rank<R>(rank)]; };
+  const Moments moments = moments_of(N, lane, score_at);
   const bool equal = score_at(0) == score_at(N - 1);
   const int kept =
       has_fraction ? count_kept(N, moments, call.fractions.cuts[fraction], score_at) : 0;

@@ -10,9 +10,9 @@ namespace sparsescope::cuda {
 // Which of two keys comes first.
 __device__ inline float front(float a, float b) { return fmaxf(a, b); }  // the larger one
 __device__ inline float behind(float a, float b) { return fminf(a, b); }
-__device__ inline uint64_t front(uint64_t a, uint64_t b) {
-  return a < b ? a : b;
-}  // the smaller one
+__device__ inline uint32_t front(uint32_t a, uint32_t b) { return min(a, b); }  // the smaller one
+__device__ inline uint32_t behind(uint32_t a, uint32_t b) { return max(a, b); }
+__device__ inline uint64_t front(uint64_t a, uint64_t b) { return a < b ? a : b; }  // likewise
 __device__ inline uint64_t behind(uint64_t a, uint64_t b) { return a < b ? b : a; }
 
 template <typename Key>

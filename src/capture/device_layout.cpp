@@ -30,16 +30,6 @@ void add_pairs(std::span<const double> sums, int64_t extent, int64_t tokens, Axi
   }
 }
 
-// A row group of each block: whole tiles do not matter to single rows.
-RowGroups sampled_groups(const SampledRows& sampled) {
-  RowGroups rows{.order = sampled.token, .blocks = sampled.blocks};
-  for (int32_t block = 0; block < std::ssize(sampled.blocks); ++block) {
-    rows.groups.push_back({.first_block = block, .num_blocks = 1});
-  }
-  rows.num_video_groups = static_cast<int32_t>(rows.groups.size());
-  return rows;
-}
-
 void add_gates(const cuda::ReducedGates& gates, int64_t rows, int64_t tokens, VmobaSums& sums) {
   const auto densities = [&](std::vector<double> kept) {
     for (double& tokens_kept : kept) tokens_kept /= static_cast<double>(tokens);
@@ -61,9 +51,8 @@ int64_t windows_within(const Box& box, const TileShape& window) {
 
 DeviceLayout::DeviceLayout(const CallLayout& layout)
     : layout_(layout), windows_(query_windows(layout.cells.tiles)) {
-  if (!layout.partitions.empty() && !layout.sampled.all) {
+  if (!layout.partitions.empty()) {
     tile_cells_ = make_key_cells(layout.cells.tiles, {}, layout.prefix, layout.suffix);
-    sampled_rows_ = sampled_groups(layout.sampled);
   }
   cuda::ReductionLayout reduction{.cells = &cells(),
                                   .rows = &layout.rows,
@@ -78,9 +67,7 @@ DeviceLayout::DeviceLayout(const CallLayout& layout)
 }
 
 void DeviceLayout::make_gate_tables() {
-  cuda::GateLayout gates{.cells = &layout_.cells,
-                         .row_token = layout_.sampled.token,
-                         .row_blocks = layout_.sampled.blocks};
+  cuda::GateLayout gates{.cells = &layout_.cells, .row_token = layout_.sampled.token};
   for (const PartitionLayout& partition : layout_.partitions) {
     gates.partitions.push_back({.first_block = partition.first_block,
                                 .num_blocks = partition.blocks,

@@ -1,9 +1,8 @@
 // A call's layout on the device, and how the sums that are reduced there (kernels/cuda/
 // mass_reduction.h, gate_reduction.h) are read as those that the reducers of the host make.
 //
-// Key cells finer than tiles concern VMoBA's statistics alone, which are measured on the sampled
-// rows. Where these are not all rows, they get a pass of their own: the pass over all rows then
-// keeps masses by tile.
+// Key cells finer than tiles concern VMoBA's statistics alone, which have a pass of their own over
+// the sampled rows: the pass over all rows keeps masses by tile.
 #pragma once
 
 #include <memory>
@@ -25,12 +24,9 @@ class DeviceLayout {
   DeviceLayout(const DeviceLayout&) = delete;
   DeviceLayout& operator=(const DeviceLayout&) = delete;
 
-  // Of the pass over all rows.
+  // Of the pass over all rows: cells are tiles.
   const KeyCells& cells() const { return tile_cells_ ? *tile_cells_ : layout_.cells; }
   const RowGroups& rows() const { return layout_.rows; }
-  // Of the pass over sampled rows; null where the other pass serves them too.
-  const RowGroups* sampled_rows() const { return sampled_rows_ ? &*sampled_rows_ : nullptr; }
-  const KeyCells& sampled_cells() const { return layout_.cells; }
 
   std::shared_ptr<const cuda::ReductionTables> tables() const { return tables_; }
   // Null without partitions.
@@ -48,7 +44,6 @@ class DeviceLayout {
   const CallLayout& layout_;
   std::vector<TileShape> windows_;
   std::optional<KeyCells> tile_cells_;
-  std::optional<RowGroups> sampled_rows_;
   std::shared_ptr<const cuda::ReductionTables> tables_;
   std::shared_ptr<const cuda::GateTables> gate_tables_;
 };

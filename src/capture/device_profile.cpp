@@ -4,52 +4,45 @@
 #include <utility>
 
 #include "capture/site_arrays.h"
+#include "kernels/cuda/device_array.h"
 #include "kernels/kernel_table.h"
 
 namespace sparsescope {
 namespace {
 
-// What consumes the chunks of a pass; either may be missing.
-struct ChunkReducers {
-  cuda::MassReduction* masses = nullptr;
-  cuda::GateReduction* gates = nullptr;
-};
-
-void run_pass(const AttentionCall& call, const KeyCells& cells, const RowGroups& rows, Impl impl,
-              ChunkReducers reducers) {
+// lse: null, or [H, S] on the device.
+DenseAttentionParams params_of(const AttentionCall& call, const DeviceLayout& layout, float* lse) {
   DenseAttentionParams params{.q = call.q, .k = call.k, .v = call.v};
   params.scale = call.scale;
   params.out = call.out;
-  params.cells = &cells;
-  params.rows = &rows;
-  cuda::dense_attention(params, cuda_body(impl),
-                        {.context = &reducers,
-                         .consume = [](void* context, const cuda::MassChunk& chunk, void* stream) {
-                           const auto& to = *static_cast<const ChunkReducers*>(context);
-                           if (to.masses != nullptr) to.masses->consume(chunk, stream);
-                           if (to.gates != nullptr) to.gates->consume(chunk, stream);
-                         }});
+  params.lse = lse;
+  params.cells = &layout.cells();
+  params.rows = &layout.rows();
+  return params;
 }
 
 }  // namespace
 
 void attend_on_device(const AttentionCall& call, const DeviceLayout& layout, Impl impl) {
-  run_pass(call, layout.cells(), layout.rows(), impl, {});
+  cuda::dense_attention(params_of(call, layout, nullptr), cuda_body(impl),
+                        {.consume = [](void*, const cuda::MassChunk&, void*) {}});
 }
 
 std::vector<StatArray> record_on_device(const AttentionCall& call, const CallLayout& call_layout,
                                         const DeviceLayout& layout, Impl impl, float* map) {
-  std::optional<cuda::GateReduction> gates;
-  if (layout.gate_tables() != nullptr) gates.emplace(layout.gate_tables(), call.q, call.k);
+  const bool with_gates = layout.gate_tables() != nullptr;
+  cuda::DeviceArray<float> lse(with_gates ? call.q.heads * call.q.tokens : 0);
   cuda::MassReduction masses(layout.tables(), call.q, call.k, call.scale, map);
-  ChunkReducers reducers{.masses = &masses};
-  if (layout.sampled_rows() != nullptr) {
-    // The pass over all rows comes last: its output is what stays.
-    run_pass(call, layout.sampled_cells(), *layout.sampled_rows(), impl, {.gates = &*gates});
-  } else if (gates) {
-    reducers.gates = &*gates;
+  cuda::dense_attention(params_of(call, layout, with_gates ? lse.data() : nullptr), cuda_body(impl),
+                        {.context = &masses,
+                         .consume = [](void* context, const cuda::MassChunk& chunk, void* stream) {
+                           static_cast<cuda::MassReduction*>(context)->consume(chunk, stream);
+                         }});
+  std::optional<cuda::GateReduction> gates;
+  if (with_gates) {
+    gates.emplace(layout.gate_tables(), call.q, call.k);
+    gates->reduce_rows(lse.data(), call.scale);
   }
-  run_pass(call, layout.cells(), layout.rows(), impl, reducers);
 
   const std::vector<cuda::ReducedHead> heads = masses.finish();
   const auto gates_of_heads =

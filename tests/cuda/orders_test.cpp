@@ -142,62 +142,154 @@ TEST_F(Orders, TilesByScoreThenNumber) {
   }
 }
 
-// Two queries against five blocks, the last one of half the size. By hand: the first query has own
-// block 1 (gate 2) and gates 4, 0, 1, 1 to the others, of which equal ones go by block; the second
-// has own block 4 (gate 8) and four gates of 0, so that the own block weighs as much as all.
+// What rank_gates adds up, of one head and partition.
+struct Ranked {
+  std::vector<double> mass;  // [blocks] by rank
+  std::vector<int32_t> last_at;
+  std::vector<double> tau_mass, tau_tokens;
+};
+
+// gates, masses [blocks, rows]; the own block's gate is infinite and its true one in own [rows].
+class RankedRows {
+ public:
+  RankedRows(const std::vector<GateBlock>& blocks, const std::vector<float>& gates,
+             const std::vector<float>& own, const std::vector<float>& masses)
+      : blocks_(blocks),
+        num_rows_(static_cast<int32_t>(own.size())),
+        blocks_there_(to_device(blocks, nullptr)),
+        gates_(to_device(gates, nullptr)),
+        own_(to_device(own, nullptr)),
+        masses_(to_device(masses, nullptr)) {}
+
+  template <typename Rank>
+  Ranked rank(const Rank& by) {
+    const auto count = static_cast<int32_t>(blocks_.size());
+    DeviceBuffer<unsigned long long> mass(count, nullptr), tau_mass(kGateTaus, nullptr),
+        tau_tokens(kGateTaus, nullptr);
+    DeviceBuffer<int32_t> last_at(count, nullptr);
+    for (auto* buffer : {&mass, &tau_mass, &tau_tokens}) buffer->fill_zero();
+    last_at.fill_zero();
+    by({.rows = {.blocks = blocks_there_.data(),
+                 .num_blocks = count,
+                 .num_partitions = 1,
+                 .most_blocks = count,
+                 .num_rows = num_rows_,
+                 .total_heads = 1,
+                 .num_heads = 1,
+                 .gates = gates_.data(),
+                 .own = own_.data()},
+        .chunk = {.num_heads = 1,
+                  .num_rows = num_rows_,
+                  .row_stride = num_rows_,
+                  .masses = masses_.data()},
+        .sums = {mass.data(), last_at.data(), tau_mass.data(), tau_tokens.data()},
+        .of = blocks_[0]},
+       nullptr);
+    const auto values = [](const auto& buffer, double unit) {
+      std::vector<double> found;
+      for (const unsigned long long sum : to_host(buffer, nullptr)) {
+        found.push_back(static_cast<double>(sum) * unit);
+      }
+      return found;
+    };
+    return {values(mass, kRankUnit), to_host(last_at, nullptr), values(tau_mass, kRankUnit),
+            values(tau_tokens, 1.0)};
+  }
+
+ private:
+  std::vector<GateBlock> blocks_;
+  int32_t num_rows_;
+  DeviceBuffer<GateBlock> blocks_there_;
+  DeviceBuffer<float> gates_, own_, masses_;
+};
+
+// Five blocks, the last one of half the size. By hand.
 TEST_F(Orders, SmallBlocksOfAQueryByGate) {
   const std::vector<GateBlock> blocks{
       {0, 0, 5, 8}, {0, 0, 5, 8}, {0, 0, 5, 8}, {0, 0, 5, 8}, {0, 0, 5, 4}};
-  const std::vector<int32_t> partition_first{0};
-  std::vector<float> gates{4, 0, kInfinity, 0, 0, 0, 1, 0, 1, kInfinity};  // [blocks, rows]
-  std::vector<float> own{2, 8};
-  const std::vector<float> masses{0.5f,   0.25f, 0.125f, 0.125f,  0.0625f,
-                                  0.125f, 0.25f, 0.25f,  0.0625f, 0.25f};
-  const auto blocks_there = to_device(blocks, nullptr);
-  const auto first_there = to_device(partition_first, nullptr);
-  auto gates_there = to_device(gates, nullptr), own_there = to_device(own, nullptr);
-  const auto masses_there = to_device(masses, nullptr);
-  DeviceBuffer<uint8_t> scratch(rank_bytes(5), nullptr);
-  for (uint8_t* memory : {static_cast<uint8_t*>(nullptr), scratch.data()}) {
-    DeviceBuffer<float> ranked(10, nullptr);
-    DeviceBuffer<int32_t> last_at(5, nullptr);
-    last_at.fill_zero();
-    DeviceBuffer<double> by_tau(2 * 2 * kGateTaus, nullptr);
-    rank_gates({.rows = {.blocks = blocks_there.data(),
-                         .partition_first = first_there.data(),
-                         .num_blocks = 5,
-                         .num_partitions = 1,
-                         .most_blocks = 5,
-                         .num_rows = 2,
-                         .total_heads = 1,
-                         .num_heads = 1,
-                         .gates = gates_there.data(),
-                         .own = own_there.data()},
-                .masses = masses_there.data(),
-                .num_rows = 2,
-                .scratch = memory,
-                .scratch_blocks = 1,
-                .ranked = ranked.data(),
-                .last_at = last_at.data(),
-                .by_tau = by_tau.data()},
-               nullptr);
-    EXPECT_THAT(to_host(ranked, nullptr), ElementsAre(0.125f, 0.5f, 0.25f, 0.0625f, 0.0625f,  //
-                                                      0.25f, 0.25f, 0.125f, 0.125f, 0.25f));
-    EXPECT_THAT(to_host(last_at, nullptr), ElementsAre(1, 0, 0, 1, 0));
-    const std::vector<double> found = to_host(by_tau, nullptr);
-    // Weights of the first query: 2 of the own block, then 4, 1, 1, 0, of 8 in all. The rule's
-    // 1e-6 leaves 0.75 * 8 = 6 just out of reach of two blocks: those serve taus up to 0.7, three
-    // up to 0.85, which wants 6.8 of 7, four the others.
+  // Own block 1 (gate 2) and gates 4, 0, 1, 1 to the others, of which equal ones go by block.
+  RankedRows first(blocks, {4, kInfinity, 0, 1, 1}, {2}, {0.5f, 0.125f, 0.0625f, 0.25f, 0.0625f});
+  // Own block 4 (gate 8) and four gates of 0: the best other one is kept all the same.
+  RankedRows second(blocks, {0, 0, 0, 0, kInfinity}, {8}, {0.25f, 0.125f, 0.25f, 0.125f, 0.25f});
+  for (const auto& by : {rank_by_warps, rank_long_rows}) {
+    Ranked ranked = first.rank(by);
+    EXPECT_THAT(ranked.mass, ElementsAre(0.125, 0.5, 0.25, 0.0625, 0.0625));
+    EXPECT_THAT(ranked.last_at, ElementsAre(0, 0, 0, 1, 0));
+    // Weights are 2 of the own block, then 4, 1, 1, 0, of 8 in all. The rule's 1e-6 leaves
+    // 0.75 * 8 = 6 just out of reach of two blocks: those serve taus up to 0.7, three up to 0.85,
+    // which wants 6.8 of 7, four the others.
     std::vector<double> mass(14, 0.625), tokens(14, 16.0);
     mass.insert(mass.end(), {0.875, 0.875, 0.875, 0.9375, 0.9375});
     tokens.insert(tokens.end(), {24, 24, 24, 28, 28});
-    EXPECT_THAT(std::vector(found.begin(), found.begin() + 19), ElementsAreArray(mass));
-    EXPECT_THAT(std::vector(found.begin() + 19, found.begin() + 38), ElementsAreArray(tokens));
-    // Nothing but the own block weighs: the best other one is kept all the same.
-    EXPECT_THAT(std::vector(found.begin() + 38, found.begin() + 57),
-                ElementsAreArray(std::vector(19, 0.5)));
-    EXPECT_THAT(std::vector(found.begin() + 57, found.end()),
-                ElementsAreArray(std::vector(19, 12.0)));
+    EXPECT_THAT(ranked.tau_mass, ElementsAreArray(mass));
+    EXPECT_THAT(ranked.tau_tokens, ElementsAreArray(tokens));
+
+    ranked = second.rank(by);
+    EXPECT_THAT(ranked.mass, ElementsAre(0.25, 0.25, 0.125, 0.25, 0.125));
+    EXPECT_THAT(ranked.last_at, ElementsAre(1, 0, 0, 0, 0));
+    EXPECT_THAT(ranked.tau_mass, ElementsAreArray(std::vector(19, 0.5)));
+    EXPECT_THAT(ranked.tau_tokens, ElementsAreArray(std::vector(19, 12.0)));
+  }
+}
+
+// Gates are multiples of a few values, so that many are equal and all sums are exact. Those of the
+// later rows differ by 2^-20 and less of the row's range.
+TEST_F(Orders, BlocksOfQueriesByGate) {
+  constexpr int32_t kRows = 11;
+  constexpr float kFine = 1.0f / (1 << 20);
+  for (const int32_t count : {1, 2, 3, 31, 33, 64, 100, 250, 400, 1000, 1260}) {
+    SCOPED_TRACE(count);
+    std::vector<GateBlock> blocks(count, {0, 0, count, 16});
+    blocks.back().size = 6;
+    std::vector<float> gates(count * kRows), masses(count * kRows), own(kRows);
+    for (size_t i = 0; i < gates.size(); ++i) {
+      gates[i] = std::floor(40.0f * static_cast<float>(uniform(5, i))) - 10.0f;
+      if (i % kRows > 6) gates[i] *= kFine;
+      if (i % kRows > 8 && i / kRows == 5) gates[i] = 16.0f;
+      masses[i] = std::floor(64.0f * static_cast<float>(uniform(6, i))) / 65536.0f;
+    }
+    Ranked expected{std::vector<double>(count), std::vector<int32_t>(count),
+                    std::vector<double>(kGateTaus), std::vector<double>(kGateTaus)};
+    for (int32_t row = 0; row < kRows; ++row) {
+      const int32_t self = row * 7 % count;
+      own[row] = gates[self * kRows + row];
+      double lo = own[row], hi = own[row];
+      for (int32_t c = 0; c < count; ++c) {
+        lo = std::min<double>(lo, gates[c * kRows + row]);
+        hi = std::max<double>(hi, gates[c * kRows + row]);
+      }
+      gates[self * kRows + row] = kInfinity;
+      std::vector<int32_t> order(count);
+      std::iota(order.begin(), order.end(), 0);
+      std::stable_sort(order.begin(), order.end(), [&](int32_t a, int32_t b) {
+        return gates[a * kRows + row] > gates[b * kRows + row];
+      });
+      double total = own[row] - lo;
+      for (int32_t rank = 0; rank < count; ++rank) {
+        expected.mass[rank] += masses[order[rank] * kRows + row];
+        if (order[rank] == count - 1) ++expected.last_at[rank];
+        if (rank > 0) total += gates[order[rank] * kRows + row] - lo;
+      }
+      const double width = hi > lo ? hi - lo : 1.0;
+      for (int tau = 0; tau < kGateTaus; ++tau) {
+        const double needed = (tau + 1) / 20.0 * (total + 1e-6 * width) - (own[row] - lo);
+        double weight = 0.0;
+        for (int32_t rank = 0; rank < count; ++rank) {
+          if (rank >= 2 && weight >= needed) break;
+          if (rank > 0) weight += gates[order[rank] * kRows + row] - lo;
+          expected.tau_mass[tau] += masses[order[rank] * kRows + row];
+          expected.tau_tokens[tau] += blocks[order[rank]].size;
+        }
+      }
+    }
+    RankedRows rows(blocks, gates, own, masses);
+    for (const auto& by : {rank_by_warps, rank_long_rows}) {
+      const Ranked ranked = rows.rank(by);
+      EXPECT_EQ(ranked.mass, expected.mass);
+      EXPECT_EQ(ranked.last_at, expected.last_at);
+      EXPECT_EQ(ranked.tau_mass, expected.tau_mass);
+      EXPECT_EQ(ranked.tau_tokens, expected.tau_tokens);
+    }
   }
 }
 

@@ -96,7 +96,57 @@ class Reduction : public testing::CudaTest {
     }
   }
 
-  static Statistics on_device(const naive::Call& call, const CallLayout& layout, const Case& test) {
+  // Masses of sampled rows on the blocks of partitions without a finer one, from those on cells.
+  static std::vector<float> block_masses(const CallLayout& layout, const MadeMasses& masses,
+                                         int32_t head, int32_t first_row, int32_t num_rows,
+                                         int32_t stride) {
+    std::vector<float> values(layout.partition_blocks * stride);
+    const auto num_cells = std::ssize(layout.cells.cells);
+    for (int64_t b = 0; b < layout.num_video_blocks; ++b) {
+      for (int32_t row = layout.sampled.first[b]; row < layout.sampled.first[b + 1]; ++row) {
+        if (row < first_row || row >= first_row + num_rows) continue;
+        for (size_t p = 0; p < layout.partitions.size(); ++p) {
+          const PartitionLayout& partition = layout.partitions[p];
+          if (partition.finer >= 0) continue;
+          for (int32_t cell = 0; cell < layout.cells.num_video_cells; ++cell) {
+            const int64_t block = partition.first_block + layout.cells.block_of_cell[p][cell];
+            values[block * stride + row - first_row] +=
+                masses.head(head)
+                    .cells[(b * num_cells + cell) * kRowLanes + layout.sampled.lane[row]];
+          }
+        }
+      }
+    }
+    return values;
+  }
+
+  static void add_gates(const CallLayout& layout, const MadeMasses& masses, int32_t num_heads,
+                        const Case& test, cuda::GateReduction& gates) {
+    constexpr int32_t kRows = 100, kStride = 128;
+    const int32_t at_once = std::min(test.heads_at_once, gates.heads_at_once());
+    const auto all_rows = static_cast<int32_t>(layout.sampled.size());
+    for (int32_t head = 0; head < num_heads; head += at_once) {
+      const int32_t heads = std::min(at_once, num_heads - head);
+      for (int32_t row = 0; row < all_rows; row += kRows) {
+        const int32_t rows = std::min(kRows, all_rows - row);
+        std::vector<float> values;
+        for (int32_t h = head; h < head + heads; ++h) {
+          const auto of_head = block_masses(layout, masses, h, row, rows, kStride);
+          values.insert(values.end(), of_head.begin(), of_head.end());
+        }
+        auto there = cuda::to_device(values, nullptr);
+        gates.consume({.first_head = head,
+                       .num_heads = heads,
+                       .first_row = row,
+                       .num_rows = rows,
+                       .row_stride = kStride,
+                       .masses = there.data()});
+      }
+    }
+  }
+
+  static Statistics on_device(const naive::Call& call, const CallLayout& layout,
+                              const MadeMasses& masses, const Case& test) {
     const auto q_values = cuda::to_device(call.q, nullptr),
                k_values = cuda::to_device(call.k, nullptr);
     AttentionTensor q = contiguous_attention_tensor(q_values.data(), Dtype::kF32, 1, call.heads,
@@ -114,15 +164,9 @@ class Reduction : public testing::CudaTest {
     cuda::MassReduction reduction(device.tables(), q, k, static_cast<float>(call.scale()),
                                   result.map.data(), little ? 0 : cuda::MassReduction::kScoreBytes);
     const MadeMasses of_tiles(call, device.cells(), device.rows());
-    for_chunks(call, device.rows(), of_tiles, test, [&](const cuda::MassChunk& chunk) {
-      reduction.consume(chunk, nullptr);
-      if (gates && device.sampled_rows() == nullptr) gates->consume(chunk, nullptr);
-    });
-    if (device.sampled_rows() != nullptr) {
-      const MadeMasses of_samples(call, device.sampled_cells(), *device.sampled_rows());
-      for_chunks(call, *device.sampled_rows(), of_samples, test,
-                 [&](const cuda::MassChunk& chunk) { gates->consume(chunk, nullptr); });
-    }
+    for_chunks(call, device.rows(), of_tiles, test,
+               [&](const cuda::MassChunk& chunk) { reduction.consume(chunk, nullptr); });
+    if (gates) add_gates(layout, masses, static_cast<int32_t>(call.heads), test, *gates);
     const std::vector<cuda::ReducedHead> heads = reduction.finish();
     const auto of_gates =
         gates ? gates->finish() : std::vector<std::vector<cuda::ReducedGates>>(heads.size());
@@ -157,7 +201,7 @@ class Reduction : public testing::CudaTest {
     const CallLayout layout = layout_of(test);
     const MadeMasses masses(call, layout.cells, layout.rows);
     const Statistics host = on_host(call, layout, masses);
-    testing::for_each_schedule([&] { expect_equal(on_device(call, layout, test), host); });
+    testing::for_each_schedule([&] { expect_equal(on_device(call, layout, masses, test), host); });
   }
 };
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <iterator>
 #include <span>
 #include <utility>
 
@@ -269,11 +270,11 @@ KeptLists kept_lists(const Problem& problem) {
         for (int32_t i = 0; i < static_cast<int32_t>(lists.ranges.size()); ++i) {
           if (uniform(key, i) < 0.4) chosen.push_back(i);
         }
-        std::vector<int32_t> rows = rows_of(problem, block);
-        const auto middle = std::stable_partition(rows.begin(), rows.end(),
-                                                  [](int32_t token) { return token % 2 == 0; });
-        const std::vector<int32_t> pruned(middle, rows.end());
-        rows.resize(middle - rows.begin());
+        std::vector<int32_t> rows, pruned;
+        const std::vector<int32_t> of_block = rows_of(problem, block);
+        std::partition_copy(of_block.begin(), of_block.end(), std::back_inserter(rows),
+                            std::back_inserter(pruned),
+                            [](int32_t token) { return token % 2 == 0; });
         if (rows.empty()) continue;
         lists.add_strand(b, h, false);
         for (size_t at = 0; at < rows.size(); at += 32) {

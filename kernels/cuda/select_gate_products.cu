@@ -2,7 +2,7 @@
 
 #include "arch/block.cuh"
 #include "arch/launch.h"
-#include "kernels/cuda/select_gates.h"
+#include "kernels/cuda/select_gate_products.h"
 #include "kernels/cuda/select_keys.cuh"
 #include "kernels/cuda/select_source.cuh"
 #include "kernels/cuda/warp_products.cuh"
