@@ -36,6 +36,8 @@ constexpr int32_t padded_dim(int64_t head_dim) {
 
 // Most tiles or blocks of a selection on the device: a warp holds a row of scores in registers.
 inline constexpr int32_t kMaxSelectTiles = 2560;
+// Of shared memory that a thread block of any GPU has.
+inline constexpr int64_t kSelectSharedBytes = 96 * 1024;
 // Most strands of a head: a thread block sorts them.
 inline constexpr int32_t kMaxHeadStrands = 8192;
 

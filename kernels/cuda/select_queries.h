@@ -40,9 +40,7 @@ struct QuerySelect {
 };
 void select_queries(const QuerySelect& call);
 
-// Bytes of shared memory that a tile takes, of which a thread block of any GPU has
-// kSelectSharedBytes.
+// Bytes of shared memory that a tile takes, at most kSelectSharedBytes.
 int64_t query_select_bytes(int32_t max_slots, int64_t head_dim);
-inline constexpr int64_t kSelectSharedBytes = 96 * 1024;
 
 }  // namespace sparsescope::cuda

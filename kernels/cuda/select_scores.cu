@@ -1,5 +1,5 @@
 #include "arch/launch.h"
-#include "kernels/cuda/select_gates.h"
+#include "kernels/cuda/select_gate_products.h"
 #include "kernels/cuda/select_scores.h"
 #include "kernels/cuda/select_source.cuh"
 

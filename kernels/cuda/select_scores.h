@@ -2,7 +2,7 @@
 //   out[p, m, n] = scale * sum_d a[p, m, d] * means[p, n, d]
 // fp32, d ascending in every element: equal rows give equal scores, and the bits are those of the
 // host's selectors. Where rows are queries of 16 bits (VMoBA), by mma and in another order
-// (select_gates.h).
+// (select_gate_products.h).
 #pragma once
 
 #include <cstdint>

@@ -58,7 +58,7 @@ set(cuda_kernel_sources
   reduce_queries.cu
   reduce_sums.cu
   row_terms.cu
-  select_gates.cu
+  select_gate_products.cu
   select_means.cu
   select_pool_marks.cu
   select_pools.cu

@@ -9,12 +9,35 @@ namespace {
 // A head's strands are dealt into this many runs, each walked by a warp in order.
 constexpr int kRuns = 64;
 constexpr int kScanThreads = 512;
+constexpr int kAtOnce = 16;  // counts whose loads are under way together
+constexpr unsigned kAllLanes = 0xffffffffu;
 
 struct Walk {
   SparseSelection selection;
   const int32_t* strands;        // [B * H, num_strands] of each head
   const int32_t* strand_counts;  // [B * H]
   int32_t* places;               // [B * H, kRuns, num_ranges]
+};
+
+// A run's entries so far of every range, and where they are listed if anywhere. By a warp.
+struct RangeEntries {
+  int32_t* places;  // [num_ranges]
+  int32_t* items;   // null: they are counted
+  int lane;
+
+  // An item of each lane's range, ascending with the lanes; range -1: none.
+  __device__ void add(int32_t range, int32_t item) const {
+    const uint32_t same = __match_any_sync(kAllLanes, range);
+    const int first = __ffs(static_cast<int>(same)) - 1;
+    int32_t place = 0;
+    if (range >= 0 && lane == first) {
+      place = places[range];
+      places[range] = place + __popc(same);
+    }
+    place = __shfl_sync(kAllLanes, place, first) + __popc(same & ((1u << lane) - 1));
+    if (range >= 0 && items != nullptr) items[place] = item;
+    __syncwarp();
+  }
 };
 
 // Counts the run's entries of every range; where items is given, places hold where they begin.
@@ -26,19 +49,28 @@ __global__ void __launch_bounds__(32)
   const int64_t run = blockIdx.x, head = blockIdx.y;
   const int lane = static_cast<int>(threadIdx.x);
   const int32_t* strands = walk.strands + head * lists.num_strands;
-  int32_t* places = walk.places + (head * kRuns + run) * lists.num_ranges;
+  const RangeEntries entries{walk.places + (head * kRuns + run) * lists.num_ranges,
+                             items == nullptr ? nullptr : items + first_of_head[head], lane};
   const int64_t count = walk.strand_counts[head];
   for (int64_t s = count * run / kRuns; s < count * (run + 1) / kRuns; ++s) {
     const SparseStrand strand = lists.strands[strands[s]];
-    for (int32_t i = strand.first_item; i < strand.first_item + strand.num_items; ++i) {
-      const SparseItem item = lists.items[i];
-      // A range stands once in an item: no two lanes meet.
-      for (int32_t n = lane; n < item.num_ranges; n += 32) {
-        const int32_t range = lists.range_ids[item.first_range + n];
-        const int32_t place = places[range]++;
-        if (items != nullptr) items[first_of_head[head] + place] = i;
+    for (int32_t first = 0; first < strand.num_items; first += 32) {
+      const int32_t of_lane = strand.first_item + first + lane;
+      const int32_t num_items = min(32, strand.num_items - first);
+      const SparseItem item = lane < num_items ? lists.items[of_lane] : SparseItem{};
+      // Items of one range each (VMoBA) are taken together: one wait for 32 of them.
+      if (__all_sync(kAllLanes, item.num_ranges <= 1)) {
+        entries.add(item.num_ranges == 1 ? lists.range_ids[item.first_range] : -1, of_lane);
+        continue;
       }
-      __syncwarp();
+      for (int i = 0; i < num_items; ++i) {
+        const int32_t first_range = __shfl_sync(kAllLanes, item.first_range, i);
+        const int32_t num_ranges = __shfl_sync(kAllLanes, item.num_ranges, i);
+        for (int32_t n = lane; n - lane < num_ranges; n += 32) {
+          entries.add(n < num_ranges ? lists.range_ids[first_range + n] : -1,
+                      strand.first_item + first + i);
+        }
+      }
     }
   }
 }
@@ -55,15 +87,22 @@ __global__ void __launch_bounds__(kScanThreads)
     const int32_t range = first + static_cast<int32_t>(threadIdx.x);
     const bool inside = range < num_ranges;
     int32_t of_range = 0;
-    for (int run = 0; inside && run < kRuns; ++run) of_range += places[run * num_ranges + range];
+#pragma unroll 16
+    for (int run = 0; run < kRuns; ++run) {
+      of_range += inside ? places[run * num_ranges + range] : 0;
+    }
     int32_t of_all;
     int32_t place = before + block_exclusive_sum<kScanThreads>(of_range, of_all);
     if (inside) first_of_range[range] = place;
-    for (int run = 0; inside && run < kRuns; ++run) {
-      int32_t& of_run = places[run * num_ranges + range];
-      const int32_t count = of_run;
-      of_run = place;
-      place += count;
+    for (int begin = 0; inside && begin < kRuns; begin += kAtOnce) {
+      int32_t counts[kAtOnce];
+#pragma unroll
+      for (int i = 0; i < kAtOnce; ++i) counts[i] = places[(begin + i) * num_ranges + range];
+#pragma unroll
+      for (int i = 0; i < kAtOnce; ++i) {
+        places[(begin + i) * num_ranges + range] = place;
+        place += counts[i];
+      }
     }
     before += of_all;
   }

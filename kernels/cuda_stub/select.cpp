@@ -1,5 +1,5 @@
 // The selection kernels where there is no CUDA compiler.
-#include "kernels/cuda/select_gates.h"
+#include "kernels/cuda/select_gate_products.h"
 #include "kernels/cuda/select_means.h"
 #include "kernels/cuda/select_pools.h"
 #include "kernels/cuda/select_queries.h"

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "core/error.h"
-#include "kernels/cuda/select_gates.h"
+#include "kernels/cuda/select_gate_products.h"
 #include "kernels/cuda/select_pools.h"
 #include "kernels/cuda/select_rows.h"
 #include "kernels/cuda/select_scores.h"

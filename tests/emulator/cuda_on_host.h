@@ -171,6 +171,24 @@ T __reduce_max_sync(unsigned mask, T value) {
                           [](T a, T b) { return std::max(a, b); });
 }
 
+// The lanes that hold the same value.
+inline unsigned __match_any_sync(unsigned mask, int value) {
+  struct Match {
+    int value;
+    unsigned same;
+  } match{value, 0};
+  emulator::meet_in_warp("__match_any_sync", mask, &match, [](void* const* arguments) {
+    for (int lane = 0; lane < emulator::kWarpSize; ++lane) {
+      auto* mine = static_cast<Match*>(arguments[lane]);
+      for (int other = 0; mine != nullptr && other < emulator::kWarpSize; ++other) {
+        const auto* theirs = static_cast<const Match*>(arguments[other]);
+        if (theirs != nullptr && theirs->value == mine->value) mine->same |= 1u << other;
+      }
+    }
+  });
+  return match.same;
+}
+
 template <typename T>
 T __ldg(const T* address) {
   return *address;

@@ -37,6 +37,10 @@ struct ShortShared {
   float maxima[kGroupWarps][kShortRows], sums[kGroupWarps][kShortRows];
 };
 
+// Two blocks of a multiprocessor; each takes 1 KB beside.
+static_assert(2 * (sizeof(ShortShared<128>) + 1024) <= 228 * 1024);
+static_assert(2 * (sizeof(ShortShared<64>) + 1024) <= 228 * 1024);
+
 // What a thread holds of S^T and of each 64 rows of O^T: [octet][2 r + j] belongs to row 8 octet +
 // 2 (lane % 4) + j of the item; of S^T it is key 16 warp + lane / 4 + 8 r, of O^T that column.
 using ShortFragment = float[kShortOctets][4];

@@ -2,7 +2,7 @@
 
 #include "arch/block.cuh"
 #include "arch/launch.h"
-#include "kernels/cuda/select_gates.h"
+#include "kernels/cuda/select_gate_products.h"
 #include "kernels/cuda/select_keys.cuh"
 #include "kernels/cuda/select_source.cuh"
 #include "kernels/cuda/warp_products.cuh"
@@ -12,8 +12,9 @@ namespace {
 
 constexpr int kTerms = 3;     // of a mean
 constexpr int kColumns = 64;  // blocks that a thread block takes
-constexpr int kRows = 128;    // queries at a time, 32 a warp
+constexpr int kRows = 64;     // queries at a time
 constexpr int kThreads = 128;
+constexpr int kWarpRows = 32, kWarpColumns = 32;
 constexpr int kBlockRows = 512;  // queries that the means in shared memory are multiplied with
 
 template <typename Elem, int kHeadDim>
@@ -21,6 +22,8 @@ struct GateShared {
   Elem means[kTerms][kColumns * kHeadDim];
   Elem queries[2][kRows * kHeadDim];
 };
+
+static_assert(sizeof(GateShared<__nv_bfloat16, 128>) <= kSelectSharedBytes);
 
 struct GateShape {
   const int32_t* order;
@@ -109,14 +112,16 @@ class GateBlock {
   }
 
   __device__ void multiply(int32_t first_row, const Elem* queries) {
-    constexpr int kHalves = 2, kPairs = kColumns / 16;
-    const int lane = computed_anew(thread_ % 32), warp_row = thread_ / 32 * 32;
-    const int32_t columns = shape_.num_tiles - first_column_;
+    constexpr int kHalves = kWarpRows / 16, kPairs = kWarpColumns / 16,
+                  kAcross = kColumns / kWarpColumns;
+    const int lane = computed_anew(thread_ % 32), warp = thread_ / 32;
+    const int warp_row = warp / kAcross * kWarpRows, warp_column = warp % kAcross * kWarpColumns;
+    const int32_t columns = shape_.num_tiles - first_column_ - warp_column;
     float sums[kHalves][2 * kPairs][4];
 #pragma unroll
     for (int half = 0; half < kHalves; ++half) clear_fragment(sums[half]);
     const int a_at = chunk_offset<kHeadDim>(warp_row + lane % 8 + 8 * (lane / 8 % 2), lane / 16);
-    const int b_at = chunk_offset<kHeadDim>(lane % 8 + 8 * (lane / 16), lane / 8 % 2);
+    const int b_at = chunk_offset<kHeadDim>(warp_column + lane % 8 + 8 * (lane / 16), lane / 8 % 2);
 #pragma unroll 2
     for (int step = 0; step < kHeadDim / 16; ++step) {
       uint32_t left[kHalves][4];
@@ -142,19 +147,20 @@ class GateBlock {
     }
 #pragma unroll
     for (int half = 0; half < kHalves; ++half) {
-      write(sums[half], first_row + warp_row + 16 * half, lane);
+      write(sums[half], first_row + warp_row + 16 * half, first_column_ + warp_column, lane);
     }
   }
 
-  __device__ void write(float (&sums)[kColumns / 8][4], int32_t first_row, int lane) {
+  __device__ void write(const float (&sums)[kWarpColumns / 8][4], int32_t first_row,
+                        int32_t first_column, int lane) {
 #pragma unroll
     for (int r = 0; r < 2; ++r) {
       const int32_t row = first_row + lane / 4 + 8 * r;
       if (row >= last_row_) continue;
       float* to = out_ + row * shape_.stride;
 #pragma unroll
-      for (int octet = 0; octet < kColumns / 8; ++octet) {
-        const int32_t column = first_column_ + 8 * octet + 2 * (lane % 4);
+      for (int octet = 0; octet < kWarpColumns / 8; ++octet) {
+        const int32_t column = first_column + 8 * octet + 2 * (lane % 4);
         if (column >= shape_.stride) break;
         const float2 gates{shape_.scale * sums[octet][2 * r],
                            shape_.scale * sums[octet][2 * r + 1]};
