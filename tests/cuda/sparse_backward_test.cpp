@@ -9,7 +9,9 @@
 // of P. Single elements may lie twice as far away.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <string>
 #include <utility>
 
@@ -124,6 +126,27 @@ TEST_P(CudaSparseBackward, LargeScores) {
   const std::vector<uint8_t> d_out = draw_d_out(problem);
   const Gradients expected = run_reference_backward(problem, lists, d_out);
   expect_near(run_both(problem, lists, d_out), expected, Dtype::kBF16, 2);
+}
+
+// Rows whose keys all score far below zero, against which what stands in a tile beside its keys,
+// with score zero, would have an infinite probability.
+TEST_P(CudaSparseBackward, NothingCountsBesideTheKeys) {
+  const Problem problem({.head_dim = 64, .grid = {4, 4, 10}, .tile = {1, 4, 4}}, Inputs::kClimbing,
+                        Dtype::kBF16);
+  Lists lists = lists_over_cells(problem);
+  const auto last = static_cast<int32_t>(lists.ranges.size()) - 1;
+  ASSERT_LT(lists.ranges[last].count, 64);
+  std::vector<int32_t> rows(64);
+  std::iota(rows.begin(), rows.end(), 0);
+  lists.add_strand(0, 0, false);
+  lists.add_item(rows, {last});
+  const std::vector<uint8_t> d_out = draw_d_out(problem);
+  const SparseResult forward = run_cuda_sparse(problem, lists);
+  ASSERT_LT(std::ranges::min(forward.lse), -100.0f);  // 2^144 is infinite
+  const Gradients found = run_cuda_backward(problem, lists, forward, d_out, GetParam());
+  for (const auto* gradient : {&found.dq, &found.dk, &found.dv}) {
+    EXPECT_TRUE(std::ranges::all_of(*gradient, [](float x) { return std::isfinite(x); }));
+  }
 }
 
 // fp32 inputs and d_out count as if they had been rounded to bf16.

@@ -9,6 +9,7 @@
 
 #include "arch/block.cuh"
 #include "arch/launch.h"
+#include "arch/reduction.cuh"
 #include "arch/store_matrix.cuh"
 #include "arch/tensor_copy.cuh"
 #include "arch/warpgroup.cuh"
@@ -327,6 +328,20 @@ TEST(StoreMatrix, ColumnsBecomeRows) {
   for (int i = 0; i < 256; ++i) {
     EXPECT_EQ(out[i], 100 * (i / 64) + 10 * (i % 8) + i / 8 % 8) << i;
   }
+}
+
+void add_kernel(float* sums) {
+  add_to_global(sums, float4{1.0f, 2.0f, 3.0f, static_cast<float>(threadIdx.x)});
+}
+
+TEST(GlobalSums, TakeFourAlignedValuesOfEveryThread) {
+  alignas(16) float sums[5] = {1.0f};
+  const auto add = [&](float* to) {
+    launch(add_kernel, {.grid = dim3(2), .block = dim3(4)}, nullptr, to);
+  };
+  add(sums);
+  EXPECT_THAT(sums, ::testing::ElementsAre(9.0f, 16.0f, 24.0f, 12.0f, 0.0f));
+  EXPECT_THAT(fault_of([&] { add(sums + 1); }), HasSubstr("not aligned"));
 }
 
 }  // namespace
