@@ -260,5 +260,11 @@ TEST_F(Reduction, TilesOfOneToken) {
   check({.grid = {2, 5, 7}, .tile = {1, 1, 1}, .heads = 1, .head_dim = 128});
 }
 
+// 30 tiles of a row block: means and masses take just under the 48 KB that a thread block gets
+// unasked.
+TEST_F(Reduction, TilesThatFillDefaultSharedMemory) {
+  check({.grid = {2, 5, 6}, .tile = {1, 1, 2}, .heads = 1, .head_dim = 64});
+}
+
 }  // namespace
 }  // namespace sparsescope

@@ -6,6 +6,7 @@
 #include "core/thread_pool.h"
 #include "cuda/device_fixture.h"
 #include "cuda/select_case.h"
+#include "kernels/cuda/select_queries.h"
 #include "sparse/head_lists.h"
 #include "support/expect_error.h"
 
@@ -129,6 +130,15 @@ TEST_F(SelectBsa, CosinesByMma) {
 TEST_F(SelectBsa, LargeTiles) {
   const TokenLayout layout = make_token_layout(TileGrid({5, 9, 17}, {4, 4, 8}), 1, 0);
   const DeviceInputs inputs(random_qkv(1, 2, 766, 64, 5), Dtype::kBF16, Order::kHeadMajor);
+  expect_as_host(inputs, layout, some_heads(inputs.host(), {}));
+}
+
+// Just under the 48 KB that a thread block gets unasked, with what is static beside them above it.
+TEST_F(SelectBsa, TilesThatFillDefaultSharedMemory) {
+  const TokenLayout layout = make_token_layout(TileGrid({4, 4, 22}, {4, 2, 11}), 0, 0);
+  const DeviceInputs inputs(random_qkv(1, 1, 352, 128, 5), Dtype::kF32, Order::kHeadMajor);
+  const int64_t bytes = cuda::query_select_bytes(88, 128);
+  ASSERT_TRUE(bytes > 47 * 1024 && bytes <= 48 * 1024) << bytes;
   expect_as_host(inputs, layout, some_heads(inputs.host(), {}));
 }
 

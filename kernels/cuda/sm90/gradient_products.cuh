@@ -4,7 +4,6 @@
 #pragma once
 
 #include <cstdint>
-#include <cstring>
 
 #include "arch/block.cuh"
 #include "arch/math.cuh"
@@ -92,8 +91,9 @@ __device__ inline void store_score_gradients(unsigned char* tile, const Probabil
   for (int octet = 0; octet < kOctets; ++octet) {
 #pragma unroll
     for (int r = 0; r < 2; ++r) {
-      std::memcpy(tile + (at ^ octet * 16) + r * kSwizzleBytes, &ds[octet / 2][octet % 2 * 2 + r],
-                  sizeof(uint32_t));
+      // Not memcpy, which knows of no alignment and stores bytes.
+      *reinterpret_cast<uint32_t*>(tile + (at ^ octet * 16) + r * kSwizzleBytes) =
+          ds[octet / 2][octet % 2 * 2 + r];
     }
   }
 }

@@ -224,17 +224,25 @@ class ShortItem {
   __device__ void soften(ShortFragment& s, int num_keys, const BeforeVote& before_vote) {
     if (num_keys < kKeys) mask(s, num_keys);
     ShortFragment p;
+    float of_tile[kThreadRows];
     bool ahead = exponentiate(s, p);
-    before_vote();
-    ahead = any_named(kBarrier, kGroupThreads, ahead);
+    // Sums are never below zero, but the compiler does not know: it would move the wait of
+    // before_vote ahead of the softmax (finish_outputs of group_products.cuh).
+    ahead = !(add_up(p, of_tile) >= 0.0f) || ahead;
+    if (__any_sync(0xffffffffu, ahead)) {
+      before_vote();
+      ahead = any_named(kBarrier, kGroupThreads, true);
+    } else {
+      before_vote();
+      ahead = any_named(kBarrier, kGroupThreads, false);
+    }
     if (ahead) {
       raise(s);
       exponentiate(s, p);
+      add_up(p, of_tile);
     }
 #pragma unroll
-    for (int part = 0; part < kThreadRows; ++part) {
-      sum_[part] += p[part / 2][part % 2] + p[part / 2][2 + part % 2];
-    }
+    for (int part = 0; part < kThreadRows; ++part) sum_[part] += of_tile[part];
     store(p);
     fence_async_proxy();
     sync();
@@ -265,6 +273,17 @@ class ShortItem {
       }
     }
     return largest > kMaxSlack;
+  }
+
+  // Of the thread's keys by row; returns the sum of all.
+  __device__ static float add_up(const ShortFragment& p, float (&sums)[kThreadRows]) {
+    float all = 0.0f;
+#pragma unroll
+    for (int part = 0; part < kThreadRows; ++part) {
+      sums[part] = p[part / 2][part % 2] + p[part / 2][2 + part % 2];
+      all += sums[part];
+    }
+    return all;
   }
 
   // Raises the maxima of rows whose scores have run ahead, and sets those that are not known.

@@ -19,7 +19,9 @@ struct LaunchShape {
 template <typename... Params>
 void launch(void (*kernel)(Params...), const LaunchShape& shape, cudaStream_t stream,
             const std::type_identity_t<Params>&... arguments) {
-  constexpr size_t kDefaultSharedBytes = 48 * 1024;
+  // What a block gets by default, 48 KB, less what kernels may have beside the dynamic part: their
+  // static shared memory, rounded up to the alignment of dynamic_shared.
+  constexpr size_t kDefaultSharedBytes = 32 * 1024;
   const auto* function = reinterpret_cast<const void*>(kernel);
   if (shape.shared_bytes > kDefaultSharedBytes) {
     check_cuda(cudaFuncSetAttribute(function, cudaFuncAttributeMaxDynamicSharedMemorySize,
