@@ -193,6 +193,24 @@ TEST_P(CudaSparseBackward, KeysInNoListAndRowsInNoItem) {
   }
 }
 
+// Lists without ranges, of some keys or of none: grids without blocks, which the runtime refuses.
+TEST_P(CudaSparseBackward, NoRangesAtAll) {
+  const Problem problem({.head_dim = 8, .grid = {1, 4, 6}, .tile = {1, 2, 2}}, Inputs::kOutliers,
+                        Dtype::kBF16);
+  for (const size_t num_keys : {20, 0}) {
+    Lists lists = lists_over_cells(problem);
+    lists.key_order.resize(num_keys);
+    lists.ranges.clear();
+    lists.add_strand(0, 0, false);
+    lists.add_item({3, 9}, {});
+    const Gradients found = run_both(problem, lists, draw_d_out(problem));
+    const std::vector<float> zeros(24 * 8);
+    EXPECT_EQ(found.dq, zeros);
+    EXPECT_EQ(found.dk, zeros);
+    EXPECT_EQ(found.dv, zeros);
+  }
+}
+
 // Heads in one wave or in several, threads in any order, lists here or there: the same bits.
 TEST_P(CudaSparseBackward, ResultsDoNotDependOnWavesOrSchedules) {
   const Problem problem({.batch = 2, .heads = 3, .head_dim = 40, .grid = {3, 6, 7}, .suffix = 9},

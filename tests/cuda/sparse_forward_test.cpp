@@ -205,6 +205,19 @@ TEST_F(CudaSparse, EmptyListsAndUntouchedRows) {
   }
 }
 
+// Nothing to pack, no ranges: grids without blocks, which the runtime refuses.
+TEST_F(CudaSparse, NoKeysAtAll) {
+  const Problem problem({.head_dim = 8, .grid = {1, 4, 4}, .tile = {1, 2, 2}}, Inputs::kOutliers);
+  Lists lists;
+  lists.add_strand(0, 0, false);
+  lists.add_item({3, 9}, {});
+  const SparseResult found = run_cuda_sparse(problem, lists);
+  for (const int64_t token : {3, 9}) {
+    EXPECT_EQ(found.lse[token], -INFINITY);
+    for (int64_t d = 0; d < 8; ++d) EXPECT_EQ(found.out[token * 8 + d], 0.0f);
+  }
+}
+
 // Heads in one wave or in several, threads in any order, lists here or there: the same bits.
 TEST_F(CudaSparse, ResultsDoNotDependOnWavesOrSchedules) {
   const Problem problem({.batch = 2, .heads = 3, .head_dim = 40, .grid = {3, 6, 7}, .suffix = 9},

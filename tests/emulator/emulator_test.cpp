@@ -76,9 +76,9 @@ TEST(Emulator, AsynchronousCopiesArriveWhenTheyAreWaitedFor) {
   EXPECT_THAT(late, ::testing::ElementsAre(1, 2, 3, 4, 0, 0, 0, 0));
 }
 
-std::string fault_of(void (*kernel)()) {
+std::string fault_of(void (*kernel)(), const dim3& grid = dim3(1)) {
   try {
-    launch(kernel, {.grid = dim3(1), .block = dim3(64)}, nullptr);
+    launch(kernel, {.grid = grid, .block = dim3(64)}, nullptr);
   } catch (const emulator::Fault& fault) {
     return fault.what();
   }
@@ -100,6 +100,7 @@ void half_a_barrier_kernel() {
 TEST(Emulator, FaultsSayWhatHappened) {
   EXPECT_THAT(fault_of(divergent_kernel), HasSubstr("diverged"));
   EXPECT_THAT(fault_of(half_a_barrier_kernel), HasSubstr("waits for a barrier"));
+  EXPECT_THAT(fault_of(divergent_kernel, dim3(1, 65536)), HasSubstr("a GPU takes 65535"));
 }
 
 }  // namespace

@@ -223,6 +223,12 @@ void run_grid(const Shape& shape, const std::function<void()>& body) {
     throw Fault("emulator: a launch asks for " + std::to_string(shape.shared_bytes) +
                 " bytes of shared memory, a GPU has " + std::to_string(kSharedBytesMax));
   }
+  constexpr unsigned kGridMax = 65535;
+  if (shape.grid.y > kGridMax || shape.grid.z > kGridMax) {
+    throw Fault("emulator: a grid of " + std::to_string(shape.grid.y) + " by " +
+                std::to_string(shape.grid.z) + " along y and z, a GPU takes " +
+                std::to_string(kGridMax));
+  }
   // Aligned as a GPU's is: swizzles and descriptors depend on the low address bits.
   constexpr size_t kAlignment = 1024;
   std::vector<unsigned char> shared(shape.shared_bytes + kAlignment);

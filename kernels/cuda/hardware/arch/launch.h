@@ -22,6 +22,8 @@ void launch(void (*kernel)(Params...), const LaunchShape& shape, cudaStream_t st
   // What a block gets by default, 48 KB, less what kernels may have beside the dynamic part: their
   // static shared memory, rounded up to the alignment of dynamic_shared.
   constexpr size_t kDefaultSharedBytes = 32 * 1024;
+  // An error to the runtime, nothing to do to callers: a selection without keys, say.
+  if (shape.grid.x == 0 || shape.grid.y == 0 || shape.grid.z == 0) return;
   const auto* function = reinterpret_cast<const void*>(kernel);
   if (shape.shared_bytes > kDefaultSharedBytes) {
     check_cuda(cudaFuncSetAttribute(function, cudaFuncAttributeMaxDynamicSharedMemorySize,
