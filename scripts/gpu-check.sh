@@ -23,7 +23,7 @@ done
 mkdir -p "$out"
 failed=()
 # Tests that are small enough for the sanitizers, and together reach every kernel.
-readonly kSmall='*Small*:*AnyNumberOf*:*NotFull*:*EmptyLists*:*RangesOfEvery*:*KeysInNo*:SelectVsa.Ties*:SelectBsa.Ties:SelectVmoba.Published*:SelectRestore.*'
+readonly kSmall='*Small*:*AnyNumberOf*:*NotFull*:*EmptyLists*:*RangesOfEvery*:*KeysInNo*:*CopiesTake*:Orders.*:SampledMasses.Text*:*ByMma:SelectVsa.Ties*:SelectBsa.Ties:SelectVmoba.Published*:SelectRestore.*'
 
 wants() { [[ ",$only," == *",$1,"* ]]; }
 
@@ -83,6 +83,8 @@ attention() {
 if wants bench; then
   attention s32760-h12-d128 1,12,32760,128 21,30,52 --densities 0.125,0.25 --backward
   attention s49152-h12-d128 1,12,49152,128 32,32,48 --methods torch,torch-flash,random,vsa --densities 0.125 --backward
+  attention s49152-h12-d128-deterministic 1,12,49152,128 32,32,48 --methods torch,random --densities 0.125 \
+    --backward --deterministic
   step peers-s49152 240 "$python" scripts/gpu_peers.py --tokens 49152 --heads 12 --head-dim 128 --density 0.125 \
     --out "$out/peers-s49152.json"
   attention s56160-h12-d128 1,12,56160,128 36,30,52 --methods torch,vmoba --densities 0.19
