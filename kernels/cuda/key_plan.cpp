@@ -90,11 +90,8 @@ class BrickPlanner {
       room_ = kBlockBricks;
     }
     const int32_t block = plan_.num_blocks() - 1;
-    if (plan_.piece_cell.empty() || plan_.piece_cell.back() != cell_idx_ ||
-        plan_.piece_block.back() != block) {
-      plan_.piece_cell.push_back(cell_idx_);
-      plan_.piece_block.push_back(block);
-    }
+    const bool starts_block = plan_.blocks.back().first_piece == plan_.num_pieces();
+    if (starts_block || plan_.piece_cell.back() != cell_idx_) plan_.piece_cell.push_back(cell_idx_);
     const int64_t brick = int64_t{block} * kBlockBricks + kBlockBricks - room_--;
     piece_of_brick_.resize(brick + 1, -1);
     piece_of_brick_[brick] = plan_.num_pieces() - 1;

@@ -15,8 +15,7 @@ struct KeyPlan {
   std::vector<uint64_t> valid;        // [num_blocks] bit of every slot that holds a token
   std::vector<KeyBlockPlace> blocks;  // [num_blocks]; empty in plain order, as all below
   std::vector<KeyBrick> bricks;       // [num_blocks, 8]
-  std::vector<int32_t> piece_block;   // [num_pieces] ascending, as the next
-  std::vector<int32_t> piece_cell;    // [num_pieces] into KeyCells::cells
+  std::vector<int32_t> piece_cell;    // [num_pieces] into KeyCells::cells; ascending
   int32_t num_bins = 0;               // T + Hg + Wg
 
   int32_t num_blocks() const { return static_cast<int32_t>(valid.size()); }

@@ -14,8 +14,6 @@ GateReduction::GateReduction(std::shared_ptr<const GateTables>, const AttentionT
 }
 GateReduction::~GateReduction() = default;
 void GateReduction::reduce_rows(const float*, float) { fail_not_compiled(); }
-void GateReduction::consume(const BlockMassChunk&) { fail_not_compiled(); }
-int32_t GateReduction::heads_at_once() const { fail_not_compiled(); }
 std::vector<std::vector<ReducedGates>> GateReduction::finish() { fail_not_compiled(); }
 
 }  // namespace sparsescope::cuda

@@ -14,7 +14,6 @@ namespace sparsescope::cuda::sm90 {
 
 inline constexpr int kGroupThreads = 128;
 inline constexpr int kGroupWarps = kGroupThreads / 32;
-inline constexpr int kGroupRows = kGroupWarps * kWarpRows;
 
 // Left factors of a product along 64 keys.
 using Probabilities = uint32_t[kKeys / 16][4];
