@@ -1,6 +1,7 @@
 #include "arch/block.cuh"
 #include "arch/launch.h"
 #include "kernels/cuda/bitonic_sort.cuh"
+#include "kernels/cuda/block_scan.cuh"
 #include "kernels/cuda/gate_cuts.h"
 #include "kernels/cuda/gate_pools.cuh"
 #include "kernels/cuda/gate_values.cuh"
@@ -142,22 +143,13 @@ struct LocateShared {
   unsigned long long of_warp[kLocateThreads / 32];
 };
 
-__device__ unsigned long long inclusive_sum(unsigned long long value, int lane) {
-#pragma unroll
-  for (int offset = 1; offset < 32; offset *= 2) {
-    const unsigned long long other = __shfl_up_sync(~0u, value, offset);
-    if (lane >= offset) value += other;
-  }
-  return value;
-}
-
 // Before the first level: what the kept entries of each tau have to reach.
 __device__ void find_needed(LocateShared& shared, double own) {
   constexpr double kEpsilon = 1e-6 * 2.0 * kGateSteps;  // keeps the rule from dividing by 0
   const int thread = static_cast<int>(threadIdx.x), lane = thread % 32;
   unsigned long long sum = 0;
   for (int i = thread; i < kGateHistogram; i += kLocateThreads) sum += shared.weights[i];
-  sum = inclusive_sum(sum, lane);
+  sum = warp_inclusive_sum(sum, lane);
   if (lane == 31) shared.of_warp[thread / 32] = sum;
   __syncthreads();
   if (thread >= kGateTaus) return;
@@ -220,7 +212,7 @@ __global__ void __launch_bounds__(kLocateThreads)
       for (int first = digits - 32; first >= 0; first -= 32) {
         const int digit = first + 31 - lane;
         const unsigned long long weight = shared.weights[slot * digits + digit];
-        const unsigned long long behind = sum + inclusive_sum(weight, lane);
+        const unsigned long long behind = sum + warp_inclusive_sum(weight, lane);
         const unsigned hits =
             __ballot_sync(~0u, weight != 0 && static_cast<double>(behind) >= needed);
         if (hits != 0) {

@@ -3,6 +3,8 @@
 
 #include "arch/block.cuh"
 #include "arch/launch.h"
+#include "kernels/cuda/bitonic_sort.cuh"
+#include "kernels/cuda/block_scan.cuh"
 #include "kernels/cuda/device_buffer.h"
 #include "kernels/cuda/gate_ranks.cuh"
 
@@ -15,7 +17,7 @@ constexpr int32_t kScratchBlocks = 512;  // of threads, where rows are sorted in
 
 // One row, [size] each: a power of two.
 struct RankedRow {
-  uint64_t* keys;
+  uint64_t* keys;   // rank_key of gate and block
   double* before;   // weight of the ranks from 1 on that precede
   double* covered;  // mass of the ranks up to this one
 
@@ -23,8 +25,8 @@ struct RankedRow {
       : keys(reinterpret_cast<uint64_t*>(memory)),
         before(reinterpret_cast<double*>(keys + size)),
         covered(before + size) {}
-  __device__ float gate(int rank) const { return gate_of_key(keys[rank]); }
-  __device__ int block(int rank) const { return block_of_key(keys[rank]); }
+  __device__ float gate(int rank) const { return value_of_key(keys[rank]); }
+  __device__ int block(int rank) const { return number_of_key(keys[rank]); }
 };
 
 // By the first warp: before and covered of all ranks. Returns the weight of the ranks from 1 on.
@@ -36,9 +38,9 @@ __device__ double scan_ranks(const RankedRow& row, int blocks, const RowRange& r
     const int rank = first + lane;
     const bool inside = rank < blocks;
     const double of_rank = inside && rank > 0 ? range.weight(row.gate(rank)) : 0.0;
-    const double weights = weight + inclusive_scan(of_rank, lane);
+    const double weights = weight + warp_inclusive_sum(of_rank, lane);
     const double masses_to =
-        mass + inclusive_scan(inside ? double{masses[row.block(rank) * stride]} : 0.0, lane);
+        mass + warp_inclusive_sum(inside ? double{masses[row.block(rank) * stride]} : 0.0, lane);
     if (inside) {
       row.before[rank] = weights - of_rank;
       row.covered[rank] = masses_to;

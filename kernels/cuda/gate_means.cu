@@ -1,7 +1,6 @@
 #include "arch/launch.h"
 #include "kernels/cuda/elements.cuh"
 #include "kernels/cuda/gate_means.h"
-#include "kernels/cuda/gate_values.h"
 #include "kernels/cuda/typed_data.h"
 
 namespace sparsescope::cuda {

@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "core/tensor_view.h"
+#include "kernels/cuda/gate_values.h"
 
 namespace sparsescope::cuda {
 
@@ -30,7 +31,6 @@ struct BlockRuns {
   const int32_t* runs = nullptr;
   int32_t num_blocks = 0, num_runs = 0;
 };
-struct GateBlock;
 // means [num_heads, num_blocks, D] of the blocks' tokens
 void mean_of_runs(const double* sums, const BlockRuns& of_blocks, const GateBlock* blocks,
                   int32_t num_heads, int32_t head_dim, float* means, cudaStream_t stream);

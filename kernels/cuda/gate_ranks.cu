@@ -2,6 +2,7 @@
 
 #include "arch/block.cuh"
 #include "arch/launch.h"
+#include "kernels/cuda/block_scan.cuh"
 #include "kernels/cuda/gate_ranks.cuh"
 #include "kernels/cuda/gate_ranks.h"
 #include "kernels/cuda/warp_sort.cuh"
@@ -18,10 +19,10 @@ static_assert(kMaxWarpBlocks == 1 << kBlockBits);
 
 // Gates of a row in 2^21 steps, larger ones first: with the block below them they make keys of 32
 // bits, which sort in a third of the time of whole ones.
-class GateSteps {
+class RankSteps {
  public:
   // hi, lo: of the blocks but the own one
-  __device__ GateSteps(float hi, float lo) : hi_(hi) {
+  __device__ RankSteps(float hi, float lo) : hi_(hi) {
     const float width = hi - lo;
     scale_ = width > 0.0f && width < INFINITY ? kMost / width : 0.0f;
   }
@@ -116,7 +117,7 @@ class WarpRow {
       : shared_(shared), row_(row), blocks_(blocks), lane_(lane), first_(lane * kPerLane) {}
 
   __device__ void sort() {
-    const GateSteps steps = find_steps();
+    const RankSteps steps = find_steps();
 #pragma unroll
     for (int i = 0; i < kPerLane; ++i) {
       const int block = 32 * i + lane_;
@@ -154,8 +155,8 @@ class WarpRow {
       weight += weight_at(rank, range);
       mass += mass_at(rank);
     }
-    const double weights_to = inclusive_scan(weight, lane_);
-    mass_ = inclusive_scan(mass, lane_) - mass;
+    const double weights_to = warp_inclusive_sum(weight, lane_);
+    mass_ = warp_inclusive_sum(mass, lane_) - mass;
     weight = weights_to - weight;  // of the ranks from 1 on that precede
     const double others = __shfl_sync(~0u, weights_to, 31);
     double* needed = shared_.needed[row_];
@@ -185,7 +186,7 @@ class WarpRow {
  private:
   static constexpr int kLeast = 2;  // the own block and the best other one are always kept
 
-  __device__ GateSteps find_steps() const {
+  __device__ RankSteps find_steps() const {
     float hi = -INFINITY, lo = INFINITY;
     for (int block = lane_; block < blocks_; block += 32) {
       const float gate = shared_.gates[row_][block];

@@ -1,19 +1,9 @@
 // The threshold rule's arithmetic within a query, in fp64.
 #pragma once
 
-#include "kernels/cuda/bitonic_sort.cuh"
 #include "kernels/cuda/gate_ranks.h"
 
 namespace sparsescope::cuda {
-
-// Gate, descending, then block: keys ascend.
-__device__ inline uint64_t rank_key(float gate, int block) {
-  return uint64_t{~ordered_bits(gate)} << 32 | static_cast<uint32_t>(block);
-}
-__device__ inline float gate_of_key(uint64_t key) {
-  return float_of_ordered(~static_cast<uint32_t>(key >> 32));
-}
-__device__ inline int block_of_key(uint64_t key) { return static_cast<int>(key & 0xffffffffu); }
 
 __device__ inline unsigned long long rank_units(double mass) {
   return static_cast<unsigned long long>(mass * (1.0 / kRankUnit) + 0.5);
@@ -36,15 +26,6 @@ struct RowRange {
     return fmax(0.0, wanted * (weight(own) + others + 1e-6 * width) - weight(own));
   }
 };
-
-__device__ inline double inclusive_scan(double value, int lane) {
-#pragma unroll
-  for (int offset = 1; offset < 32; offset *= 2) {
-    const double other = __shfl_up_sync(~0u, value, offset);
-    if (lane >= offset) value += other;
-  }
-  return value;
-}
 
 __device__ inline int last_block_size(const RankCall& call) {
   return call.rows.blocks[call.of.first_block + call.of.num_blocks - 1].size;

@@ -47,7 +47,7 @@ __device__ float mass_of(uint32_t key) { return float_of_ordered(~key); }
 __device__ void sort_scores(const float* scores, int num_tiles, int size, uint64_t* keys) {
   __syncthreads();
   for (int j = static_cast<int>(threadIdx.x); j < size; j += kThreads) {
-    keys[j] = j < num_tiles ? score_key(scores[j], j) : ~uint64_t{0};
+    keys[j] = j < num_tiles ? rank_key(scores[j], j) : ~uint64_t{0};
   }
   sort_keys<kThreads>(keys, size);
 }
@@ -87,14 +87,14 @@ __global__ void __launch_bounds__(kThreads, 1024 / kThreads)
     if (thread < F) out[thread] = weight * sums[thread];
 
     sort_scores(scores, N, size, keys);
-    const auto mass_at = [&](int r) { return masses[tile_of(keys[r])]; };
+    const auto mass_at = [&](int r) { return masses[number_of_key(keys[r])]; };
     prefix_totals(call.fractions.kept, F, sums, mass_at);
     if (thread < F) out[F + thread] = weight * sums[thread];
 
     const Moments moments = moments_of(scores, N, of_warp);
-    const auto score_at = [&](int r) { return score_of(keys[r]); };
+    const auto score_at = [&](int r) { return value_of_key(keys[r]); };
     if (thread < F) kept[thread] = count_kept(N, moments, call.fractions.cuts[thread], score_at);
-    prefix_totals(kept, F, sums, [&](int r) { return call.sizes[tile_of(keys[r])]; });
+    prefix_totals(kept, F, sums, [&](int r) { return call.sizes[number_of_key(keys[r])]; });
     if (thread < F) out[2 * F + thread] = weight * sums[thread] / call.tokens;
     prefix_totals(kept, F, sums, mass_at);
     if (thread < F) out[3 * F + thread] = weight * sums[thread];

@@ -21,7 +21,7 @@ struct Fractions {
 inline constexpr int kMaxFractions = 16;
 
 struct OrderScratch {
-  uint64_t* keys = nullptr;  // [blocks, sorted_size(N)], null: shared memory
+  uint64_t* keys = nullptr;  // [blocks, sorted_size(N)], null: sorted on chip
   int32_t blocks = 0;        // of threads
 };
 // A power of two that is not below.

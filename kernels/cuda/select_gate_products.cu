@@ -36,7 +36,7 @@ struct GateShape {
 };
 
 // Of a thread's gates.
-struct GateRange {
+struct GateExtents {
   float least = INFINITY, largest = -INFINITY;
   bool any_nan = false;
 
@@ -48,10 +48,10 @@ struct GateRange {
 };
 
 template <typename Elem, int kHeadDim>
-class GateBlock {
+class GateProducts {
  public:
-  __device__ GateBlock(const SourceRows<Elem>& x, const SelectPlanes& planes,
-                       const GateShape& shape)
+  __device__ GateProducts(const SourceRows<Elem>& x, const SelectPlanes& planes,
+                          const GateShape& shape)
       : shared_(*reinterpret_cast<GateShared<Elem, kHeadDim>*>(dynamic_shared())),
         shape_(shape),
         head_(x.head(planes.heads[blockIdx.z])),
@@ -186,7 +186,7 @@ class GateBlock {
   float* out_;
   int thread_;
   int32_t first_column_, last_row_;
-  GateRange range_;
+  GateExtents range_;
 };
 
 // grid: runs of queries, runs of blocks, planes
@@ -194,7 +194,7 @@ template <typename Elem, int kHeadDim>
 __global__ void __launch_bounds__(kThreads, 2)
     gates_kernel(const __grid_constant__ SourceRows<Elem> x, const SelectPlanes planes,
                  const __grid_constant__ GateShape shape) {
-  GateBlock<Elem, kHeadDim>(x, planes, shape).run();
+  GateProducts<Elem, kHeadDim>(x, planes, shape).run();
 }
 
 unsigned blocks(int64_t count, int64_t size) {

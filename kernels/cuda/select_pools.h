@@ -35,9 +35,9 @@ struct PoolState {
   double unit;
   int64_t own;      // weight of its own entries
   int64_t target;   // that the entries of the digits to come have to reach
-  uint32_t prefix;  // digits that are decided; in the end the last entry's key
-  int32_t search;   // see select_pools.cu
-  int64_t ties;     // entries kept of those equal to the last one
+  uint32_t prefix;  // digits that are decided; in the end entries of larger keys are kept
+  int32_t search;   // see select_pools.cuh
+  int64_t ties;     // and so many whose key it is
 };
 
 // Planes of whole samples, heads of them a sample.

@@ -61,7 +61,8 @@ set(cuda_kernel_sources
   select_gate_products.cu
   select_means.cu
   select_pool_marks.cu
-  select_pools.cu
+  select_pool_passes.cu
+  select_pool_search.cu
   select_queries.cu
   select_restore.cu
   select_row_lists.cu

@@ -1,21 +1,8 @@
-// What the kernels of reduce_orders.h share, whoever sorts: how scores become keys, how many of
-// them BSA keeps, and their moments.
+// What the kernels of reduce_orders.h share, whoever sorts: how many scores BSA keeps, and their
+// moments.
 #pragma once
 
-#include <cstdint>
-
-#include "kernels/cuda/bitonic_sort.cuh"
-
 namespace sparsescope::cuda {
-
-// Ascending keys are scores descending, equal ones by tile.
-__device__ inline uint64_t score_key(float score, int tile) {
-  return uint64_t{~ordered_bits(score)} << 32 | static_cast<uint32_t>(tile);
-}
-__device__ inline float score_of(uint64_t key) {
-  return float_of_ordered(~static_cast<uint32_t>(key >> 32));
-}
-__device__ inline int tile_of(uint64_t key) { return static_cast<int>(key & 0xffffffffu); }
 
 struct Moments {
   double mean = 0.0, m2 = 0.0, m3 = 0.0, m4 = 0.0;  // population

@@ -1,6 +1,7 @@
 #include <bit>
 
 #include "arch/launch.h"
+#include "kernels/cuda/bitonic_sort.cuh"
 #include "kernels/cuda/block_sum.cuh"
 #include "kernels/cuda/tile_orders.cuh"
 #include "kernels/cuda/warp_orders.h"
@@ -87,12 +88,12 @@ __global__ void __launch_bounds__(kThreads)
 #pragma unroll
   for (int i = 0; i < R; ++i) {
     const int j = 32 * i + lane;
-    keys[i] = j < N ? score_key(scores[j], j) : ~uint64_t{0};
+    keys[i] = j < N ? rank_key(scores[j], j) : ~uint64_t{0};
   }
   sort_in_warp(keys, lane);
   __syncwarp();
 #pragma unroll
-  for (int i = 0; i < R; ++i) by_rank[lane * (R + 1) + i] = score_of(keys[i]);
+  for (int i = 0; i < R; ++i) by_rank[lane * (R + 1) + i] = value_of_key(keys[i]);
   __syncwarp();
   const auto score_at = [&](int rank) { return by_rank[place_of_rank<R>(rank)]; };
   const Moments moments = moments_of(N, lane, score_at);
@@ -102,11 +103,12 @@ __global__ void __launch_bounds__(kThreads)
   if (lane == 0) moments.write(equal, out + 4 * F);
 
 #pragma unroll
-  for (int i = 0; i < R; ++i) of_rank[i] = R * lane + i < N ? masses[tile_of(keys[i])] : 0.0f;
+  for (int i = 0; i < R; ++i) of_rank[i] = R * lane + i < N ? masses[number_of_key(keys[i])] : 0.0f;
   const double mass = sum_first(of_rank, is_cut ? kept : of_fraction, by_rank, lane);
   if (has_fraction) out[(is_cut ? 3 : 1) * F + fraction] = weight * mass;
 #pragma unroll
-  for (int i = 0; i < R; ++i) of_rank[i] = R * lane + i < N ? call.sizes[tile_of(keys[i])] : 0.0f;
+  for (int i = 0; i < R; ++i)
+    of_rank[i] = R * lane + i < N ? call.sizes[number_of_key(keys[i])] : 0.0f;
   const double tokens = sum_first(of_rank, kept, by_rank, lane);
   if (has_fraction && is_cut) out[2 * F + fraction] = weight * tokens / call.tokens;
 }

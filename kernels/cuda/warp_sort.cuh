@@ -5,6 +5,8 @@
 
 #include <cstdint>
 
+#include "kernels/cuda/block_scan.cuh"
+
 namespace sparsescope::cuda {
 
 // Which of two keys comes first.
@@ -81,7 +83,8 @@ __device__ inline void sort_in_warp(Key (&keys)[R], int lane) {
   }
 }
 
-// Values by rank in shared memory, rank i at place_of<R>(i): lanes write without bank conflicts.
+// Values by rank in shared memory, rank i at place_of_rank<R>(i): lanes write without bank
+// conflicts.
 template <int R>
 __device__ inline int place_of_rank(int rank) {
   return rank / R * (R + 1) + rank % R;
@@ -99,12 +102,7 @@ __device__ inline double sum_first(const float (&values)[R], int count, float* b
     by_rank[lane * (R + 1) + i] = values[i];
     sums[i % 2] += values[i];
   }
-  double sum = sums[0] + sums[1];  // of this lane and, then, those below
-#pragma unroll
-  for (int below = 1; below < 32; below *= 2) {
-    const double other = __shfl_up_sync(~0u, sum, below);
-    if (lane >= below) sum += other;
-  }
+  const double sum = warp_inclusive_sum(sums[0] + sums[1], lane);
   const int whole = count / R;  // lanes
   const double before = __shfl_sync(~0u, sum, whole > 0 ? whole - 1 : 0);
   double total = whole > 0 ? before : 0.0;
