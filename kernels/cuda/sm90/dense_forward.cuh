@@ -165,13 +165,8 @@ void launch_dense_forward(const DenseForward<Elem>& call, cudaStream_t stream) {
                 dense_tile_bytes(kHeadDim, kWithMasses));
   const auto map = [&call](const HeadRows<Elem>& rows) {
     const int32_t heads = call.first_head - rows.first_head + call.num_heads;
-    return map_rows({.data = rows.data,
-                     .heads = heads,
-                     .rows = int64_t{call.num_key_blocks} * kKeys,
-                     .head_dim = kHeadDim,
-                     .stride_head = rows.stride_head,
-                     .stride_row = rows.stride_row},
-                    kKeys, true);
+    const int64_t keys = int64_t{call.num_key_blocks} * kKeys;
+    return map_rows(packed_tensor<kHeadDim>(rows, heads, keys), kKeys, true);
   };
   launch(dense_forward_kernel<Elem, kHeadDim, kWithMasses>,
          {.grid = dim3((call.num_row_blocks + kGroups - 1) / kGroups, call.num_heads),

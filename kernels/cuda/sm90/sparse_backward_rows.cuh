@@ -151,12 +151,7 @@ template <typename Elem, int kHeadDim>
 void run_sparse_backward_rows(const SparseBackward<Elem>& call, int32_t max_blocks,
                               cudaStream_t stream) {
   const auto maps = [&call](const HeadRows<Elem>& rows) {
-    return map_pieces({.data = rows.data,
-                       .heads = rows.heads,
-                       .rows = call.selection.num_keys,
-                       .head_dim = kHeadDim,
-                       .stride_head = rows.stride_head,
-                       .stride_row = rows.stride_row});
+    return map_pieces(packed_tensor<kHeadDim>(rows, rows.heads, call.selection.num_keys));
   };
   const PieceMaps keys_maps = maps(call.k), values_maps = maps(call.v);
   const auto blocks =
