@@ -71,7 +71,8 @@ struct SparseItem {
 
 // The items of one (batch, head) that one worker runs in order. Where a row occurs in several items
 // (VMoBA: one item per key block and the rows that chose it), all of them lie in one strand and
-// their partial results are merged by their running maxima, in item order.
+// their partial results are merged by their running maxima, in item order. Items with the same run
+// of range ids, one behind the other, have no row in common.
 struct SparseStrand {
   int32_t batch = 0;
   int32_t head = 0;
@@ -93,7 +94,8 @@ struct SparseSelection {
   MemorySpace space = MemorySpace::kHost;  // of all the lists
 };
 
-// Rows in no item that take the output of a row in one (BSA's pruned queries).
+// Rows in no item that take the output of a row in one (BSA's pruned queries). Strands that merge
+// have none. For kernels/cuda alone, beside the selection; on the host callers copy themselves.
 struct RowCopies {
   int64_t num_rows = 0;             // the first rows of SparseSelection::rows; others have none
   const int32_t* first = nullptr;   // [num_rows + 1] into tokens: where those of a row begin
@@ -106,7 +108,7 @@ struct SparseAttentionParams {
   MutableAttentionTensor out;  // [B, H, S, D]; rows in no item are left untouched
   float* lse = nullptr;        // [B, H, S], may be null
   SparseSelection selection;
-  RowCopies copies;  // where the selection lies; kernels/cuda alone: on the host callers copy
+  RowCopies copies;
 };
 
 // Gradients of the sparse pass; dense attention is the selection of every key by every row. With

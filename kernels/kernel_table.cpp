@@ -24,6 +24,11 @@ cpu::Isa isa_of(Impl impl) {
   }
 }
 
+// On the host rows that are to take a copy would stay unwritten.
+void expect_no_copies(const SparseAttentionParams& params) {
+  SPARSESCOPE_ASSERT(params.copies.num_rows == 0);
+}
+
 template <Impl impl>
 void dense_attention(const DenseAttentionParams& params, ThreadPool& pool) {
   cpu::dense_attention(params, pool, isa_of(impl));
@@ -31,6 +36,7 @@ void dense_attention(const DenseAttentionParams& params, ThreadPool& pool) {
 
 template <Impl impl>
 void sparse_attention(const SparseAttentionParams& params, ThreadPool& pool) {
+  expect_no_copies(params);
   cpu::sparse_attention(params, pool, isa_of(impl));
 }
 
@@ -54,9 +60,14 @@ constexpr AttentionKernels kCudaKernels{
     .sparse_backward = [](const SparseBackwardParams& params,
                           ThreadPool&) { cuda::sparse_backward(params, body); }};
 
-constexpr AttentionKernels kReferenceKernels{.dense = reference::dense_attention,
-                                             .sparse = reference::sparse_attention,
-                                             .sparse_backward = reference::sparse_backward};
+constexpr AttentionKernels kReferenceKernels{
+    .dense = reference::dense_attention,
+    .sparse =
+        [](const SparseAttentionParams& params, ThreadPool& pool) {
+          expect_no_copies(params);
+          reference::sparse_attention(params, pool);
+        },
+    .sparse_backward = reference::sparse_backward};
 
 }  // namespace
 

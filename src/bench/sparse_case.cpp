@@ -235,8 +235,9 @@ RowCopies SparseCase::copies() const {
 }
 
 void SparseCase::restore(MutableAttentionTensor out) {
-  if (state_->random || !state_->groups.front()->restores() || copies().num_rows > 0) return;
-  state_->groups.front()->restore(out);
+  if (!state_->random && state_->groups.front()->restores_apart()) {
+    state_->groups.front()->restore(out);
+  }
 }
 
 }  // namespace sparsescope

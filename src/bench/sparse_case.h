@@ -50,8 +50,8 @@ class SparseCase {
   const SparseSetting& setting() const;
   bool selects() const;                      // false: random lists, which cost nothing
   void select();                             // anew; the same result every time
-  RowCopies copies() const;                  // BSA: outputs of pruned queries, by the kernel
-  void restore(MutableAttentionTensor out);  // the same where copies() has none
+  RowCopies copies() const;                  // BSA on a GPU: pruned queries, by the kernel
+  void restore(MutableAttentionTensor out);  // BSA: the same where it is a step of its own
   SparseSelection lists() const;             // where the call's tensors lie
   BlockLists host_lists() const;
   double density() const;  // mean over heads

@@ -24,11 +24,12 @@ class SelectedGroup {
   virtual BlockLists to_host() const = 0;  // the same lists
   // Adds the densities of the group's (batch, head) pairs to [H].
   virtual void add_density(std::span<double> of_head) const = 0;
-  // BSA: some rows are written by no item and take the output of others.
+  // BSA: some rows are in no item and take the output of others, or zeros.
   virtual bool restores() const = 0;
-
-  // What the kernel does of it; restore() is not needed where that is something.
+  // Those that the kernel writes.
   virtual RowCopies copies() const { return {}; }
+  // Whether restore() is to be called behind the kernel.
+  bool restores_apart() const { return restores() && copies().num_rows == 0; }
 
   // The rest is called where it restores. NaN into the lse [B, H, S] of the group's heads.
   virtual void mark_pruned(float* lse) const = 0;

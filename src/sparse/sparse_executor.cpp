@@ -162,7 +162,7 @@ SparseRun SparseExecutor::run(const AttentionCall& call,
   result.attention_seconds += state_->lap(watch, call);
 
   for (const auto& group : state_->groups) {
-    if (group->restores() && group->copies().num_rows == 0) group->restore(call.out);
+    if (group->restores_apart()) group->restore(call.out);
   }
   result.selection_seconds += state_->lap(watch, call);
 

@@ -16,7 +16,8 @@ namespace sparsescope {
 struct SparseRun {
   std::vector<double>
       density;  // [H] computed pairs over all pairs (real tokens); 1 for dense heads
-  double selection_seconds = 0;  // pooling, scores, thresholds, lists; restore included
+  double selection_seconds = 0;  // pooling, scores, thresholds, lists; restore where it is a step
+                                 // of its own: on the host
   double attention_seconds = 0;  // the kernels
 };
 

@@ -6,6 +6,7 @@
 #include <numeric>
 #include <utility>
 
+#include "core/error.h"
 #include "kernels/attention_case.h"
 #include "support/near.h"
 
@@ -168,6 +169,24 @@ TEST_P(SparseImpl, ThreadsDoNotChangeAnything) {
     EXPECT_EQ(one.out, many.out);
     EXPECT_EQ(one.lse, many.lse);
   }
+}
+
+// Rows that are to take a copy are not left unwritten in silence.
+TEST_P(SparseImpl, CopiesAreRefused) {
+  const Problem problem({.head_dim = 8, .grid = {1, 4, 4}, .tile = {1, 2, 2}}, Inputs::kOutliers);
+  Lists lists = lists_over_cells(problem);
+  lists.add_strand(0, 0, false);
+  lists.add_item({3}, {0});
+  const std::vector<int32_t> first{0, 1}, tokens{4};
+  ThreadPool pool(1);
+  EXPECT_THROW(attention_kernels(GetParam())
+                   .sparse({.q = problem.q(),
+                            .k = problem.k(),
+                            .v = problem.v(),
+                            .selection = lists.view(),
+                            .copies = {1, first.data(), tokens.data()}},
+                           pool),
+               Error);
 }
 
 INSTANTIATE_TEST_SUITE_P(All, SparseImpl, ::testing::ValuesIn(available_impls()),
