@@ -93,7 +93,7 @@ TEST_F(Orders, LargestMassesOfRows) {
       reduce_row_orders(on_device.data(), kRows, tiles, fractions, scratch, values.data(), nullptr);
       const std::vector<double> found = to_host(values, nullptr);
       for (size_t i = 0; i < expected.size(); ++i) {
-        EXPECT_NEAR(found[i], expected[i], 1e-12 * tiles);
+        EXPECT_NEAR(found[i], expected[i], 1e-12);
       }
     }
   }
@@ -233,11 +233,12 @@ TEST_F(Orders, SmallBlocksOfAQueryByGate) {
 }
 
 // Gates are multiples of a few values, so that many are equal and all sums are exact. Those of the
-// later rows differ by 2^-20 and less of the row's range.
+// later rows differ by 2^-20 and less of the row's range. The longest rows are those of blocks of
+// threads alone, of which 4,100 blocks do not fit shared memory.
 TEST_F(Orders, BlocksOfQueriesByGate) {
   constexpr int32_t kRows = 11;
   constexpr float kFine = 1.0f / (1 << 20);
-  for (const int32_t count : {1, 2, 3, 31, 33, 64, 100, 250, 400, 1000, 1260}) {
+  for (const int32_t count : {1, 2, 3, 31, 33, 64, 100, 250, 400, 1000, 1260, 4100}) {
     SCOPED_TRACE(count);
     std::vector<GateBlock> blocks(count, {0, 0, count, 16});
     blocks.back().size = 6;
@@ -284,6 +285,7 @@ TEST_F(Orders, BlocksOfQueriesByGate) {
     }
     RankedRows rows(blocks, gates, own, masses);
     for (const auto& by : {rank_by_warps, rank_long_rows}) {
+      if (by == rank_by_warps && count > kMaxWarpBlocks) continue;
       const Ranked ranked = rows.rank(by);
       EXPECT_EQ(ranked.mass, expected.mass);
       EXPECT_EQ(ranked.last_at, expected.last_at);

@@ -147,6 +147,7 @@ TEST_P(CudaSparseBackward, NothingCountsBesideTheKeys) {
   for (const auto* gradient : {&found.dq, &found.dk, &found.dv}) {
     EXPECT_TRUE(std::ranges::all_of(*gradient, [](float x) { return std::isfinite(x); }));
   }
+  expect_near(found, run_reference_backward(problem, lists, d_out), Dtype::kBF16);
 }
 
 // fp32 inputs and d_out count as if they had been rounded to bf16.

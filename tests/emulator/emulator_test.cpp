@@ -42,6 +42,29 @@ TEST(Emulator, BlocksWarpsAndBarriers) {
   emulator::set_schedule(emulator::Schedule::kForward);
 }
 
+void reduce_kernel(int* sums, unsigned* largest, unsigned* same) {
+  const auto lane = static_cast<int>(threadIdx.x);
+  constexpr unsigned kOdd = 0xaaaaaaaau;
+  if (lane % 2 == 0) return;
+  sums[lane] = __reduce_add_sync(kOdd, lane - 20);
+  largest[lane] = __reduce_max_sync(kOdd, 0xfffffff0u + static_cast<unsigned>(lane / 4));
+  same[lane] = __match_any_sync(kOdd, lane % 6 - 3);
+}
+
+TEST(Emulator, ReductionsAndMatchesOfSomeLanes) {
+  std::vector<int> sums(32);
+  std::vector<unsigned> largest(32), same(32);
+  launch(reduce_kernel, {.grid = dim3(1), .block = dim3(32)}, nullptr, sums.data(), largest.data(),
+         same.data());
+  for (int lane = 1; lane < 32; lane += 2) {
+    EXPECT_EQ(sums[lane], 16 * (16 - 20));
+    EXPECT_EQ(largest[lane], 0xfffffff7u);
+    unsigned expected = 0;
+    for (int other = lane % 6; other < 32; other += 6) expected |= 1u << other;
+    EXPECT_EQ(same[lane], expected);
+  }
+}
+
 void unsynchronised_kernel(int* out) {
   auto* shared = reinterpret_cast<int*>(dynamic_shared());
   shared[threadIdx.x] = static_cast<int>(threadIdx.x);
