@@ -78,6 +78,30 @@ TEST(Attend, APlanIsSavedDrawnPrintedAndRunAgain) {
   }
 }
 
+// On the processor gradients are the same in every run anyway.
+TEST(Attend, DeterministicGradientsAreTheProcessorsOwn) {
+  const TempDir folder;
+  const GoldenMethod golden = golden_method("vsa_ragged_gate");
+  const std::string plan = folder / "plan.safetensors", by_plan = folder / "by_plan.safetensors",
+                    plain = folder / "plain.safetensors", asked = folder / "asked.safetensors";
+  const std::vector<Arguments> runs = {
+      attend_arguments(golden, plain, {"--save-plan", plan}),
+      attend_arguments(golden, asked, {"--deterministic"}),
+      {"attend", "--inputs", golden.inputs.string(), "--plan", plan, "--backward",
+       "--deterministic", "--dtype", "fp32", "--out", by_plan}};
+  for (const Arguments& arguments : runs) {
+    const ProgramRun run = run_program(arguments);
+    ASSERT_EQ(run.exit_code, 0) << run.err;
+  }
+  const GoldenArrays expected = read_arrays(plain);
+  for (const std::string& file : {asked, by_plan}) {
+    const GoldenArrays found = read_arrays(file);
+    for (const char* array : {"out", "dq", "dk", "dv", "dgate"}) {
+      EXPECT_EQ(found.at(array).values, expected.at(array).values) << file << ' ' << array;
+    }
+  }
+}
+
 struct Refusal {
   Arguments arguments;  // besides the inputs of dense_small
   int exit_code;

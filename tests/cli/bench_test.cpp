@@ -42,6 +42,17 @@ TEST(BenchAttention, JsonHoldsCheckedRunsOfEveryMethod) {
                                    "profile-tiles", "random", "vsa", "bsa", "vmoba"}));
 }
 
+TEST(BenchAttention, DeterministicGradientsAreTimedToo) {
+  const ProgramRun run =
+      run_program(tiny({"--json", "--backward", "--deterministic", "--methods", "vsa"}));
+  ASSERT_EQ(run.exit_code, 0) << run.err;
+  const auto json = nlohmann::json::parse(run.out);
+  EXPECT_THAT(json.at("command_line").get<std::string>(), HasSubstr("--deterministic"));
+  int backward = 0;
+  for (const auto& one : json.at("runs")) backward += one.at("pass") == "backward" ? 1 : 0;
+  EXPECT_GT(backward, 0);
+}
+
 TEST(BenchAttention, TableFilesAndReplacement) {
   const TempDir folder;
   const std::string json = (folder / "a.json").string(), csv = (folder / "a.csv").string();
