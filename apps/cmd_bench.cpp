@@ -118,8 +118,9 @@ void add_attention(CLI::App& bench, CommandContext& context) {
   command->add_option("--partitions", arguments->partitions,
                       "VMoBA's: \"st:4,4,8 temporal:2\" (one that suits the grid)");
   command->add_flag("--backward", options.backward, "Also time gradients");
-  command->add_flag("--deterministic", options.deterministic,
-                    "Gradients that are the same bit for bit in every run, on a GPU too");
+  command->add_flag(
+      "--deterministic", options.deterministic,
+      "Gradients the same bit for bit in every run, on a GPU too, where they are slower so");
   command->add_flag("--scaling", options.scaling, "Also time our dense attention with one thread");
   command->add_option("--cache", arguments->caches, "warm, cold (caches evicted before), or both")
       ->check(CLI::IsMember({"warm", "cold", "both"}))
