@@ -2,9 +2,9 @@
 // partition), for every tau at once.
 //
 // A pool's gates are counted in kGateSteps steps of its range, as fine as fp32 tells gates apart.
-// Four passes over the gates find the step of every cut, ten and then six bits at a time, from
-// counts and sums of steps: integers, which depend on no order. A cut keeps every entry of its
-// step, where the host's rule ranks equal gates by block, head and row.
+// Four passes over the gates find the step of every cut, ten and then six bits at a time, from sums
+// of steps: integers, which depend on no order. A cut keeps every entry of its step, where the
+// host's rule ranks equal gates by block, head and row.
 #pragma once
 
 #include <cuda_runtime.h>
