@@ -65,7 +65,7 @@ class ShortItem {
 
   // From tile number tile on; returns the number behind the last.
   __device__ int multiply(int tile) {
-    if (note_.num_keys == 0) return pass_over(tile);
+    if (note_.num_keys == 0) return pass_item(shared_.tiles, tile, lane_);
     auto& keys = shared_.tiles.keys;
     auto& values = shared_.tiles.values;
     load_queries();
@@ -139,17 +139,6 @@ class ShortItem {
   static constexpr int kBarrier = 1;  // of the group
 
   __device__ static void sync() { sync_named(kBarrier, kGroupThreads); }
-
-  // An item without keys.
-  __device__ int pass_over(int tile) {
-    shared_.tiles.values.wait(tile);
-    __syncwarp();
-    if (lane_ == 0) {
-      shared_.tiles.keys.release(tile);
-      shared_.tiles.values.release(tile);
-    }
-    return tile + 1;
-  }
 
   // The last item's products with its queries are done: all have voted since.
   __device__ void load_queries() {
